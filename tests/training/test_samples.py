@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ CHAT = [
 
 
 @pytest.fixture
-def tokenizer(decoder: Path) -> Iterator[Any]:
+def tokenizer(decoder: Path) -> Any:
     return base_model.training_tokenizer(decoder)
 
 
@@ -101,12 +100,12 @@ def test_the_loss_equals_a_plain_reference_over_supervised_tokens() -> None:
     logits, labels = torch.randn(2, 5, 7), torch.tensor([[1, 2, 3, 4, 5], [IGNORED, IGNORED, 3, 4, IGNORED]])
     chances = logits.log_softmax(-1)
     wanted = -sum(
-        chances[row, place, labels[row, place + 1]]
+        float(chances[row, place, labels[row, place + 1]])
         for row in range(2)
         for place in range(4)
         if labels[row, place + 1] != IGNORED
     )
-    assert summed_loss(logits, labels, "causal-lm").item() == pytest.approx(wanted.item(), rel=1e-6)
+    assert summed_loss(logits, labels, "causal-lm").item() == pytest.approx(wanted, rel=1e-6)
 
 
 def test_every_row_comes_once_an_epoch_and_in_another_order_each_time() -> None:
