@@ -1,4 +1,7 @@
-"""The cast: Alice maintains the team, Bob is a member of it, Vera may only look, Charlie is a stranger; Root is the admin."""
+"""The cast: Alice maintains the team, Bob is a member of it, Vera may only look, Charlie is a stranger.
+
+Root is the site's admin.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,9 @@ class Api:
     def __call__(self, method: str, path: str, data: Any = None, **extra: Any) -> Any:
         headers = {"Authorization": f"Bearer {self.token}", **extra.pop("headers", {})}
         call = getattr(self.client, method)
-        kind = {} if data is None or method == "get" or extra.pop("form", False) else {"content_type": "application/json"}
+        kind = (
+            {} if data is None or method == "get" or extra.pop("form", False) else {"content_type": "application/json"}
+        )
         return call(f"/api/v1/{path}", data, headers=headers, **kind, **extra)
 
 

@@ -1,4 +1,4 @@
-"""Loaded before everything else in a test run: state in a folder of its own, short timings, a broker port of its own."""
+"""Loaded before everything else in a test run: own state folder, short timings, own broker port."""
 
 from __future__ import annotations
 

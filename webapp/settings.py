@@ -86,7 +86,8 @@ def _storage() -> dict[str, Any]:
 
 
 SECRET_KEY = _secret_key()
-(VAR / "incoming").mkdir(parents=True, exist_ok=True)
+for folder in ("incoming", "static"):
+    (VAR / folder).mkdir(parents=True, exist_ok=True)
 ALLOWED_HOSTS = [host for host in os.environ.get("ALLOWED_HOSTS", "").split(",") if host] or [
     "127.0.0.1",
     "localhost",

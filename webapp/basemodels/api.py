@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.shortcuts import get_object_or_404
-from ninja import Router, Schema
+from ninja import Router, Schema, Status
 
 from webapp.accounts.auth import Caller
 from webapp.accounts.permissions import teams_to_work_in
@@ -56,13 +56,13 @@ def register(request: Any, body: Registration) -> Any:
     """Register a hub id at a pinned revision, or (site admins) a folder on the site's machine."""
     caller: Caller = request.auth
     if body.folder:
-        return 201, base_model_answer(register_folder(caller.user, body.folder, body.name))
+        return Status(201, base_model_answer(register_folder(caller.user, body.folder, body.name)))
     if not body.hub_id:
         raise RegistrationRefused(
             "hub_id", "basemodel.source", "Neither `hub_id` nor `folder` is given.", "Give one of the two."
         )
     team = caller.team or next(iter(teams_to_work_in(caller.user)), None)
-    return 201, base_model_answer(register_hub(caller.user, team, body.hub_id, body.revision))
+    return Status(201, base_model_answer(register_hub(caller.user, team, body.hub_id, body.revision)))
 
 
 @router.get("{model_id}")

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from django.shortcuts import get_object_or_404
-from ninja import File, Form, Router
+from ninja import File, Form, Router, Status
 from ninja.files import UploadedFile
 
 from webapp.accounts.auth import Caller
@@ -98,7 +98,7 @@ def create_dataset(
         raise UploadRefused("team", "You are in no team in which you may make things.", "Ask a maintainer.", 403)
     version = upload(caller.user, team, name, file, _asked(task, mapping, split))
     answer = {"id": version.pk, "number": version.number, "state": version.state}
-    return 201, {"id": version.dataset_id, "name": version.dataset.name, "version": answer}
+    return Status(201, {"id": version.dataset_id, "name": version.dataset.name, "version": answer})
 
 
 @datasets.get("{dataset_id}")
@@ -120,7 +120,7 @@ def create_version(
     """Upload a further version."""
     dataset = get_object_or_404(Dataset.objects.visible_to(request.auth.user), pk=dataset_id)
     version = new_version(request.auth.user, dataset, file, _asked(task, mapping, split))
-    return 201, version_answer(version)
+    return Status(201, version_answer(version))
 
 
 def _version(request: Any, version_id: int) -> DatasetVersion:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.http import StreamingHttpResponse
 from django.shortcuts import get_object_or_404
-from ninja import Header, Query, Router, Schema
+from ninja import Header, Query, Router, Schema, Status
 from pydantic import Field
 
 from webapp import api_errors
@@ -88,7 +88,7 @@ def create_job(request: Any, body: NewJob, idempotency_key: Header[str | None] =
         pool=body.pool,
         idempotency_key=idempotency_key[:100] if idempotency_key else None,
     )
-    return 201, job_answer_in_full(launch(caller.user, wanted))
+    return Status(201, job_answer_in_full(launch(caller.user, wanted)))
 
 
 def _unknown(model: Any, version: Any, team: Any) -> list[FieldProblem]:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
-from workers.methods.resolving import resolve
 
 from webapp.accounts.models import AuditEntry, Role, Team, User
 from webapp.accounts.permissions import require
@@ -16,8 +15,10 @@ from webapp.jobs import transitions
 from webapp.jobs.models import Job
 from webapp.storing import require_space
 from workers.methods import METHODS, find_method
+from workers.methods.hyperparameters import Training
 from workers.methods.method import Method
-from workers.methods.options import OptionsError
+from workers.methods.options import OptionsError, describe
+from workers.methods.resolving import resolve
 from workers.protocol import DEFAULT_POOL, JobSpec
 
 
@@ -123,7 +124,7 @@ def _spec(wanted: Launch, method: Method) -> JobSpec:
             version.rows["eval"],
         )
     except OptionsError as error:
-        raise LaunchRefused([_of(error, error.field)]) from error
+        raise LaunchRefused([_of(error, _place(error.field, wanted, method))]) from error
     return JobSpec(
         job_id=0,
         name=wanted.name.strip()[:120] or _made_up_name(wanted, method),
@@ -134,6 +135,15 @@ def _spec(wanted: Launch, method: Method) -> JobSpec:
         options=options,
         training=training,
     )
+
+
+def _place(name: str, wanted: Launch, method: Method) -> str:
+    """Where in the request a field stands: an option of the method, or of the training, or beside them."""
+    options = {fact.name for fact in describe(method.options)} | wanted.options.keys()
+    training = {fact.name for fact in describe(Training)} | wanted.training.keys()
+    if name in options:
+        return f"options.{name}"
+    return f"training.{name}" if name in training else name
 
 
 def _made_up_name(wanted: Launch, method: Method) -> str:

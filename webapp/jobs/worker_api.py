@@ -10,7 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from ninja import NinjaAPI, Schema
+from ninja import Body, NinjaAPI, Schema, Status
 
 from webapp import api_errors
 from webapp.jobs import enrolling, handing_in, inspecting, permits, reporting, scheduling, transitions
@@ -39,7 +39,7 @@ def enrol(request: HttpRequest, body: Enrolment) -> dict[str, Any]:
 
 
 @worker_api.post("hello", auth=WorkerToken())
-def hello(request: Any, body: dict[str, Any]) -> dict[str, Any]:
+def hello(request: Any, body: Body[dict[str, Any]]) -> dict[str, Any]:
     """The worker's own heartbeat; the answer says whether work waits and whether to take no more."""
     worker = enrolling.hello(request.auth, body)
     waiting = not worker.drain and scheduling.work_waits(worker)
@@ -67,15 +67,15 @@ def claim(request: Any, body: ClaimBody) -> Any:
     """The best job or inspection that this worker may run, or 204."""
     worker = request.auth
     if worker.drain or worker.boot_id != body.boot_id:
-        return 204, None
+        return Status(204, None)
     claimed = scheduling.claim(worker, scheduling.Claim(**body.dict()))
     if claimed is None:
-        return 204, None
+        return Status(204, None)
     lease = {"token": claimed.token, "lease_seconds": settings.TIMINGS.lease_seconds}
     if claimed.inspection:
-        return 200, lease | _inspection_answer(claimed.inspection)
+        return Status(200, lease | _inspection_answer(claimed.inspection))
     assert claimed.attempt is not None
-    return 200, lease | _attempt_answer(claimed.attempt)
+    return Status(200, lease | _attempt_answer(claimed.attempt))
 
 
 def _attempt_answer(attempt: Attempt) -> dict[str, Any]:
@@ -158,14 +158,14 @@ class Listing(Schema):
 def checkpoints(request: Any, attempt_id: int, body: Listing) -> Any:
     """All files of a checkpoint are in: list it."""
     checkpoint = handing_in.keep_checkpoint(_attempt(request, attempt_id), body.step, body.best, body.files)
-    return 201, {"id": checkpoint.pk}
+    return Status(201, {"id": checkpoint.pk})
 
 
 @worker_api.post("attempts/{attempt_id}/artifacts", auth=AttemptToken(), response={201: dict[str, Any]})
 def artifacts(request: Any, attempt_id: int, body: Listing) -> Any:
     """All files of the delta artifact are in: check it against its manifest and list it."""
     artifact = handing_in.keep_artifact(_attempt(request, attempt_id), body.kind, body.files, body.manifest)
-    return 201, {"id": artifact.pk}
+    return Status(201, {"id": artifact.pk})
 
 
 class End(Schema):
