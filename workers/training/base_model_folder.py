@@ -114,7 +114,9 @@ def _check_sizes(config: dict[str, Any]) -> None:
             )
         if abs(value) > MAX_WIDTH and key.endswith(("_size", "_dim", "_model", "_embd", "_ff", "heads", "_head")):
             raise InspectionProblem(
-                "basemodel.config_size", f"config.json says `{key}` is {value:,}.", f"At most {MAX_WIDTH:,} is possible."
+                "basemodel.config_size",
+                f"config.json says `{key}` is {value:,}.",
+                f"It is at most {MAX_WIDTH:,}.",
             )
 
 

@@ -188,4 +188,3 @@ def _positions(config: PretrainedConfig) -> int:
     if config.model_type in SHIFTED_POSITIONS:
         return positions - (config.pad_token_id or 0) - 1
     return positions
-

@@ -21,15 +21,19 @@ def rows(package: Path, member: str) -> Iterator[Row]:
     """
     archive, _, name = member.partition(".tar.gz/")
     seen: set[str] = set()
-    with tarfile.open(package, mode="r|gz") as outer, _member(outer, f"{archive}.tar.gz") as inner_file:
-        with tarfile.open(fileobj=inner_file, mode="r|gz") as inner, _member(inner, name) as file:
-            for line in file:
-                _, rating, text = line.decode().rstrip("\r\n").split("\t")
-                if float(rating) == 0 or text in seen:
-                    continue
-                seen.add(text)
-                label = "pos" if float(rating) > 0 else "neg"
-                yield {"split": split_of(text, eval_tenths=2), "text": text.strip(), "label": label}
+    with (
+        tarfile.open(package, mode="r|gz") as outer,
+        _member(outer, f"{archive}.tar.gz") as inner_file,
+        tarfile.open(fileobj=inner_file, mode="r|gz") as inner,
+        _member(inner, name) as file,
+    ):
+        for line in file:
+            _, rating, text = line.decode().rstrip("\r\n").split("\t")
+            if float(rating) == 0 or text in seen:
+                continue
+            seen.add(text)
+            label = "pos" if float(rating) > 0 else "neg"
+            yield {"split": split_of(text, eval_tenths=2), "text": text.strip(), "label": label}
 
 
 def _member(archive: tarfile.TarFile, end: str) -> IO[bytes]:
