@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+import django_stubs_ext
 from csp.constants import NONE, SELF, UNSAFE_INLINE
 from django.core.exceptions import ImproperlyConfigured
 
 from workers.protocol import Timings
+
+django_stubs_ext.monkeypatch()  # lets classes such as ModelAdmin name their model, as mypy wants
 
 ROOT = Path(__file__).resolve().parent.parent
 VAR = Path(os.environ.get("DELTABOARD_VAR", ROOT / "var"))
@@ -83,6 +86,8 @@ def _storage() -> dict[str, Any]:
 
 
 SECRET_KEY = _secret_key()
+for folder in ("incoming", "static"):
+    (VAR / folder).mkdir(parents=True, exist_ok=True)
 ALLOWED_HOSTS = [host for host in os.environ.get("ALLOWED_HOSTS", "").split(",") if host] or [
     "127.0.0.1",
     "localhost",
@@ -116,7 +121,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "webapp.accounts.middleware.LoginRequired",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",

@@ -25,7 +25,6 @@ class User(AbstractUser):
 
     theme = models.CharField(max_length=8, default="", blank=True)
     """light, dark, or empty for what the system says."""
-    memberships: models.Manager[Membership]
 
     @property
     def label(self) -> str:
@@ -50,7 +49,6 @@ class Team(models.Model):
     slug = models.SlugField(max_length=80, unique=True)
     created_at = models.DateTimeField(auto_now_add=True)
     objects = TeamQuerySet.as_manager()
-    memberships: models.Manager[Membership]
 
     class Meta:
         ordering: ClassVar = ["name"]

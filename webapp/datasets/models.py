@@ -32,7 +32,6 @@ class Dataset(models.Model):
     starter = models.CharField(max_length=60, blank=True)
     """Name of the starter entry that it was made from."""
     objects = DatasetQuerySet.as_manager()
-    versions: models.Manager[DatasetVersion]
 
     class Meta:
         ordering: ClassVar = ["-id"]

@@ -11,11 +11,14 @@ from django.urls import reverse
 from django.utils import timezone
 
 from webapp.accounts.models import Team, User
-from webapp.accounts.permissions import in_teams_of
+from webapp.accounts.permissions import in_teams_of, in_teams_of_or_shared
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
 from webapp.jobs.columns import Columns
 from workers.protocol import DEFAULT_POOL, JobSpec
+
+LARGE_CHUNK_POINTS = 1000
+"""Small metric chunks are merged into ones of at least so many steps."""
 
 
 class JobState(models.TextChoices):
@@ -96,9 +99,6 @@ class Job(models.Model):
     device = models.CharField(max_length=80, blank=True)
     device_memory_total_bytes = models.BigIntegerField(null=True)
     objects = JobQuerySet.as_manager()
-    attempts: models.Manager[Attempt]
-    artifacts: models.Manager[Artifact]
-    history: models.Manager[StateChange]
 
     class Meta:
         ordering: ClassVar = ["-id"]
@@ -147,6 +147,12 @@ class Job(models.Model):
         return (self.total_steps - self.step) * self.seconds_per_step
 
 
+class WorkerQuerySet(models.QuerySet["Worker"]):
+    def visible_to(self, user: User) -> WorkerQuerySet:
+        """The shared pool's workers and those of the person's teams."""
+        return self.filter(in_teams_of_or_shared(user), revoked_at=None).distinct()
+
+
 class Worker(models.Model):
     """One Celery worker process with its own token."""
 
@@ -167,6 +173,7 @@ class Worker(models.Model):
     last_hello_at = models.DateTimeField(null=True)
     report: models.JSONField[Any, Any] = models.JSONField(default=dict)
     """The newest WorkerReport."""
+    objects = WorkerQuerySet.as_manager()
 
     class Meta:
         ordering: ClassVar = ["name"]
@@ -222,6 +229,11 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.job.name} attempt {self.number}"
+
+    @property
+    def small_chunks(self) -> int:
+        """How many metric chunks hold less than a large one's points."""
+        return self.chunks.filter(points__lt=LARGE_CHUNK_POINTS).count()
 
     @property
     def heartbeat_age_seconds(self) -> float:

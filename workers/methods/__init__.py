@@ -1,0 +1,21 @@
+"""The registry of delta methods: their plain halves by name.
+
+Options, facts and parameter counts only; what needs torch lies in `workers.training.methods`.
+"""
+
+from __future__ import annotations
+
+from workers.methods import full, lora
+from workers.methods.method import Method
+from workers.methods.options import OptionsError
+
+METHODS: dict[str, Method] = {module.METHOD.name: module.METHOD for module in (lora, full)}
+"""Every method that is offered, in the order in which pages list them."""
+
+
+def find_method(name: str) -> Method:
+    """The method of this name; OptionsError names the known ones."""
+    if name in METHODS:
+        return METHODS[name]
+    known = ", ".join(METHODS)
+    raise OptionsError("method", f"There is no method `{name}` here.", f"Choose one of: {known}.")

@@ -1,0 +1,102 @@
+"""Fills in, at launch, everything a person left out of a job; afterwards nothing is defaulted any more."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+from workers.methods.hyperparameters import Training
+from workers.methods.method import Method
+from workers.methods.options import OptionsError
+from workers.methods.shape import Shape
+from workers.protocol import Task
+
+START_VALUES: dict[Task, dict[str, Any]] = {
+    "text-classification": {"epochs": 3.0, "batch_size": 16, "max_length": 128},
+    "causal-lm": {"epochs": 3.0, "batch_size": 4, "max_length": 512},
+    "seq2seq": {"epochs": 3.0, "batch_size": 8, "max_length": 256},
+}
+"""Start values of the training that depend on the task."""
+
+EVALUATIONS_PER_JOB = 10
+
+
+def start_values(method: Method, task: Task, shape: Shape, train_rows: int) -> dict[str, Any]:
+    """What a form shows before anything is typed: every field of Training, resolved."""
+    return resolve(method, {}, {}, shape, task, train_rows, eval_rows=1)[1]
+
+
+def resolve(
+    method: Method,
+    options: dict[str, Any],
+    training: dict[str, Any],
+    shape: Shape,
+    task: Task,
+    train_rows: int,
+    eval_rows: int,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Complete JSON of the method's options and of the training, checked against the base model.
+
+    Raises OptionsError, whose field is one of the options', of Training's, or `method` or `dataset_version`.
+    """
+    _check_task(method, task)
+    if train_rows < 1:
+        raise OptionsError("dataset_version", "It has no rows to train on.", "Choose a version with training rows.")
+    chosen = method.options.from_json(options)
+    method.check(shape, chosen)
+    filled = _filled(method, training, shape, task, train_rows)
+    _check_training(filled, shape, eval_rows)
+    return _as_json(chosen), asdict(filled)
+
+
+def _check_task(method: Method, task: Task) -> None:
+    if task not in method.tasks:
+        raise OptionsError(
+            "method", f"{method.title} is not offered for {task}.", f"It is offered for: {', '.join(method.tasks)}."
+        )
+
+
+def _filled(method: Method, training: dict[str, Any], shape: Shape, task: Task, train_rows: int) -> Training:
+    given = {name: value for name, value in training.items() if value is not None or name not in _field_names()}
+    start = dict(START_VALUES[task])
+    if shape.positions:
+        start["max_length"] = min(start["max_length"], shape.positions)
+    wished = Training.from_json({**start, **given})
+    steps = wished.steps(train_rows)
+    every = wished.eval_every or max(1, -(-steps // EVALUATIONS_PER_JOB))
+    return replace(
+        wished,
+        learning_rate=wished.learning_rate or method.learning_rate(shape, task, steps),
+        eval_every=every,
+        save_every=wished.save_every or every,
+    )
+
+
+def _field_names() -> set[str]:
+    return {field.name for field in fields(Training)}
+
+
+def _check_training(training: Training, shape: Shape, eval_rows: int) -> None:
+    length = training.max_length or 0
+    if shape.positions and length > shape.positions:
+        raise OptionsError(
+            "max_length",
+            f"`max_length` is {length:,}, but this base model reads at most {shape.positions:,} tokens.",
+            f"Use {shape.positions:,} or less.",
+        )
+    if training.quantize != "none":
+        raise OptionsError(
+            "quantize",
+            f"A base model kept in {training.quantize} needs the method qlora, which is not offered yet.",
+            "Leave `quantize` at none.",
+        )
+    if training.early_stopping_patience and not eval_rows:
+        raise OptionsError(
+            "early_stopping_patience",
+            "Early stopping needs evaluations, and this dataset version has no eval rows.",
+            "Leave it out, or choose a version with an eval split.",
+        )
+
+
+def _as_json(options: Any) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(options).items()}
