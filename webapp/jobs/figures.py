@@ -142,7 +142,7 @@ def _figure(chart: Chart) -> dict[str, Any]:
         uirevision="step",
         font={"size": 12},
         xaxis=_axis(tickformat=",~d"),
-        yaxis=_axis(tickformat=chart.tick_format, rangemode="tozero" if chart.from_zero else "normal"),
+        yaxis=_axis(tickformat=chart.tick_format, fixedrange=True, rangemode="tozero" if chart.from_zero else "normal"),
     )
     if chart.reference is not None:
         line = {"width": 1, "dash": "dash"}
@@ -154,7 +154,7 @@ def _figure(chart: Chart) -> dict[str, Any]:
 
 def _axis(**more: Any) -> dict[str, Any]:
     ticks = {"ticks": "outside", "ticklen": 4, "tickfont": {"size": 11}}
-    return {"zeroline": False, "automargin": True, "showline": True, "fixedrange": False, **ticks, **more}
+    return {"zeroline": False, "automargin": True, "showline": True, **ticks, **more}
 
 
 def _traces(chart: Chart, line: Line) -> list[go.Scatter]:
