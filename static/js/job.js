@@ -16,9 +16,12 @@ const view = { axis: "step", outliers: false, zoom: null };
 const charts = box && new Charts(box, store, view, page.started_at);
 const addLine = logTail();
 
+store.loaded = !charts; // pages without charts ask for no history
+
 async function reload() {
+  if (!charts) return;
   try {
-    if (await store.load()) charts?.markAll();
+    if (await store.load()) charts.markAll();
     header.draw();
   } catch {
     for (const note of document.querySelectorAll(".chart .waiting")) note.textContent = "The points could not be loaded. Reload the page to try again.";
