@@ -30,7 +30,8 @@ def run(line: list[str]) -> int:
     """Runs one command line; the exit code."""
     name, rest = (line[0], line[1:]) if line else ("", [])
     try:
-        return _COMMANDS.get(name, lambda _: _django(line))(rest)
+        command = _COMMANDS.get(name)
+        return command(rest) if command else _django(line)
     except Refusal as refusal:
         print(refusal, file=sys.stderr)
     except KeyboardInterrupt:

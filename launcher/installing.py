@@ -74,7 +74,7 @@ def install(python: Path, packages: list[str], log: Path) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text("\n".join(progress.lines) + "\n")
     if pip.returncode:
-        raise Refusal(_reason(progress.lines, log))
+        raise Refusal(reason(progress.lines, log))
     print(f"  done: {progress.packages} packages in {time.monotonic() - started:.0f} s", flush=True)
 
 
@@ -102,7 +102,7 @@ def _tick(progress: Progress, over: threading.Event) -> None:
         print("\r\033[K", end="", flush=True)
 
 
-def _reason(lines: list[str], log: Path) -> str:
+def reason(lines: list[str], log: Path) -> str:
     """pip's failure in one sentence."""
     output = "\n".join(lines)
     if says_disk_full(output):

@@ -35,10 +35,10 @@ class Group:
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-SITE = Group("site", "the site's packages", 320)
+SITE = Group("site", "the site's packages", 340)
 WORKER = Group(
-    "worker", "the training packages (torch, transformers, peft)", 1400, "; several GB with a CUDA build of torch"
+    "worker", "the training packages (torch, transformers, peft)", 1200, "; several GB with a CUDA build of torch"
 )
-TEST = Group("test", "the test tools", 330)
+TEST = Group("test", "the test tools", 370)
 PRODUCTION = Group("production", "the production packages", 40)
 GROUPS = {group.name: group for group in (SITE, WORKER, TEST, PRODUCTION)}
