@@ -1,6 +1,6 @@
 // Charts as islands: plotly comes when one is near view, and every change goes through one queue, a chart a task.
 
-import { inUnit, whole } from "./numbers.js";
+import { inUnit, significant, whole } from "./numbers.js";
 import { reading } from "./reading.js";
 import { summary } from "./summary.js";
 
@@ -99,7 +99,7 @@ export class Charts {
       visible: !hidden,
       opacity: trace.meta.part === "raw" && trace.opacity && this.store.weight === 0 ? 1 : trace.opacity,
       line: { ...trace.line, color: colour },
-      marker: trace.marker && { ...trace.marker, color: colour },
+      ...(trace.marker ? { marker: { ...trace.marker, color: colour } } : {}),
     };
   }
 
@@ -114,28 +114,40 @@ export class Charts {
     const { layout } = chart.figure;
     const colours = { gridcolor: css("--grid"), linecolor: css("--axis"), tickcolor: css("--axis") };
     const ticks = { size: 11, color: css("--muted") };
-    const range = this.view.zoom ? { range: this.view.zoom.slice(), autorange: false } : { autorange: true };
+    const range = { range: this.view.zoom?.slice() ?? this.extent(), autorange: false };
     const title = { text: AXES[this.view.axis], font: ticks, standoff: 8 };
-    const y = this.view.outliers ? clipped(filled) : null;
+    const noisy = filled.some((trace) => trace.meta.part === "smooth");
+    const y = this.view.outliers && noisy ? clipped(filled, layout.yaxis.rangemode === "tozero") : null;
     return {
       ...layout,
       width: chart.plot.clientWidth,
       height: chart.plot.clientHeight,
       font: { ...layout.font, family: css("--font"), color: css("--text") },
       hoverlabel: { bgcolor: css("--card"), bordercolor: css("--border"), font: { color: css("--text"), size: 12 } },
-      shapes: layout.shapes?.map((shape) => ({ ...shape, line: { ...shape.line, color: css("--axis") } })),
-      uirevision: `${this.view.axis} ${this.view.zoom} ${this.view.outliers}`,
+      ...(layout.shapes ? { shapes: layout.shapes.map((shape) => ({ ...shape, line: { ...shape.line, color: css("--axis") } })) } : {}),
+      uirevision: `${this.view.axis} ${this.view.zoom}`,
       xaxis: { ...layout.xaxis, ...colours, ...range, title, tickfont: ticks, tickformat: this.view.axis === "step" ? ",~d" : ".3~g" },
-      yaxis: { ...layout.yaxis, ...colours, tickfont: ticks, ...(y ? { range: y, autorange: false } : { autorange: true }) },
+      yaxis: { ...layout.yaxis, ...colours, tickfont: ticks, ...(y ? { range: y.range, autorange: false } : { autorange: true }) },
+      annotations: y ? [cut(y)] : [],
     };
+  }
+
+  /** From the first to the newest point of any series: all charts share one x axis. */
+  extent() {
+    const ends = [...this.store.series.values()].flatMap((each) => {
+      const xs = this.xs(each);
+      return [xs[0], xs[xs.length - 1]];
+    });
+    const known = ends.filter(Number.isFinite);
+    return [Math.min(...known), Math.max(...known)];
   }
 
   listen(chart) {
     this.drawn.add(chart);
     chart.plot.on("plotly_relayout", (change) => {
       if (change["xaxis.range[0]"] !== undefined) this.zoomed([change["xaxis.range[0]"], change["xaxis.range[1]"]]);
-      else if (change["xaxis.autorange"]) this.zoomed(null);
     });
+    chart.plot.on("plotly_doubleclick", () => this.zoomed(null));
   }
 
   /** One zoom for all charts; null follows the newest points. */
@@ -158,13 +170,26 @@ export class Charts {
   }
 }
 
-/** 5th to 95th percentile with a margin, or null where there are too few points to say what an outlier is. */
-function clipped(filled) {
-  const values = filled.flatMap((trace) => trace.y).filter(Number.isFinite).sort((a, b) => a - b);
-  if (values.length < CLIPPED_FROM) return null;
-  const at = (share) => values[Math.floor(share * (values.length - 1))];
-  const pad = 0.05 * (at(0.95) - at(0.05)) || Math.abs(at(0.5)) * 0.05 || 1;
-  return [at(0.05) - pad, at(0.95) + pad];
+/**
+ * The y range without outliers, and the highest point if it is cut off. A value is an outlier when it lies further
+ * beyond the 5th to 95th percentile than these are apart; null where there is none, or too few points to say.
+ */
+function clipped(filled, fromZero) {
+  const points = filled.flatMap((trace) => trace.y.map((y, i) => ({ x: trace.x[i], y }))).filter((each) => Number.isFinite(each.y));
+  if (points.length < CLIPPED_FROM) return null;
+  points.sort((a, b) => a.y - b.y);
+  const at = (share) => points[Math.floor(share * (points.length - 1))].y;
+  const [low, high, top] = [at(0.05), at(0.95), points[points.length - 1]];
+  const span = Math.max(high - low, Math.abs(high) * 0.05);
+  if (top.y <= high + 2 * span && points[0].y >= low - 2 * span) return null;
+  const floor = points[0].y < low - 2 * span ? low - span : points[0].y - 0.05 * span;
+  return { range: [fromZero ? Math.min(0, floor) : floor, top.y > high + 2 * span ? high + span : top.y], top };
+}
+
+/** Says at the upper edge what was cut off there. */
+function cut({ range, top }) {
+  const text = top.y > range[1] ? `▲ max ${significant(top.y, 2)}` : "";
+  return { x: top.x, y: range[1], yanchor: "top", xanchor: "left", showarrow: false, text, font: { size: 11, color: css("--muted") } };
 }
 
 export function css(name) {

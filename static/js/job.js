@@ -12,7 +12,7 @@ const page = JSON.parse(document.getElementById("page-data").textContent);
 const box = document.getElementById("charts");
 const store = new Store(page.job, page.smoothing ?? 0);
 const header = new Header(store, page.total_steps);
-const view = { axis: "step", outliers: false, zoom: null };
+const view = { axis: "step", outliers: true, zoom: null };
 const charts = box && new Charts(box, store, view, page.started_at);
 const addLine = logTail();
 

@@ -133,7 +133,7 @@ def _figure(chart: Chart) -> dict[str, Any]:
     figure = go.Figure(data=[trace for line in chart.lines for trace in _traces(chart, line)])
     figure.layout.template = None
     figure.update_layout(
-        margin={"l": 52, "r": 12, "t": 8, "b": 32},
+        margin={"l": 52, "r": 12, "t": 8, "b": 26},
         showlegend=False,
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",

@@ -66,7 +66,7 @@ def _overview(job: Job) -> dict[str, Any]:
         "started_at": job.started_at.timestamp() if job.started_at else None,
         "total_steps": job.total_steps,
     }
-    return {"charts": figures.charts_for(job), "page_data": page, **_log(job, "overview"), **_result(job)}
+    return _log(job, "overview") | _result(job) | {"charts": figures.charts_for(job), "page_data": page}
 
 
 def _result(job: Job) -> dict[str, Any]:
