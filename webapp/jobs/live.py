@@ -23,6 +23,7 @@ from django.db import connections
 from redis.exceptions import RedisError
 
 from webapp.broker import LIVE_PREFIX
+from webapp.jobs.models import ENDED, Job
 from webapp.jobs.recording import messages_after
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,6 @@ COMMENT_SECONDS = 15.0
 RECHECK_SECONDS = 60.0
 CATCH_UP_SECONDS = 2.0
 """How often a viewer looks into the database while the broker is away."""
-TOO_FAR_BEHIND = 20_000
 
 
 @dataclass(eq=False)
@@ -43,8 +43,8 @@ class Viewer:
     job_id: int
     user_id: int
     queue: asyncio.Queue[list[Message]] = field(default_factory=lambda: asyncio.Queue(QUEUE_LIMIT))
-    lagging: bool = False
-    """Its queue overflowed: it catches up from the database."""
+    behind: bool = True
+    """It reads the database next: just opened, its queue overflowed, or something was lost."""
 
 
 class Hub:
@@ -85,10 +85,11 @@ class Hub:
             try:
                 async with client.pubsub() as channel:
                     await channel.psubscribe(f"{LIVE_PREFIX}*")
-                    self.connected = True
                     async for message in channel.listen():
                         if message["type"] == "pmessage":
                             self._hand_out(message)
+                        elif message["type"] == "psubscribe":
+                            self._all_catch_up()
             except (RedisError, OSError) as error:
                 log.warning("live updates come from the database, the broker is away: %s", error)
             self.connected = False
@@ -104,7 +105,15 @@ class Hub:
             try:
                 viewer.queue.put_nowait(events)
             except asyncio.QueueFull:
-                viewer.lagging = True
+                viewer.behind = True
+
+    def _all_catch_up(self) -> None:
+        """The broker is back: what it missed is in the database."""
+        self.connected = True
+        for viewer in (each for viewers in self.viewers.values() for each in viewers):
+            viewer.behind = True
+            with contextlib.suppress(asyncio.QueueFull):
+                viewer.queue.put_nowait([])
 
 
 hub = Hub()
@@ -123,6 +132,19 @@ async def read_after(job_id: int, cursor: int) -> list[Message]:
         return await sync_to_async(read)()
 
 
+async def nothing_follows(job_id: int, cursor: int) -> bool:
+    """The job has ended and the cursor is at its last event."""
+
+    def read() -> bool:
+        try:
+            return Job.objects.filter(pk=job_id, state__in=ENDED, last_event__lte=cursor).exists()
+        finally:
+            connections.close_all()
+
+    async with ThreadSensitiveContext():
+        return await sync_to_async(read)()
+
+
 async def messages(
     job_id: int, user_id: int, cursor: int, allowed: Callable[[], Awaitable[bool]]
 ) -> AsyncIterator[Message | None]:
@@ -133,43 +155,42 @@ async def messages(
     viewer = Viewer(job_id, user_id)
     with hub.viewing(viewer):
         checked = time.monotonic()
-        behind = True
         while True:
-            if behind or viewer.lagging:
-                viewer.lagging = False
-                _empty(viewer.queue)
-                batch = await read_after(job_id, cursor)
-                behind = bool(batch)
-            else:
-                batch = await _next_batch(viewer)
+            batch = await _catch_up(viewer, cursor) if viewer.behind else await _next_batch(viewer)
             for message in batch:
                 if message["n"] <= cursor:
                     continue
                 if message["n"] > cursor + 1:
-                    behind = True
+                    viewer.behind = True  # something was lost on the way: the database has it
                     break
                 cursor = message["n"]
                 yield message
                 if message["kind"] == "end":
                     return
-            if not batch and not behind:
+            if not batch:
                 yield None
-                behind = not hub.connected
             if time.monotonic() - checked > RECHECK_SECONDS:
                 checked = time.monotonic()
                 if not await allowed():
                     return
 
 
-def _empty(queue: asyncio.Queue[list[Message]]) -> None:
+async def _catch_up(viewer: Viewer, cursor: int) -> list[Message]:
+    """The next events from the database; with none left the viewer is no longer behind."""
     with contextlib.suppress(asyncio.QueueEmpty):
         while True:
-            queue.get_nowait()
+            viewer.queue.get_nowait()
+    viewer.behind = False
+    batch = await read_after(viewer.job_id, cursor)
+    viewer.behind = viewer.behind or bool(batch)
+    return batch
 
 
 async def _next_batch(viewer: Viewer) -> list[Message]:
+    """What the hub hands out next; after a silence the database is asked, whether the broker is there or not."""
     patience = COMMENT_SECONDS if hub.connected else CATCH_UP_SECONDS
     try:
         return await asyncio.wait_for(viewer.queue.get(), patience)
     except TimeoutError:
+        viewer.behind = True
         return []

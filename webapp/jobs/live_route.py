@@ -51,10 +51,13 @@ async def serve(job_id: int, scope: Scope, receive: Receive, send: Send) -> None
     seen = await _ask(headers, job_id)
     if not isinstance(seen, int):
         return await _refuse(send, *seen)
+    cursor = _cursor(scope, headers)
+    if await live.nothing_follows(job_id, cursor):
+        return await _nothing(send)
     if live.hub.full_for(seen):
         return await _refuse(send, 503, "streams_full", "Too many live streams are open. The page polls instead.")
     await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
-    sending = asyncio.ensure_future(_stream(job_id, seen, _cursor(scope, headers), allowed, send))
+    sending = asyncio.ensure_future(_stream(job_id, seen, cursor, allowed, send))
     leaving = asyncio.ensure_future(_left(receive))
     try:
         await asyncio.wait([sending, leaving], return_when=asyncio.FIRST_COMPLETED)
@@ -91,6 +94,12 @@ def _cursor(scope: Scope, headers: dict[str, str]) -> int:
     after = parse_qs(scope["query_string"].decode("latin-1")).get("after", ["0"])[0]
     numbers = [int(text) for text in (after, headers.get("last-event-id", "0")) if text.isdecimal()]
     return max(numbers, default=0)
+
+
+async def _nothing(send: Send) -> None:
+    """204: the job has ended and the viewer has everything, so the browser does not come back."""
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def _refuse(send: Send, status: int, code: str, message: str) -> None:
