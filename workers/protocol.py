@@ -290,9 +290,7 @@ EXIT_FAILED = 1
 EXIT_FENCED = 75
 """The supervisor is gone or no longer owns the attempt."""
 
-EventKind = Literal[
-    "phase", "plan", "metrics", "log", "checkpoint", "artifact", "result", "failed", "noise"
-]
+EventKind = Literal["phase", "plan", "metrics", "log", "checkpoint", "artifact", "result", "failed", "noise"]
 
 
 class Event(TypedDict, total=False):

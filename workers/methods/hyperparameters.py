@@ -20,7 +20,11 @@ class Training(Options):
     )
     batch_size: int = option(16, "Rows in one forward pass.", minimum=1, maximum=4096)
     gradient_accumulation: int = option(
-        1, "Forward passes per optimizer step; the batch grows, the memory does not.", minimum=1, maximum=4096, advanced=True
+        1,
+        "Forward passes per optimizer step; the batch grows, the memory does not.",
+        minimum=1,
+        maximum=4096,
+        advanced=True,
     )
     max_length: int | None = option(
         None, "Longest row in tokens; longer ones are cut and counted.", minimum=8, maximum=131_072

@@ -1,0 +1,54 @@
+"""`manage.py test`: the linters, the type checker, then pytest; the tests themselves lie in tests/."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+from launcher import environment
+from launcher.folders import ROOT
+from launcher.refusal import Refusal
+from launcher.requirements import SITE, TEST, WORKER
+
+CHECKS = (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy", "."))
+FAST = ["-m", "not slow and not browser"]
+
+
+def find_chromium() -> str | None:
+    """The Chromium or Chrome on PATH that browser tests drive; None where there is none."""
+    names = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+    return next(filter(None, map(shutil.which, names)), None)
+
+
+def run_tests(line: list[str]) -> int:
+    """Runs every check and all tests, whatever fails before; the exit code of the first that failed."""
+    fast = "--fast" in line
+    wanted = [word for word in line if word != "--fast"]
+    if {"-h", "--help"} & set(wanted):
+        print("manage.py test [--fast] [any argument of pytest]\n\n--fast leaves out the slow and the browser tests.")
+        return 0
+    if not fast and find_chromium() is None:
+        _miss_chromium()
+    environment.ensure(SITE, WORKER, TEST)
+    codes = [_show(*check) for check in CHECKS]
+    if any(codes):
+        failed = [" ".join(check[:-1]) for check, code in zip(CHECKS, codes, strict=True) if code]
+        print(f"\nFailed so far: {', '.join(failed)}. The tests run all the same.", flush=True)
+    codes.append(_show("pytest", *(FAST if fast else []), *wanted))
+    return next((code for code in codes if code), 0)
+
+
+def _show(*words: str) -> int:
+    print(f"\n$ {' '.join(words)}", flush=True)
+    return subprocess.run([sys.executable, "-m", *words], cwd=ROOT).returncode
+
+
+def _miss_chromium() -> None:
+    """A person may go on without a browser; the machine that decides about a change may not."""
+    if os.environ.get("CI"):
+        raise Refusal(
+            "Chromium is missing, and CI is set: the browser tests must run. Install it: apt install chromium"
+        )
+    print("Chromium is missing: the browser tests will be skipped. To run them: apt install chromium", flush=True)

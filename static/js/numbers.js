@@ -1,0 +1,53 @@
+// Numbers as the server writes them: the same digits and units, so that a live number never changes its look.
+
+export function significant(value, digits) {
+  if (value === 0) return "0";
+  const places = Math.max(0, digits - 1 - Math.floor(Math.log10(Math.abs(value))));
+  return value.toLocaleString("en-US", { minimumFractionDigits: places, maximumFractionDigits: places });
+}
+
+export function loss(value) {
+  return Number.isFinite(value) ? significant(value, 4) : "NaN";
+}
+
+export function bytes(value) {
+  let size = value;
+  let unit = "B";
+  for (const each of ["B", "KiB", "MiB", "GiB", "TiB"]) {
+    unit = each;
+    if (size < 999.5 || each === "TiB") break;
+    size /= 1024;
+  }
+  return unit === "B" || size >= 9.95 ? `${size.toFixed(0)} ${unit}` : `${size.toFixed(1)} ${unit}`;
+}
+
+export function duration(seconds) {
+  const whole = Math.max(0, Math.round(seconds));
+  const [days, hours, minutes, rest] = [Math.floor(whole / 86400), Math.floor(whole / 3600) % 24, Math.floor(whole / 60) % 60, whole % 60];
+  if (days) return `${days} d ${hours} h`;
+  if (hours) return `${hours} h ${minutes} m`;
+  return minutes ? `${minutes} m ${rest} s` : `${rest} s`;
+}
+
+export function count(value) {
+  for (const [unit, size] of [["B", 1e9], ["M", 1e6], ["k", 1e3]]) {
+    if (Math.abs(value) >= (unit === "k" ? 1e4 : size)) return `${significant(value / size, 3)} ${unit}`;
+  }
+  return whole(value);
+}
+
+export function whole(value) {
+  return Math.round(value).toLocaleString("en-US");
+}
+
+export function learningRate(value) {
+  return value.toExponential(1).replace("e+", "e");
+}
+
+/** A value of a series in its chart's unit. */
+export function inUnit(series, value, unit) {
+  if (!Number.isFinite(value)) return "NaN";
+  if (series === "learning_rate") return learningRate(value);
+  if (series === "tokens_per_second") return count(value);
+  return unit === "%" ? significant(value, 3) : significant(value, unit === "GiB" ? 3 : 4);
+}

@@ -1,0 +1,77 @@
+// Every page: the tick that keeps fragments fresh, the live dot's words, copying, asking before, uploads.
+
+import { upload } from "./upload.js";
+
+const TICK_MS = 2000;
+const dot = document.getElementById("live");
+
+/** Words and state of the live dot; pages without one stay silent. */
+export function sayLive(state, words) {
+  if (!dot || (dot.dataset.state === state && dot.textContent === words)) return;
+  dot.dataset.state = state;
+  dot.textContent = words;
+  dot.setAttribute("aria-pressed", String(state === "paused"));
+}
+
+function ticks() {
+  const polls = () => document.querySelector('[hx-trigger*="tick"]');
+  let waits = 1;
+  let left = 0;
+  setInterval(() => {
+    if (document.hidden || dot?.dataset.state === "paused" || !polls() || --left > 0) return;
+    document.body.dispatchEvent(new CustomEvent("tick"));
+  }, TICK_MS);
+  document.body.addEventListener("htmx:afterRequest", (event) => {
+    if (!event.detail.requestConfig?.triggeringEvent || event.detail.requestConfig.triggeringEvent.type !== "tick") return;
+    waits = event.detail.successful ? 1 : Math.min(waits * 2, 15);
+    left = waits;
+    if (event.detail.successful) sayLive("live", "Live");
+    else sayLive("offline", `Offline, retrying in ${(waits * TICK_MS) / 1000} s`);
+  });
+  if (dot && polls()) {
+    dot.addEventListener("click", () => {
+      const paused = dot.dataset.state === "paused";
+      sayLive(paused ? "live" : "paused", paused ? "Live" : "Paused");
+      left = 0;
+    });
+  }
+}
+
+// A fragment that answers with the sign-in page means the session is over: the whole page goes there.
+document.body.addEventListener("htmx:beforeSwap", (event) => {
+  if (event.detail.xhr.responseURL.includes("/sign-in/")) {
+    event.preventDefault();
+    location.reload();
+  }
+});
+
+document.addEventListener("click", async (event) => {
+  const asks = event.target.closest("[data-confirm]");
+  if (asks && !confirm(asks.dataset.confirm)) event.preventDefault();
+  const copies = event.target.closest("[data-copy]");
+  if (copies) await copy(copies);
+  for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  }
+});
+
+async function copy(button) {
+  const source = document.getElementById(button.dataset.copy);
+  try {
+    await navigator.clipboard.writeText(source.textContent);
+    button.lastChild.textContent = "Copied";
+    setTimeout(() => (button.lastChild.textContent = "Copy"), 2000);
+  } catch {
+    getSelection().selectAllChildren(source); // no clipboard without https: the text is selected instead
+  }
+}
+
+document.querySelector("[data-focus]")?.focus();
+for (const form of document.querySelectorAll("[data-upload]")) upload(form);
+ticks();

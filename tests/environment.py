@@ -1,0 +1,41 @@
+"""Loaded before everything else in a test run: own state folder, short timings, own broker port."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import tempfile
+from pathlib import Path
+
+BROKER_PASSWORD = secrets.token_urlsafe(16)
+
+
+def free_port() -> int:
+    """A port on loopback that nothing listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+BROKER_PORT = free_port()
+TIMINGS = {
+    "batch_seconds": 0.3,
+    "lease_seconds": 5.0,
+    "sweep_seconds": 0.5,
+    "ack_limit_seconds": 5.0,
+    "cancel_grace_seconds": 3.0,
+    "drain_limit_seconds": 10.0,
+    "no_progress_seconds": 60.0,
+    "cut_off_seconds": 30.0,
+    "hello_seconds": 0.5,
+}
+
+os.environ["DELTABOARD_VAR"] = str(Path(tempfile.mkdtemp(prefix="deltaboard-test-")))
+os.environ["DELTABOARD_TIMINGS"] = json.dumps(TIMINGS)
+os.environ["DELTABOARD_DISK_RESERVE_BYTES"] = str(64 * 1024**2)
+os.environ["REDIS_URL"] = f"redis://:{BROKER_PASSWORD}@127.0.0.1:{BROKER_PORT}/0"
+os.environ["OMP_NUM_THREADS"] = "1"
+for name in ("DATABASE_URL", "SECRET_KEY", "SITE_URL", "DELTABOARD_SITE_URL", "S3_BUCKET", "ALLOWED_HOSTS"):
+    os.environ.pop(name, None)

@@ -1,0 +1,1 @@
+"""The site: people, files, jobs, charts. Never sees torch."""

@@ -1,0 +1,125 @@
+"""How numbers are written on every page: the unit is always next to the number, nothing has needless digits."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from django import template
+
+register = template.Library()
+NOTHING = "–"
+
+
+def _known(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def significant(value: float, digits: int) -> str:
+    """So many significant digits, without an exponent."""
+    if value == 0:
+        return "0"
+    places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{places}f}"
+
+
+def _odd(value: float) -> str | None:
+    """Words for what is not a number."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    return None
+
+
+@register.filter
+def loss(value: Any) -> str:
+    """4 significant digits: 0.8421."""
+    if not _known(value):
+        return NOTHING
+    return _odd(value) or significant(value, 4)
+
+
+@register.filter
+def percent(value: Any) -> str:
+    """2 significant digits: 0.14 %, 3.1 %, 62 %. The value is already in percent."""
+    if not _known(value):
+        return NOTHING
+    if value >= 99.5:
+        return f"{value:.0f} %"
+    return _odd(value) or f"{significant(value, 2)} %"
+
+
+@register.filter
+def bytes_size(value: Any) -> str:
+    """Binary units: 18 MiB, 6.0 GiB."""
+    if not _known(value):
+        return NOTHING
+    size = float(value)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if size < 999.5 or unit == "TiB":
+            break
+        size /= 1024
+    return f"{size:.0f} {unit}" if unit == "B" or size >= 9.95 else f"{size:.1f} {unit}"
+
+
+@register.filter
+def duration(seconds: Any) -> str:
+    """41 m 12 s; over a day 2 d 4 h."""
+    if not _known(seconds):
+        return NOTHING
+    whole = max(0, round(seconds))
+    days, hours, minutes, rest = whole // 86400, whole // 3600 % 24, whole // 60 % 60, whole % 60
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} m"
+    return f"{minutes} m {rest} s" if minutes else f"{rest} s"
+
+
+@register.filter
+def count(value: Any) -> str:
+    """Large counts short: 5.12 M; below ten thousand in full."""
+    if not _known(value):
+        return NOTHING
+    for unit, size in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(value) >= (1e4 if unit == "k" else size):
+            return f"{significant(value / size, 3)} {unit}"
+    return f"{value:,.0f}"
+
+
+@register.filter
+def exact(value: Any) -> str:
+    """Every digit: 4,587,520."""
+    return f"{value:,}" if _known(value) else NOTHING
+
+
+@register.filter
+def learning_rate(value: Any) -> str:
+    """2.0e-4."""
+    if not _known(value):
+        return NOTHING
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
+
+
+@register.filter
+def metric(value: Any, name: str = "") -> str:
+    """A metric by its name: shares in percent, losses and all else with 4 digits."""
+    if not _known(value):
+        return NOTHING
+    if name.endswith(("accuracy", "f1", "precision", "recall")) and 0 <= value <= 1:
+        return f"{100 * value:.1f} %"
+    return loss(value)
+
+
+@register.filter
+def words(name: Any) -> str:
+    """A field's name for people: `eval_loss` is Eval loss."""
+    return str(name).replace("_", " ").replace("-", " ").strip().capitalize()
+
+
+@register.filter
+def share_of(part: Any, whole: Any) -> float:
+    """Percent of the whole, 0 where there is none."""
+    return 100 * part / whole if _known(part) and _known(whole) and whole else 0.0

@@ -1,0 +1,22 @@
+"""The ASGI door: live streams go to their own route, everything else to Django."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
+
+from django.core.asgi import get_asgi_application
+
+django_application = get_asgi_application()
+
+from webapp.jobs import live_route  # noqa: E402  (models are there only once Django is set up)
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    job_id = live_route.stream_of(scope)
+    if job_id is not None:
+        await live_route.serve(job_id, scope, receive, send)
+    else:
+        await django_application(scope, receive, send)

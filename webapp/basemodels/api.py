@@ -1,0 +1,72 @@
+"""Base models for programs: the catalogue and registering."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.shortcuts import get_object_or_404
+from ninja import Router, Schema, Status
+
+from webapp.accounts.auth import Caller
+from webapp.accounts.permissions import teams_to_work_in
+from webapp.basemodels.models import BaseModel
+from webapp.basemodels.registering import RegistrationRefused, register_folder, register_hub
+from webapp.paging import page
+
+router = Router(tags=["base models"])
+
+
+def base_model_answer(model: BaseModel) -> dict[str, Any]:
+    return {
+        "id": model.pk,
+        "name": model.name,
+        "team": model.team.slug if model.team else None,
+        "source": model.source,
+        "hub_id": model.hub_id,
+        "revision": model.revision,
+        "state": model.state,
+        "problem": model.problem,
+        "progress": model.progress,
+        "architecture": model.architecture,
+        "parameters": model.parameters,
+        "dtype": model.dtype,
+        "bytes": model.bytes,
+        "tasks": model.tasks,
+        "licence": model.licence,
+        "created_at": model.created_at,
+    }
+
+
+class Registration(Schema):
+    hub_id: str = ""
+    revision: str = ""
+    folder: str = ""
+    name: str = ""
+
+
+@router.get("")
+def list_base_models(request: Any, limit: int = 50, cursor: int | None = None) -> dict[str, Any]:
+    """Base models of your teams, and those that all teams share; newest first."""
+    models = BaseModel.objects.visible_to(request.auth.user).select_related("team")
+    return page(models, base_model_answer, limit, cursor)
+
+
+@router.post("", response={201: dict[str, Any]})
+def register(request: Any, body: Registration) -> Any:
+    """Register a hub id at a pinned revision, or (site admins) a folder on the site's machine."""
+    caller: Caller = request.auth
+    if body.folder:
+        return Status(201, base_model_answer(register_folder(caller.user, body.folder, body.name)))
+    if not body.hub_id:
+        raise RegistrationRefused(
+            "hub_id", "basemodel.source", "Neither `hub_id` nor `folder` is given.", "Give one of the two."
+        )
+    team = caller.team or next(iter(teams_to_work_in(caller.user)), None)
+    return Status(201, base_model_answer(register_hub(caller.user, team, body.hub_id, body.revision)))
+
+
+@router.get("{model_id}")
+def get_base_model(request: Any, model_id: int) -> dict[str, Any]:
+    """One base model."""
+    model = get_object_or_404(BaseModel.objects.visible_to(request.auth.user), pk=model_id)
+    return base_model_answer(model)

@@ -1,0 +1,9 @@
+"""Registers the room with Django."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class BasemodelsConfig(AppConfig):
+    name = "webapp.basemodels"

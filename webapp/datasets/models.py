@@ -1,0 +1,119 @@
+"""Datasets and their immutable versions; reading.py and checking.py say what is in a file."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.urls import reverse
+
+from webapp.accounts.models import Team, User
+from webapp.accounts.permissions import in_teams_of_or_shared
+from workers.protocol import DatasetRef
+
+
+class DatasetQuerySet(models.QuerySet["Dataset"]):
+    def visible_to(self, user: User) -> DatasetQuerySet:
+        return self.filter(in_teams_of_or_shared(user)).distinct()
+
+    def for_list(self) -> DatasetQuerySet:
+        return self.select_related("team", "created_by").prefetch_related("versions")
+
+
+class Dataset(models.Model):
+    """A name; the rows are in its versions. No team means: given by the site admin, readable by all."""
+
+    team = models.ForeignKey(Team, models.PROTECT, null=True, blank=True, related_name="datasets")
+    name = models.CharField(max_length=120)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    licence = models.CharField(max_length=120, blank=True)
+    starter = models.CharField(max_length=60, blank=True)
+    """Name of the starter entry that it was made from."""
+    objects = DatasetQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["team", "name"], name="dataset_name_once_per_team"),
+            models.UniqueConstraint(fields=["name"], condition=models.Q(team=None), name="shared_dataset_name_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def newest(self) -> DatasetVersion | None:
+        """The newest version, whatever its state; reads the prefetched ones where there are any."""
+        return max(self.versions.all(), key=lambda version: version.number, default=None)
+
+
+class VersionState(models.TextChoices):
+    CHECKING = "checking"
+    NEEDS_CHOICE = "needs_choice"
+    READY = "ready"
+    REFUSED = "refused"
+
+
+class DatasetVersionQuerySet(models.QuerySet["DatasetVersion"]):
+    def visible_to(self, user: User) -> DatasetVersionQuerySet:
+        return self.filter(in_teams_of_or_shared(user, "dataset__team")).distinct()
+
+    def ready(self) -> DatasetVersionQuerySet:
+        return self.filter(state=VersionState.READY)
+
+
+class DatasetVersion(models.Model):
+    """One immutable checked file: canonical JSONL, every row with its split."""
+
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    state = models.CharField(max_length=12, choices=VersionState.choices, default=VersionState.CHECKING)
+    check_lease_until = models.DateTimeField(null=True)
+    """Held by the process that checks it; past due means another may take over."""
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    upload_name = models.CharField(max_length=255)
+    upload_key = models.CharField(max_length=255)
+    upload_bytes = models.BigIntegerField()
+    asked: models.JSONField[Any, Any] = models.JSONField(default=dict)
+    """What the person asked for: task, mapping, split; missing ones are guessed."""
+
+    format = models.CharField(max_length=60, blank=True)
+    task = models.CharField(max_length=30, blank=True)
+    mapping: models.JSONField[Any, Any] = models.JSONField(default=dict)
+    columns: models.JSONField[Any, Any] = models.JSONField(default=list)
+    labels: models.JSONField[Any, Any] = models.JSONField(default=dict)
+    """Classification: label -> rows, in the order of label ids."""
+    split: models.JSONField[Any, Any] = models.JSONField(default=dict)
+    rows: models.JSONField[Any, Any] = models.JSONField(default=dict)
+    """read, good, bad, train, eval."""
+    reasons: models.JSONField[Any, Any] = models.JSONField(default=list)
+    """Sentences: why this task and these columns."""
+    problems: models.JSONField[Any, Any] = models.JSONField(default=list)
+    problems_total = models.PositiveIntegerField(default=0)
+    preview: models.JSONField[Any, Any] = models.JSONField(default=list)
+    file_key = models.CharField(max_length=255, blank=True)
+    bytes = models.BigIntegerField(default=0)
+    sha256 = models.CharField(max_length=64, blank=True)
+    objects = DatasetVersionQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["dataset", "number"], name="version_number_once")]
+
+    def __str__(self) -> str:
+        return f"{self.dataset.name} v{self.number}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("datasets:version", args=[self.dataset_id, self.number])
+
+    @property
+    def refused(self) -> bool:
+        return self.state == VersionState.REFUSED
+
+    def as_reference(self) -> DatasetRef:
+        """What a job's spec says of it."""
+        return DatasetRef(self.pk, self.dataset.name, self.number, self.bytes, self.sha256, tuple(self.labels))

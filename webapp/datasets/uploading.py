@@ -1,0 +1,88 @@
+"""Takes in a dataset file, keeps it, and has it checked; what is in the file is for vetting.py to say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from django.db import IntegrityError, transaction
+from django.db.models import Max
+
+from webapp.accounts.models import AuditEntry, Role, Team, User
+from webapp.accounts.permissions import require
+from webapp.datasets import tasks
+from webapp.datasets.models import Dataset, DatasetVersion
+from webapp.storing import Stored, forget, require_space, store
+
+
+class UploadRefused(Exception):
+    """The file cannot be taken at all; nothing was stored."""
+
+    def __init__(self, code: str, message: str, hint: str, status: int = 422) -> None:
+        super().__init__(message)
+        self.code, self.message, self.hint, self.status = code, message, hint, status
+
+
+def upload(user: User, team: Team, name: str, file: UploadedFile[bytes], asked: dict[str, Any]) -> DatasetVersion:
+    """A new dataset with its first version, in `checking`. Raises UploadRefused, NotAllowed, DiskNearlyFull."""
+    require(user, team.pk, Role.MEMBER)
+    name = name.strip()[:120] or Path(file.name or "dataset").stem[:120]
+    if Dataset.objects.filter(team=team, name=name).exists():
+        raise _name_taken(name)
+    stored = _keep(file, f"{team.pk}/uploads")
+    try:
+        with transaction.atomic():
+            dataset = Dataset.objects.create(team=team, name=name, created_by=user)
+            return version_from_stored(user, dataset, stored.key, stored.bytes, file.name or "", asked)
+    except IntegrityError as error:
+        forget(stored.key)
+        raise _name_taken(name) from error
+
+
+def _name_taken(name: str) -> UploadRefused:
+    message = f"The team already has a dataset named {name}."
+    return UploadRefused("dataset.name_taken", message, "Choose another name, or add a version to that dataset.")
+
+
+def new_version(user: User, dataset: Dataset, file: UploadedFile[bytes], asked: dict[str, Any]) -> DatasetVersion:
+    """A further version of a dataset, in `checking`."""
+    require(user, dataset.team_id, Role.MEMBER)
+    stored = _keep(file, f"{dataset.team_id or 'site'}/uploads")
+    return version_from_stored(user, dataset, stored.key, stored.bytes, file.name or "", asked)
+
+
+def _keep(file: UploadedFile[bytes], prefix: str) -> Stored:
+    size = file.size or 0
+    if size > settings.MAX_UPLOAD_BYTES:
+        limit = settings.MAX_UPLOAD_BYTES / 1024**3
+        message = f"The file has {size / 1024**3:.1f} GiB; the limit is {limit:.1f} GiB."
+        raise UploadRefused("dataset.file_too_large", message, "Split the file.", 413)
+    require_space(2 * size)
+    return store(prefix, file.chunks())
+
+
+def version_from_stored(
+    user: User | None, dataset: Dataset, key: str, size: int, upload_name: str, asked: dict[str, Any]
+) -> DatasetVersion:
+    """The next version of a dataset from a stored file; its check starts once this is committed."""
+    with transaction.atomic():
+        Dataset.objects.select_for_update().get(pk=dataset.pk)
+        last = dataset.versions.aggregate(last=Max("number"))["last"] or 0
+        version = DatasetVersion.objects.create(
+            dataset=dataset,
+            number=last + 1,
+            created_by=user,
+            upload_name=_shown_name(upload_name),
+            upload_key=key,
+            upload_bytes=size,
+            asked={name: value for name, value in asked.items() if value},
+        )
+        AuditEntry.note(user, dataset.team, "dataset.upload", version.pk, name=dataset.name)
+        transaction.on_commit(lambda: tasks.wake(version.pk))
+    return version
+
+
+def _shown_name(name: str) -> str:
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in name)[:255]

@@ -1,0 +1,68 @@
+"""Runs the check of a waiting dataset version and stores what came out: rows, or problems by line."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Q
+from django.utils import timezone
+
+from webapp.datasets.checking import check
+from webapp.datasets.models import DatasetVersion, VersionState
+from webapp.storing import copy_to, forget, store_file
+
+CHECK_LEASE_MINUTES = 30
+
+
+def waiting_for_check() -> list[int]:
+    """Versions in `checking` that no process holds."""
+    free = Q(check_lease_until=None) | Q(check_lease_until__lt=timezone.now())
+    return list(DatasetVersion.objects.filter(free, state=VersionState.CHECKING).values_list("pk", flat=True))
+
+
+def run_check(version_id: int) -> None:
+    """Check one version, unless another process holds it or it is done."""
+    free = Q(check_lease_until=None) | Q(check_lease_until__lt=timezone.now())
+    mine = DatasetVersion.objects.filter(free, pk=version_id, state=VersionState.CHECKING)
+    if mine.update(check_lease_until=timezone.now() + timedelta(minutes=CHECK_LEASE_MINUTES)) == 0:
+        return
+    version = DatasetVersion.objects.select_related("dataset").get(pk=version_id)
+    (settings.VAR / "checks").mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=settings.VAR / "checks") as scratch:
+        source, destination = Path(scratch) / "upload", Path(scratch) / "rows.jsonl"
+        copy_to(version.upload_key, source)
+        asked = version.asked
+        report = check(
+            source,
+            version.upload_name,
+            destination,
+            task=asked.get("task"),
+            mapping=asked.get("mapping"),
+            split=asked.get("split"),
+        )
+        _finish(version, asdict(report), destination)
+
+
+def _finish(version: DatasetVersion, report: dict[str, Any], rows: Path) -> None:
+    stored = store_file(f"{version.dataset.team_id or 'site'}/versions", rows) if report["state"] == "ready" else None
+    facts = {
+        name: report[name]
+        for name in ("state", "format", "columns", "labels", "rows", "problems", "problems_total", "preview")
+    }
+    DatasetVersion.objects.filter(pk=version.pk, state=VersionState.CHECKING).update(
+        **facts,
+        task=report["task"] or "",
+        mapping=report["mapping"] or {},
+        split=report["split"] or {},
+        reasons=report["reasons"],
+        check_lease_until=None,
+        file_key=stored.key if stored else "",
+        bytes=stored.bytes if stored else 0,
+        sha256=stored.sha256 if stored else "",
+    )
+    forget(version.upload_key)

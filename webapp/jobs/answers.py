@@ -1,0 +1,105 @@
+"""What the API says of jobs, artifacts and workers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from webapp.jobs import scheduling
+from webapp.jobs.models import Artifact, Job, Worker
+from workers.methods.method import Method
+from workers.methods.options import describe
+
+
+def job_answer(job: Job) -> dict[str, Any]:
+    waiting = scheduling.waiting(job)
+    return {
+        "id": job.pk,
+        "name": job.name,
+        "team": job.team.slug,
+        "created_by": job.created_by.username if job.created_by else None,
+        "state": job.state,
+        "wish": job.wish,
+        "phase": job.phase,
+        "reason": {"code": job.reason_code, "sentence": job.reason_sentence} if job.reason_code else None,
+        "queue_position": waiting.queue_position if waiting else None,
+        "why_waiting": waiting.why if waiting else None,
+        "priority": job.priority,
+        "pool": job.pool,
+        "attempt": job.attempts_made,
+        "progress": {
+            "step": job.step,
+            "total_steps": job.total_steps,
+            "epoch": job.epoch,
+            "eta_seconds": job.eta_seconds,
+        },
+        "trainable_parameters": job.trainable_parameters,
+        "total_parameters": job.total_parameters,
+        "trainable_percent": job.trainable_percent,
+        "peak_memory_bytes": job.peak_memory_bytes,
+        "memory_kind": job.memory_kind,
+        "best_metric": job.best_metric,
+        "final_metrics": job.final_metrics,
+        "notes": job.notes,
+        "base_model": job.base_model_id,
+        "dataset_version": job.dataset_version_id,
+        "method": job.method,
+        "task": job.task,
+        "retry_of": job.retry_of_id,
+        "created_at": job.created_at,
+        "started_at": job.started_at,
+        "ended_at": job.ended_at,
+    }
+
+
+def job_answer_in_full(job: Job) -> dict[str, Any]:
+    """With what a list leaves out: artifacts and the frozen spec."""
+    artifacts = sorted(job.artifacts.all(), key=lambda each: each.kind != "delta")
+    briefly = [{"id": each.pk, "kind": each.kind, "bytes": each.bytes} for each in artifacts]
+    return job_answer(job) | {"artifacts": briefly, "spec": job.spec}
+
+
+def artifact_answer(artifact: Artifact) -> dict[str, Any]:
+    files = [{name: file[name] for name in ("name", "bytes", "sha256")} for file in artifact.files]
+    return {
+        "id": artifact.pk,
+        "job": artifact.job_id,
+        "kind": artifact.kind,
+        "bytes": artifact.bytes,
+        "files": files,
+        "manifest": artifact.manifest,
+        "created_at": artifact.created_at,
+    }
+
+
+def worker_answer(worker: Worker) -> dict[str, Any]:
+    report = worker.report
+    return {
+        "id": worker.pk,
+        "name": worker.name,
+        "pool": worker.pool,
+        "online": worker.online,
+        "draining": worker.drain or bool(report.get("draining")),
+        "heartbeat_age_seconds": worker.heartbeat_age_seconds,
+        "hostname": report.get("hostname"),
+        "slots": report.get("slots"),
+        "busy_slots": report.get("busy_slots"),
+        "devices": report.get("devices", []),
+        "isolation": report.get("isolation", {}),
+        "attempts": list(worker.attempts.exclude(state="ended").values("id", "job_id", "number")),
+    }
+
+
+def method_answer(method: Method) -> dict[str, Any]:
+    return {
+        "name": method.name,
+        "title": method.title,
+        "family": method.family,
+        "summary": method.summary,
+        "formula": method.formula,
+        "paper": method.paper,
+        "options": [asdict(fact) for fact in describe(method.options)],
+        "mergeable": method.mergeable,
+        "tasks": method.tasks,
+        "servable": method.servable,
+    }

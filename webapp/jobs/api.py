@@ -1,0 +1,229 @@
+"""Jobs, methods, artifacts and workers for programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import StreamingHttpResponse
+from django.shortcuts import get_object_or_404
+from ninja import Header, Query, Router, Schema, Status
+from pydantic import Field
+
+from webapp import api_errors
+from webapp.accounts.auth import Caller
+from webapp.accounts.models import Role
+from webapp.accounts.permissions import require, teams_to_work_in
+from webapp.basemodels.models import BaseModel
+from webapp.datasets.models import DatasetVersion
+from webapp.jobs import downloading, metrics, transitions
+from webapp.jobs.answers import artifact_answer, job_answer, job_answer_in_full, method_answer, worker_answer
+from webapp.jobs.launching import FieldProblem, Launch, LaunchRefused, launch
+from webapp.jobs.models import Artifact, Event, Job, Worker
+from webapp.jobs.recording import messages_after
+from webapp.paging import page
+from workers.methods import METHODS
+from workers.protocol import DEFAULT_POOL
+
+jobs = Router(tags=["jobs"])
+methods = Router(tags=["methods"])
+artifacts = Router(tags=["artifacts"])
+workers = Router(tags=["workers"])
+
+
+def visible_jobs(request: Any) -> Any:
+    """Jobs of the caller; a token reaches its own team only."""
+    caller: Caller = request.auth
+    seen = Job.objects.visible_to(caller.user)
+    return seen.filter(team=caller.team) if caller.team else seen
+
+
+def _job(request: Any, job_id: int) -> Job:
+    rows = visible_jobs(request).select_related("team", "created_by").prefetch_related("artifacts")
+    job: Job = get_object_or_404(rows, pk=job_id)
+    return job
+
+
+# ---- Methods ------------------------------------------------------------------------------------
+
+
+@methods.get("")
+def list_methods(request: Any) -> list[dict[str, Any]]:
+    """Every delta method with its options."""
+    return [method_answer(method) for method in METHODS.values()]
+
+
+# ---- Jobs ---------------------------------------------------------------------------------------
+
+
+class NewJob(Schema):
+    base_model: int
+    dataset_version: int
+    method: str
+    name: str = ""
+    options: dict[str, Any] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
+    priority: int = Field(0, ge=-100, le=100)
+    pool: str = Field(DEFAULT_POOL, max_length=40)
+
+
+@jobs.post("", response={201: dict[str, Any]})
+def create_job(request: Any, body: NewJob, idempotency_key: Header[str | None] = None) -> Any:
+    """Queue a job. 422 names each wrong field."""
+    caller: Caller = request.auth
+    model = BaseModel.objects.visible_to(caller.user).filter(pk=body.base_model).first()
+    versions = DatasetVersion.objects.visible_to(caller.user).select_related("dataset")
+    version = versions.filter(pk=body.dataset_version).first()
+    team = caller.team or next(iter(teams_to_work_in(caller.user)), None)
+    if model is None or version is None or team is None:
+        raise LaunchRefused(_unknown(model, version, team))
+    wanted = Launch(
+        team=team,
+        base_model=model,
+        dataset_version=version,
+        method=body.method,
+        options=body.options,
+        training=body.training,
+        name=body.name,
+        priority=body.priority,
+        pool=body.pool,
+        idempotency_key=idempotency_key[:100] if idempotency_key else None,
+    )
+    return Status(201, job_answer_in_full(launch(caller.user, wanted)))
+
+
+def _unknown(model: Any, version: Any, team: Any) -> list[FieldProblem]:
+    found = {"base_model": model, "dataset_version": version, "team": team}
+    return [
+        FieldProblem(
+            name, f"job.unknown_{name}", f"There is no such {name.replace('_', ' ')} for you.", "See the list."
+        )
+        for name, each in found.items()
+        if each is None
+    ]
+
+
+@jobs.get("")
+def list_jobs(request: Any, state: str = "", limit: int = 50, cursor: int | None = None) -> dict[str, Any]:
+    """Jobs of your teams, newest first; `state` filters."""
+    rows = visible_jobs(request).for_list()
+    return page(rows.filter(state=state) if state else rows, job_answer, limit, cursor)
+
+
+@jobs.get("{int:job_id}")
+def get_job(request: Any, job_id: int) -> dict[str, Any]:
+    """One job with its spec, progress, results and artifacts."""
+    return job_answer_in_full(_job(request, job_id))
+
+
+def _acts(action: str) -> Any:
+    def call(request: Any, job_id: int) -> dict[str, Any]:
+        job = transitions.act(_job(request, job_id), request.auth.user, action)
+        return job_answer_in_full(_job(request, job.pk))
+
+    call.__name__ = f"{action}_job"
+    call.__doc__ = f"{action.capitalize()} a job; 409 with the current state where that cannot be now."
+    return call
+
+
+for action in transitions.VERBS:
+    jobs.post("{int:job_id}/" + action, operation_id=f"{action}_job")(_acts(action))
+
+
+@jobs.get("{int:job_id}/metrics")
+def get_metrics(
+    request: Any,
+    job_id: int,
+    series: str = "",
+    points: Query[int] = 1000,
+    smooth: float = 0.0,
+    after: int = 0,
+    format: str = "json",
+) -> Any:
+    """Metric columns, at most `points` buckets a series; `format=csv` gives every raw row."""
+    job = _job(request, job_id)
+    if format == "csv":
+        response = StreamingHttpResponse(metrics.as_csv(job), content_type="text/csv")
+        response["Content-Disposition"] = f'attachment; filename="job-{job.pk}-metrics.csv"'
+        return response
+    names = [name for name in series.split(",") if name] or None
+    weight = min(max(smooth, 0.0), 0.999)
+    return metrics.history(job, names, max(2, min(points, 5000)), weight, max(0, after))
+
+
+@jobs.get("{int:job_id}/events")
+def get_events(request: Any, job_id: int, after: int = 0) -> dict[str, Any]:
+    """The live stream's events as an array, for polling. Without `Accept: application/json` it is a stream."""
+    messages = messages_after(_job(request, job_id).pk, max(0, after))
+    return {"items": messages, "next": messages[-1]["n"] if messages else after}
+
+
+@jobs.get("{int:job_id}/log")
+def get_log(request: Any, job_id: int, after: int = 0, limit: int = 200) -> dict[str, Any]:
+    """Log lines after an event number, oldest first."""
+    job = _job(request, job_id)
+    rows = Event.objects.filter(job=job, kind="log", number__gt=after).select_related("attempt").order_by("number")
+    lines = [
+        {
+            "n": row.number,
+            "attempt": row.attempt.number if row.attempt else None,
+            "level": row.body.get("level", "info"),
+            "text": row.body.get("text", ""),
+        }
+        for row in rows[: max(1, min(limit, 1000))]
+    ]
+    return {"items": lines, "next": lines[-1]["n"] if lines else after}
+
+
+# ---- Artifacts ----------------------------------------------------------------------------------
+
+
+def _artifact(request: Any, artifact_id: int) -> Artifact:
+    caller: Caller = request.auth
+    rows = Artifact.objects.visible_to(caller.user).select_related("job__team")
+    rows = rows.filter(job__team=caller.team) if caller.team else rows
+    return get_object_or_404(rows, pk=artifact_id)
+
+
+@artifacts.get("{int:artifact_id}")
+def get_artifact(request: Any, artifact_id: int) -> dict[str, Any]:
+    """The manifest, and sha256 and size of each file."""
+    return artifact_answer(_artifact(request, artifact_id))
+
+
+@artifacts.get("{int:artifact_id}/download")
+def download_artifact(request: Any, artifact_id: int) -> StreamingHttpResponse:
+    """The whole delta artifact as a zip, every file checked against its hash on the way out."""
+    return downloading.as_zip(_artifact(request, artifact_id), request.auth.user)
+
+
+@artifacts.get("{int:artifact_id}/files/{path:name}")
+def download_file(request: Any, artifact_id: int, name: str) -> StreamingHttpResponse:
+    """One file of the artifact."""
+    response = downloading.one_file(_artifact(request, artifact_id), name, request.auth.user)
+    if response is None:
+        raise api_errors.Unknown
+    return response
+
+
+# ---- Workers ------------------------------------------------------------------------------------
+
+
+@workers.get("")
+def list_workers(request: Any) -> dict[str, Any]:
+    """Workers that may run your jobs, with their devices and load."""
+    rows = Worker.objects.visible_to(request.auth.user)
+    return {"items": [worker_answer(worker) for worker in rows], "next": None}
+
+
+class Draining(Schema):
+    drain: bool
+
+
+@workers.patch("{int:worker_id}")
+def patch_worker(request: Any, worker_id: int, body: Draining) -> dict[str, Any]:
+    """Drain a worker (it finishes what it has and takes no more), or let it take jobs again."""
+    worker = get_object_or_404(Worker.objects.visible_to(request.auth.user), pk=worker_id)
+    require(request.auth.user, worker.team_id, Role.MAINTAINER)
+    worker.drain = body.drain
+    worker.save(update_fields=["drain"])
+    return worker_answer(worker)

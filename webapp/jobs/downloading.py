@@ -1,0 +1,75 @@
+"""Hands out delta artifacts: every file is checked against its hash first, and the download is audited."""
+
+from __future__ import annotations
+
+import mimetypes
+import re
+import tempfile
+import zipfile
+from typing import IO, Any
+
+from django.conf import settings
+from django.http import StreamingHttpResponse
+
+from webapp.accounts.models import AuditEntry, User
+from webapp.jobs.handing_in import verified
+from webapp.jobs.models import Artifact
+from webapp.storing import chunks_of, streamed
+
+
+class Damaged(Exception):
+    """A stored file is not what was taken in (P10): it is never handed out silently."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"`{name}` is damaged in storage, so it is not handed out. Retry the job to make it again.")
+
+
+def as_zip(artifact: Artifact, user: User) -> StreamingHttpResponse:
+    """All files in one zip. Raises Damaged."""
+    (settings.VAR / "incoming").mkdir(parents=True, exist_ok=True)
+    archive = tempfile.TemporaryFile(dir=settings.VAR / "incoming")  # noqa: SIM115  (the response closes it)
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as zipped:
+        for file in artifact.files:
+            _add(zipped, file)
+    length = archive.tell()
+    archive.seek(0)
+    AuditEntry.note(user, artifact.job.team, "artifact.download", artifact.pk)
+    return streamed(archive, length, "application/zip", f"{file_name(artifact)}.zip")
+
+
+def _add(zipped: zipfile.ZipFile, file: dict[str, Any]) -> None:
+    with _opened(file) as source, zipped.open(zipfile.ZipInfo(file["name"]), "w", force_zip64=True) as target:
+        for chunk in chunks_of(source):
+            target.write(chunk)
+
+
+def _opened(file: dict[str, Any]) -> IO[bytes]:
+    opened = verified(file)
+    if opened is None:
+        raise Damaged(file["name"])
+    return opened
+
+
+def one_file(artifact: Artifact, name: str, user: User) -> StreamingHttpResponse | None:
+    """One file by its name in the manifest, or None. Raises Damaged."""
+    file = next((file for file in artifact.files if file["name"] == name), None)
+    if file is None:
+        return None
+    AuditEntry.note(user, artifact.job.team, "artifact.download", artifact.pk, file=name)
+    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    return streamed(_opened(file), file["bytes"], kind, name.rsplit("/", 1)[-1])
+
+
+def read_text(artifact: Artifact, name: str) -> str:
+    """A small text file of the artifact, such as its card; empty if there is none."""
+    file = next((file for file in artifact.files if file["name"] == name), None)
+    if file is None:
+        return ""
+    with _opened(file) as opened:
+        return opened.read(1_000_000).decode("utf-8", "replace")
+
+
+def file_name(artifact: Artifact) -> str:
+    """A plain name for the zip, from the job's."""
+    plain = re.sub(r"[^A-Za-z0-9]+", "-", artifact.job.name).strip("-").lower()
+    return f"{plain[:60] or 'delta'}-{artifact.job_id}"

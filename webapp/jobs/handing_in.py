@@ -1,0 +1,181 @@
+"""Files that attempts and inspections fetch and hand in: checked by sha256, listed only when complete."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+from django.db import transaction
+from django.http import HttpRequest
+
+from webapp.basemodels.models import BaseModel
+from webapp.jobs.models import Artifact, Attempt, Checkpoint, Inspection, StoredPart
+from webapp.jobs.recording import say
+from webapp.jobs.reporting import BadReport, renew
+from webapp.jobs.scheduling import newest_checkpoint
+from webapp.storing import CHUNK_BYTES, chunks_of, forget, open_stored, require_space, store
+from workers.protocol import MANIFEST
+
+ALLOWED_ENDINGS = (".safetensors", ".json", ".md", ".txt", ".jinja", ".model", ".jsonl", ".py")
+KEPT_CHECKPOINTS = 2
+FileList = list[dict[str, Any]]
+
+
+def input_files(attempt: Attempt) -> FileList:
+    """All that this attempt may read: its dataset version, base model and checkpoint. name, bytes, sha256, key/path."""
+    job = attempt.job
+    version = job.dataset_version
+    checkpoint = newest_checkpoint(job)
+    rows = {"name": "rows.jsonl", "bytes": version.bytes, "sha256": version.sha256, "key": version.file_key}
+    return [rows, *base_model_files(job.base_model), *(checkpoint.files if checkpoint else [])]
+
+
+def base_model_files(model: BaseModel) -> FileList:
+    """A base model's files; those of a registered folder carry their path instead of a key."""
+    if not model.folder:
+        return list(model.files)
+    return [{**file, "path": str(Path(model.folder) / file["name"])} for file in model.files]
+
+
+def open_input(files: FileList, sha256: str) -> tuple[IO[bytes], int] | None:
+    """The listed file with this hash, open, and its length; None if it is not listed or gone."""
+    file = next((file for file in files if file["sha256"] == sha256), None)
+    if file is None:
+        return None
+    try:
+        opened = Path(file["path"]).open("rb") if "path" in file else open_stored(file["key"])  # noqa: SIM115
+    except FileNotFoundError:
+        return None
+    return opened, int(file["bytes"])
+
+
+def take_part(request: HttpRequest, owner: Attempt | Inspection, sha256: str) -> bool:
+    """Store the request's body if its hash is right; False if it was there already. Raises BadReport."""
+    mine = StoredPart.objects.filter(**_owned_by(owner), sha256=sha256)
+    if mine.exists():
+        return False
+    require_space(int(request.headers.get("Content-Length") or 0))
+    team = owner.job.team_id if isinstance(owner, Attempt) else "site"
+    kind = "attempts" if isinstance(owner, Attempt) else "inspections"
+    stored = store(f"{team}/{kind}/{owner.pk}", _body_of(request))
+    if stored.sha256 != sha256:
+        forget(stored.key)
+        raise BadReport("The file's sha256 is not the one announced. Send it again.")
+    StoredPart.objects.create(**_owned_by(owner), sha256=sha256, bytes=stored.bytes, key=stored.key)
+    return True
+
+
+def _owned_by(owner: Attempt | Inspection) -> dict[str, Any]:
+    return {"attempt": owner} if isinstance(owner, Attempt) else {"inspection": owner}
+
+
+def _body_of(request: HttpRequest) -> Iterator[bytes]:
+    while chunk := request.read(CHUNK_BYTES):
+        yield chunk
+
+
+def listed(owner: Attempt | Inspection, files: FileList) -> FileList:
+    """The files with their keys. Raises BadReport if one was not handed in or has an unwanted name."""
+    parts = {part.sha256: part for part in StoredPart.objects.filter(**_owned_by(owner))}
+    complete = []
+    for file in files:
+        _check_name(file["name"])
+        part = parts.get(file["sha256"])
+        if part is None:
+            raise BadReport(f"`{file['name']}` was not handed in.")
+        complete.append({"name": file["name"], "bytes": part.bytes, "sha256": part.sha256, "key": part.key})
+    return complete
+
+
+def _check_name(name: str) -> None:
+    parts = name.split("/")
+    if name.startswith("/") or "\\" in name or "\0" in name or any(part in ("", ".", "..") for part in parts):
+        raise BadReport("A file name is a plain relative path.")
+    if not name.endswith(ALLOWED_ENDINGS):
+        raise BadReport(f"`{name}` is not a kind of file we keep: {', '.join(ALLOWED_ENDINGS)}.")
+
+
+def keep_checkpoint(attempt: Attempt, step: int, best: bool, files: FileList) -> Checkpoint:
+    """List a complete checkpoint; older ones go, but for the best."""
+    with transaction.atomic():
+        renew(attempt)
+        complete = listed(attempt, files)
+        _require_manifest(complete)
+        size = sum(file["bytes"] for file in complete)
+        checkpoint, made = Checkpoint.objects.get_or_create(
+            attempt=attempt, job=attempt.job, step=step, defaults={"best": best, "bytes": size, "files": complete}
+        )
+        if made and best:
+            Checkpoint.objects.filter(job=attempt.job).exclude(pk=checkpoint.pk).update(best=False)
+        _drop_old_checkpoints(attempt)
+    return checkpoint
+
+
+def _drop_old_checkpoints(attempt: Attempt) -> None:
+    of_job = Checkpoint.objects.filter(job=attempt.job).order_by("-step", "-id")
+    kept = [*of_job[:KEPT_CHECKPOINTS], *of_job.filter(best=True)]
+    for old in of_job.exclude(pk__in=[each.pk for each in kept]):
+        keys = {file["key"] for file in old.files} - {file["key"] for each in kept for file in each.files}
+        StoredPart.objects.filter(key__in=keys).delete()
+        old.delete()
+        transaction.on_commit(partial(_forget_all, keys))
+
+
+def _forget_all(keys: set[str]) -> None:
+    for key in keys:
+        forget(key)
+
+
+def keep_artifact(attempt: Attempt, kind: str, files: FileList, manifest: dict[str, Any]) -> Artifact:
+    """List a complete delta artifact. Raises BadReport unless it holds what its manifest says."""
+    with transaction.atomic():
+        renew(attempt)
+        complete = listed(attempt, files)
+        _require_manifest(complete)
+        _require_same(complete, manifest)
+        size = sum(file["bytes"] for file in complete)
+        artifact, made = Artifact.objects.get_or_create(
+            attempt=attempt,
+            job=attempt.job,
+            kind=kind,
+            defaults={"bytes": size, "files": complete, "manifest": manifest},
+        )
+        if made:
+            say(attempt.job_id, "artifact", {"bytes": size, "id": artifact.pk}, attempt)
+    return artifact
+
+
+def _require_manifest(files: FileList) -> None:
+    if not any(file["name"] == MANIFEST for file in files):
+        raise BadReport("The manifest is missing, so the folder is not complete.")
+
+
+def _require_same(files: FileList, manifest: dict[str, Any]) -> None:
+    """The manifest's own list of files is the one handed in."""
+    said = {file["name"]: file["sha256"] for file in manifest.get("files", [])}
+    sent = {file["name"]: file["sha256"] for file in files if file["name"] != MANIFEST}
+    if said != sent:
+        raise BadReport("The manifest lists other files than were handed in.")
+
+
+def digest_of(file: IO[bytes]) -> str:
+    digest = hashlib.sha256()
+    for chunk in chunks_of(file):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def verified(file: dict[str, Any]) -> IO[bytes] | None:
+    """The stored file, open, if it still has the hash it was taken in with; None if it is damaged or gone."""
+    try:
+        opened = open_stored(file["key"])
+    except FileNotFoundError:
+        return None
+    if digest_of(opened) != file["sha256"]:
+        opened.close()
+        return None
+    opened.seek(0)
+    return opened

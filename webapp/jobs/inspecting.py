@@ -1,0 +1,152 @@
+"""Questions that only a worker can answer: asked as rows, answered once, and what the answer changes here."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from webapp.basemodels.models import BaseModel, BaseModelState, Source
+from webapp.basemodels.registering import refuse
+from webapp.datasets.models import Dataset
+from webapp.datasets.uploading import version_from_stored
+from webapp.jobs.handing_in import FileList, base_model_files, listed
+from webapp.jobs.models import Inspection
+from webapp.jobs.permits import permit_on_commit
+from webapp.jobs.reporting import BadReport
+from webapp.jobs.starter_catalogue import ENTRIES, Entry
+from workers.methods.shape import Shape
+
+TRIES_AT_MOST = 3
+WEIGHTS = ".safetensors"
+
+
+def ask_about(model: BaseModel) -> Inspection:
+    """Ask a worker to fetch (hub) or look at (folder) a base model that is being checked."""
+    if model.source == Source.HUB:
+        question = {"kind": "hub_base_model", "hub_id": model.hub_id, "revision": model.revision}
+        return ask(question, base_model=model, asked_by=model.created_by)
+    small = [file for file in base_model_files(model) if not file["name"].endswith(WEIGHTS)]
+    return ask({"kind": "base_model_shape"}, base_model=model, files=small, asked_by=model.created_by)
+
+
+def ask(question: dict[str, Any], **fields: Any) -> Inspection:
+    inspection = Inspection.objects.create(question=question, **fields)
+    permit_on_commit(inspection.pool)
+    return inspection
+
+
+def progress(inspection: Inspection, text: str, fraction: float | None) -> str:
+    """Heartbeat: prolong the lease, note the progress, answer with the wish."""
+    until = timezone.now() + timedelta(seconds=settings.TIMINGS.lease_seconds)
+    Inspection.objects.filter(pk=inspection.pk, state=Inspection.State.RUNNING).update(
+        lease_until=until,
+        progress_text=text[:200] or inspection.progress_text,
+        progress_fraction=None if fraction is None else min(1.0, max(0.0, fraction)),
+    )
+    if inspection.base_model_id and text:
+        BaseModel.objects.filter(pk=inspection.base_model_id).update(progress=text[:200])
+    cancelled = Inspection.objects.values_list("cancelled", flat=True).get(pk=inspection.pk)
+    return "cancel" if cancelled else "run"
+
+
+def give_back(inspection: Inspection) -> None:
+    """Its worker is gone: back to the queue, or failed after three tries."""
+    with transaction.atomic():
+        running = Inspection.objects.filter(pk=inspection.pk, state=Inspection.State.RUNNING)
+        if inspection.tries < TRIES_AT_MOST and not inspection.cancelled:
+            if running.update(state=Inspection.State.QUEUED, worker=None, token_prefix=None):
+                permit_on_commit(inspection.pool)
+            return
+    problem = {
+        "code": "inspection.worker_lost",
+        "message": f"The worker stopped answering {inspection.tries} times while looking at this.",
+        "hint": "Look at the worker's memory and log, then try again.",
+    }
+    finish(inspection, None, [], problem)
+
+
+def finish(
+    inspection: Inspection, answer: dict[str, Any] | None, files: FileList, problem: dict[str, Any] | None
+) -> Inspection:
+    """Store the answer or the problem, and carry it over to what was asked about."""
+    with transaction.atomic():
+        running = Inspection.objects.filter(pk=inspection.pk, state=Inspection.State.RUNNING)
+        state = Inspection.State.FAILED if answer is None else Inspection.State.ANSWERED
+        ended = {"state": state, "answer": answer, "problem": problem, "ended_at": timezone.now()}
+        if running.update(**ended) == 0:
+            inspection.refresh_from_db()
+            return inspection
+        inspection.refresh_from_db()
+        if answer is None:
+            _failed(inspection, problem or {})
+        else:
+            _answered(inspection, answer, listed(inspection, files))
+    return inspection
+
+
+def _failed(inspection: Inspection, problem: dict[str, Any]) -> None:
+    if inspection.base_model:
+        refuse(inspection.base_model, problem)
+
+
+def _answered(inspection: Inspection, answer: dict[str, Any], files: FileList) -> None:
+    match inspection.question["kind"]:
+        case "base_model_shape":
+            assert inspection.base_model is not None
+            _accept_base_model(inspection.base_model, answer, inspection.base_model.files)
+        case "hub_base_model":
+            assert inspection.base_model is not None
+            _accept_base_model(inspection.base_model, answer, files)
+        case "starter_base_model":
+            _add_starter_base_model(ENTRIES[inspection.starter], answer, files)
+        case "starter_dataset":
+            _add_starter_dataset(ENTRIES[inspection.starter], answer, files)
+
+
+def _accept_base_model(model: BaseModel, facts: dict[str, Any], files: FileList) -> None:
+    """The facts a worker read off the model. Raises BadReport where they do not fit."""
+    try:
+        shape = Shape.from_json(facts["shape"])
+    except (KeyError, TypeError) as error:
+        raise BadReport("The shape in the answer is not complete.") from error
+    model.state = BaseModelState.READY
+    model.architecture = str(facts.get("architecture", ""))[:80]
+    model.model_type = shape.model_type[:40]
+    model.parameters = shape.parameters
+    model.dtype = str(facts.get("dtype", ""))[:12]
+    model.tasks = list(facts.get("tasks", []))
+    model.chat_template = bool(facts.get("chat_template"))
+    model.licence = model.licence or str(facts.get("licence") or "")[:120]
+    model.shape = json.loads(json.dumps(shape.as_json()))
+    model.revision = model.revision or str(facts.get("revision") or "")[:80]
+    model.files = files
+    model.bytes = sum(file["bytes"] for file in files)
+    model.progress = ""
+    model.problem = None
+    model.save()
+
+
+def _add_starter_base_model(entry: Entry, facts: dict[str, Any], files: FileList) -> None:
+    if BaseModel.objects.filter(team=None, starter=entry.name).exists():
+        return
+    model = BaseModel(
+        name=entry.title, source=Source.STARTER, starter=entry.name, revision=entry.version, licence=entry.licence
+    )
+    _accept_base_model(model, facts, files)
+
+
+def _add_starter_dataset(entry: Entry, answer: dict[str, Any], files: FileList) -> None:
+    """The converted rows go through the same check as any upload."""
+    if Dataset.objects.filter(team=None, starter=entry.name).exists():
+        return
+    rows = next((file for file in files if file["name"] == "rows.jsonl"), None)
+    if rows is None:
+        raise BadReport("The converter left no rows.jsonl.")
+    dataset = Dataset.objects.create(name=entry.name, starter=entry.name, licence=entry.licence)
+    asked = {"task": answer.get("task"), "split": {"kind": "column", "column": "split"}}
+    version_from_stored(None, dataset, rows["key"], rows["bytes"], f"{entry.name}.jsonl", asked)

@@ -1,0 +1,151 @@
+"""The address of the live stream, taken before Django sees it: who asks, for which job, from which cursor."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable
+from http.cookies import SimpleCookie
+from importlib import import_module
+from typing import Any
+from urllib.parse import parse_qs
+
+from asgiref.sync import ThreadSensitiveContext, sync_to_async
+from django.conf import settings
+from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
+from django.db import connections
+
+from webapp.accounts.models import ApiToken, User
+from webapp.api_errors import body
+from webapp.jobs import live
+from webapp.jobs.models import Job
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+PATH = re.compile(r"/api/v1/jobs/(\d{1,18})/events")
+HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache, no-transform"),
+    (b"x-accel-buffering", b"no"),
+    (b"x-content-type-options", b"nosniff"),
+]
+
+
+def stream_of(scope: Scope) -> int | None:
+    """The job whose stream this request asks for, or None for everything that is Django's."""
+    if scope["type"] != "http" or scope["method"] != "GET" or not (match := PATH.fullmatch(scope["path"])):
+        return None
+    accept = dict(scope["headers"]).get(b"accept", b"")
+    return None if b"application/json" in accept else int(match[1])
+
+
+async def serve(job_id: int, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer one stream request, until the job ends, the viewer leaves or loses the right to look."""
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+    async def allowed() -> bool:
+        return isinstance(await _ask(headers, job_id), int)
+
+    seen = await _ask(headers, job_id)
+    if not isinstance(seen, int):
+        return await _refuse(send, *seen)
+    cursor = _cursor(scope, headers)
+    if await live.nothing_follows(job_id, cursor):
+        return await _nothing(send)
+    if live.hub.full_for(seen):
+        return await _refuse(send, 503, "streams_full", "Too many live streams are open. The page polls instead.")
+    await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+    sending = asyncio.ensure_future(_stream(job_id, seen, cursor, allowed, send))
+    leaving = asyncio.ensure_future(_left(receive))
+    try:
+        await asyncio.wait([sending, leaving], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (sending, leaving):
+            task.cancel()
+        await asyncio.gather(sending, leaving, return_exceptions=True)
+    return None
+
+
+async def _stream(job_id: int, user_id: int, cursor: int, allowed: Callable[[], Awaitable[bool]], send: Send) -> None:
+    await _write(send, "retry: 2000\n\n")
+    async for message in live.messages(job_id, user_id, cursor, allowed):
+        await _write(send, ":\n\n" if message is None else as_sse(message))
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _write(send: Send, text: str) -> None:
+    await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+
+
+def as_sse(message: dict[str, Any]) -> str:
+    """One event in the stream's format; its id is the cursor."""
+    return f"id: {message['n']}\nevent: {message['kind']}\ndata: {json.dumps(message)}\n\n"
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _cursor(scope: Scope, headers: dict[str, str]) -> int:
+    """`?after=` or Last-Event-ID; the larger wins."""
+    after = parse_qs(scope["query_string"].decode("latin-1")).get("after", ["0"])[0]
+    numbers = [int(text) for text in (after, headers.get("last-event-id", "0")) if text.isdecimal()]
+    return max(numbers, default=0)
+
+
+async def _nothing(send: Send) -> None:
+    """204: the job has ended and the viewer has everything, so the browser does not come back."""
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _refuse(send: Send, status: int, code: str, message: str) -> None:
+    headers = [(b"content-type", b"application/json"), (b"retry-after", b"10")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": json.dumps(body(code, message)).encode()})
+
+
+async def _ask(headers: dict[str, str], job_id: int) -> int | tuple[int, str, str]:
+    """The viewer's user id, or why not: status, code, sentence."""
+
+    def read() -> int | tuple[int, str, str]:
+        try:
+            return _permitted(headers, job_id)
+        finally:
+            connections.close_all()
+
+    async with ThreadSensitiveContext():
+        return await sync_to_async(read)()
+
+
+def _permitted(headers: dict[str, str], job_id: int) -> int | tuple[int, str, str]:
+    user, team_id = _viewer(headers)
+    if user is None:
+        return 401, "unauthenticated", "This needs a valid token or a signed-in browser."
+    if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        return 403, "cross_site", "Another site may not open this stream."
+    jobs = Job.objects.visible_to(user)
+    if team_id is not None:
+        jobs = jobs.filter(team_id=team_id)
+    if not jobs.filter(pk=job_id).exists():
+        return 404, "not_found", "There is no such job here, or it belongs to a team you are not in."
+    return user.pk
+
+
+def _viewer(headers: dict[str, str]) -> tuple[User | None, int | None]:
+    """The person behind a Bearer token (and its team) or a session cookie."""
+    scheme, _, text = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        token = ApiToken.objects.find(text)
+        return (token.user, token.team_id) if token else (None, None)
+    cookie = SimpleCookie(headers.get("cookie", "")).get(settings.SESSION_COOKIE_NAME)
+    if cookie is None:
+        return None, None
+    session = import_module(settings.SESSION_ENGINE).SessionStore(cookie.value)
+    user = User.objects.filter(pk=session.get(SESSION_KEY), is_active=True).first()
+    if user is None or session.get(HASH_SESSION_KEY) != user.get_session_auth_hash():
+        return None, None
+    return user, None

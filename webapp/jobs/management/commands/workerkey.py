@@ -1,0 +1,23 @@
+"""Makes a one-time key for enrolling a worker and prints it alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from webapp.jobs.enrolling import make_key
+from workers.protocol import DEFAULT_POOL
+
+
+class Command(BaseCommand):
+    help = "Print a one-time key, good for an hour, for a worker of the shared pool."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--name", required=True)
+        parser.add_argument("--pool", default=DEFAULT_POOL)
+        parser.add_argument("--embedded", action="store_true", help="started and watched by `up`")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        _, key = make_key(options["name"], pool=options["pool"], embedded=options["embedded"])
+        self.stdout.write(key)

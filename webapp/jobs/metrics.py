@@ -1,0 +1,158 @@
+"""A job's metric history for charts and the API: superseded points left out, smoothed, then reduced to buckets.
+
+Smoothing is the debiased exponential average s = w·s + (1−w)·y, out = s / (1 − wⁿ), over the full series; only then
+are points put into buckets, which keep last, min and max.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from webapp.jobs.columns import Columns
+from webapp.jobs.models import Attempt, Job, MetricChunk
+
+Floats = NDArray[np.float64]
+NEVER_SMOOTHED = ("learning_rate", "device_memory", "eval_")
+
+
+@dataclass(frozen=True)
+class History:
+    """All points of a job that count: of a step that two attempts have, the later attempt's."""
+
+    columns: Columns
+    attempts: list[dict[str, int]]
+
+
+def read_history(job: Job) -> History:
+    """From all chunks. A later attempt replaces everything after the step it resumed from."""
+    attempts = list(Attempt.objects.filter(job=job).order_by("number"))
+    parts: dict[int, list[Columns]] = {}
+    for chunk in MetricChunk.objects.filter(job=job).order_by("first_event"):
+        parts.setdefault(chunk.attempt_id, []).append(chunk.columns)
+    kept, spans = [], []
+    ceiling = math.inf
+    for attempt in reversed(attempts):
+        columns = Columns.joined(parts.get(attempt.pk, []))
+        columns = columns.where(columns.step <= ceiling)
+        if len(columns):
+            first, last = int(columns.step.min()), int(columns.step.max())
+            spans.append({"number": attempt.number, "first_step": first, "last_step": last})
+        if attempt.acked_at is not None:
+            ceiling = min(ceiling, attempt.resumed_step or -1)  # from the start: nothing of the earlier ones counts
+        kept.append(columns)
+    return History(Columns.joined(kept[::-1]), spans[::-1])
+
+
+def history(
+    job: Job, names: list[str] | None = None, points: int = 1000, smoothing: float = 0.0, after: int = 0
+) -> dict[str, Any]:
+    """Columns for the API: `step` is the sorted union, null where a series has no point there.
+
+    points: most buckets of a series; smoothing: weight w in [0, 1); after: only steps beyond this one.
+    """
+    read = read_history(job)
+    columns = read.columns.where(read.columns.step > after) if after else read.columns
+    wanted = [name for name in columns.series if names is None or name in names]
+    reduced = {name: _reduced(columns, name, points, smoothing) for name in wanted}
+    steps = np.unique(np.concatenate([each.step for each in reduced.values()] or [np.array([], np.int64)]))
+    answer: dict[str, Any] = {"step": steps.tolist(), **_places(columns, steps)}
+    for part in ("series", "min", "max", "smooth"):
+        answer[part] = {name: each.spread(part, steps) for name, each in reduced.items()}
+    states = {name: each.state for name, each in reduced.items()}
+    return answer | {
+        "smoothing": {"weight": smoothing, "algorithm": "debiased exponential average", "state": states},
+        "attempts": read.attempts,
+        "cursor": job.last_event,
+    }
+
+
+@dataclass(frozen=True)
+class _Reduced:
+    step: NDArray[np.int64]
+    series: Floats
+    min: Floats
+    max: Floats
+    smooth: Floats
+    state: list[float]
+
+    def spread(self, part: str, steps: NDArray[np.int64]) -> list[float | None]:
+        """The values at the union of all steps; null where there is none, or where it is not a number."""
+        spread = np.full(len(steps), np.nan)
+        spread[np.searchsorted(steps, self.step)] = getattr(self, part)
+        return [None if not math.isfinite(value) else float(f"{value:.7g}") for value in spread.tolist()]
+
+
+def _reduced(columns: Columns, name: str, points: int, weight: float) -> _Reduced:
+    held = columns.series[name]
+    step, values = columns.step[held.rows], held.values.astype(np.float64)
+    order = np.argsort(step, kind="stable")
+    step, values = step[order], values[order]
+    if name.startswith(NEVER_SMOOTHED) or np.ptp(values) == 0:
+        weight = 0.0
+    smooth, state = smoothed(values, weight)
+    edges = bucket_edges(len(values), points)
+    last = edges[1:] - 1
+    low, high = _extremes(values, edges)
+    return _Reduced(step[last], values[last], low, high, smooth[last], state)
+
+
+def smoothed(values: Floats, weight: float) -> tuple[Floats, list[float]]:
+    """The debiased exponential average, and (s, n) from which live points continue it. NaN passes through."""
+    if weight == 0.0:
+        return values, [0.0, 0.0]
+    out = np.empty_like(values)
+    s, n = 0.0, 0
+    for index, value in enumerate(values.tolist()):
+        if not math.isfinite(value):
+            out[index] = value
+            continue
+        s, n = weight * s + (1 - weight) * value, n + 1
+        out[index] = s / (1 - weight**n)
+    return out, [s, float(n)]
+
+
+def bucket_edges(n: int, points: int) -> NDArray[np.int64]:
+    """Edges of at most `points` buckets of n values, as even as whole numbers allow."""
+    return np.unique(np.linspace(0, n, min(n, points) + 1).astype(np.int64))
+
+
+def _extremes(values: Floats, edges: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    if not len(values):
+        return values, values
+    starts = edges[:-1]
+    return np.fmin.reduceat(values, starts), np.fmax.reduceat(values, starts)
+
+
+def _places(columns: Columns, steps: NDArray[np.int64]) -> dict[str, list[float | None]]:
+    """Epoch and wall time of each step, for the other x axes."""
+    order = np.argsort(columns.step, kind="stable")
+    at = np.searchsorted(columns.step[order], steps, side="right") - 1
+    rows = order[at] if len(order) else order
+    epochs = [None if math.isnan(value) else round(value, 4) for value in columns.epoch[rows].tolist()]
+    return {"epoch": epochs, "time": [round(value, 3) for value in columns.time[rows].tolist()]}
+
+
+def as_csv(job: Job) -> Iterator[str]:
+    """Every raw point that counts, a line each: step, epoch, time, then one column a series."""
+    columns = read_history(job).columns
+    names = list(columns.series)
+    table = np.full((len(columns), len(names)), np.nan)
+    for index, series in enumerate(columns.series.values()):
+        table[series.rows, index] = series.values
+    yield _line(["step", "epoch", "time", *names])
+    for step, epoch, time, row in zip(columns.step, columns.epoch, columns.time, table, strict=True):
+        yield _line([int(step), float(epoch), float(time), *["" if math.isnan(v) else f"{v:.7g}" for v in row]])
+
+
+def _line(cells: list[Any]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer).writerow(cells)
+    return buffer.getvalue()

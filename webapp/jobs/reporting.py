@@ -1,0 +1,167 @@
+"""Takes in what an attempt says: checks shapes, skips what it has, numbers the rest, keeps the job's summary current.
+
+What a worker reports is a claim, not a fact: shapes and sizes are checked here, states change in transitions.py.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from webapp.jobs import transitions
+from webapp.jobs.models import Attempt, Job, JobState
+from webapp.jobs.recording import as_numbers, record
+
+KINDS = frozenset({"phase", "plan", "metrics", "log", "checkpoint", "artifact", "result", "failed", "noise"})
+MAX_EVENTS = 1000
+MAX_TEXT = 8192
+
+
+class BadReport(Exception):
+    """The worker sent something that does not fit the protocol (422)."""
+
+
+def renew(attempt: Attempt) -> None:
+    """Prolong the lease. Raises StaleAttempt if the attempt has ended."""
+    until = timezone.now() + timedelta(seconds=settings.TIMINGS.lease_seconds)
+    live = Attempt.objects.filter(pk=attempt.pk).exclude(state=Attempt.State.ENDED)
+    if live.update(lease_until=until) == 0:
+        raise transitions.StaleAttempt
+
+
+def acknowledge(attempt: Attempt) -> None:
+    """`starting` to `running`; the same call again is fine. Raises StaleAttempt, or NotNow past the limit."""
+    with transaction.atomic():
+        renew(attempt)
+        starting = Attempt.objects.filter(pk=attempt.pk, state=Attempt.State.STARTING)
+        now = timezone.now()
+        if starting.update(state=Attempt.State.RUNNING, acked_at=now) == 0:
+            return
+        job = attempt.job
+        actor = f"worker {attempt.worker.name}"
+        started = job.started_at or now
+        transitions.move(
+            job, JobState.STARTING, JobState.RUNNING, actor, attempt=attempt, started_at=started, phase="preparing"
+        )
+
+
+def accept(attempt: Attempt, first_seq: int, events: list[dict[str, Any]]) -> int:
+    """Keep a batch and renew the lease; returns the highest `seq` that is stored.
+
+    Events whose `seq` is stored already are skipped. Raises StaleAttempt, BadReport.
+    """
+    if len(events) > MAX_EVENTS:
+        raise BadReport(f"A batch holds at most {MAX_EVENTS:,} events; this one has {len(events):,}.")
+    with transaction.atomic():
+        renew(attempt)
+        attempt = Attempt.objects.select_for_update().get(pk=attempt.pk)
+        if events and first_seq > attempt.acked_seq + 1:
+            raise BadReport(f"Event {attempt.acked_seq + 1} is missing: the batch starts at {first_seq}.")
+        new = events[max(0, attempt.acked_seq + 1 - first_seq) :]
+        for event in new:
+            _check(event)
+        if new:
+            attempt.acked_seq += len(new)
+            attempt.save(update_fields=["acked_seq"])
+            record(attempt.job_id, attempt, new)
+            _summarise(attempt, new)
+        return attempt.acked_seq
+
+
+def _check(event: dict[str, Any]) -> None:
+    if event.get("kind") not in KINDS:
+        raise BadReport(f"`{event.get('kind')}` is no kind of event.")
+    if event["kind"] == "log":
+        event["text"] = str(event.get("text", ""))[:MAX_TEXT]
+    if event["kind"] == "metrics":
+        _check_metrics(event)
+
+
+def _check_metrics(event: dict[str, Any]) -> None:
+    step, values = event.get("step"), event.get("values")
+    if not isinstance(step, int) or not 0 <= step < 2**31:
+        raise BadReport("A metrics event has a whole `step` from 0.")
+    if not isinstance(values, dict) or not values or len(values) > 200:
+        raise BadReport("A metrics event has between 1 and 200 `values`.")
+    try:
+        as_numbers(values)
+    except (TypeError, ValueError) as error:
+        raise BadReport("A metric value is a number, NaN, Infinity or -Infinity.") from error
+
+
+def _summarise(attempt: Attempt, events: list[dict[str, Any]]) -> None:
+    """Carry the newest facts onto the job, so that lists never read chunks."""
+    job = Job.objects.get(pk=attempt.job_id)
+    for event in events:
+        SUMMARIES.get(event["kind"], _nothing)(job, event)
+        if event["kind"] == "plan":
+            Attempt.objects.filter(pk=attempt.pk).update(resumed_step=job.step)
+    job.save(
+        update_fields=[
+            "phase",
+            "step",
+            "total_steps",
+            "epoch",
+            "seconds_per_step",
+            "trainable_parameters",
+            "total_parameters",
+            "last_loss",
+            "best_metric",
+            "final_metrics",
+            "notes",
+            "tokens_per_second",
+            "peak_memory_bytes",
+            "memory_kind",
+            "device",
+            "device_memory_total_bytes",
+        ]
+    )
+
+
+def _nothing(job: Job, event: dict[str, Any]) -> None:
+    """Kinds that change no summary."""
+
+
+def _plan(job: Job, event: dict[str, Any]) -> None:
+    job.total_steps = int(event.get("total_steps", 0))
+    job.step = int(event.get("resumed_step", 0))
+    job.trainable_parameters = event.get("trainable_parameters")
+    job.total_parameters = event.get("total_parameters")
+    job.device = str(event.get("device", ""))[:80]
+    job.memory_kind = str(event.get("memory_kind", ""))[:20]
+    job.device_memory_total_bytes = event.get("device_memory_total_bytes")
+
+
+def _phase(job: Job, event: dict[str, Any]) -> None:
+    job.phase = str(event.get("phase", ""))[:20]
+
+
+def _metrics(job: Job, event: dict[str, Any]) -> None:
+    values = as_numbers(event["values"])
+    if "loss" in values:
+        job.step, job.epoch = event["step"], float(event.get("epoch") or 0)
+        job.last_loss = values["loss"] if math.isfinite(values["loss"]) else None
+        job.tokens_per_second = values.get("tokens_per_second", job.tokens_per_second)
+        _pace(job, values.get("step_seconds"))
+    memory = values.get("device_memory_peak_bytes") or values.get("device_memory_bytes")
+    if memory and math.isfinite(memory):
+        job.peak_memory_bytes = max(job.peak_memory_bytes or 0, int(memory))
+
+
+def _pace(job: Job, seconds: float | None) -> None:
+    if seconds is not None and math.isfinite(seconds):
+        job.seconds_per_step = seconds if job.seconds_per_step is None else 0.9 * job.seconds_per_step + 0.1 * seconds
+
+
+def _result(job: Job, event: dict[str, Any]) -> None:
+    job.final_metrics = event.get("final_metrics") or {}
+    job.best_metric = event.get("best_metric")
+    job.notes = [str(note) for note in event.get("notes") or []]
+
+
+SUMMARIES = {"plan": _plan, "phase": _phase, "metrics": _metrics, "result": _result}

@@ -1,0 +1,202 @@
+"""Which job or inspection runs next on a worker, and why another one waits.
+
+Inspections go first: they are short and people wait for them. Jobs go by priority, then by their place in the queue.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from webapp.accounts.tokens import Secret, make_secret
+from webapp.jobs import transitions
+from webapp.jobs.models import Attempt, Checkpoint, Inspection, Job, JobState, Worker
+from webapp.jobs.recording import say
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a worker asks with: where it would run the next thing."""
+
+    claim_id: str
+    boot_id: str
+    slot: int
+    threads: int
+    device: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """What it got: exactly one of the two, and the token for it."""
+
+    token: str
+    attempt: Attempt | None = None
+    inspection: Inspection | None = None
+
+
+def claimable_jobs(worker: Worker) -> QuerySet[Job]:
+    """Queued jobs that this worker may run, best first."""
+    jobs = Job.objects.filter(state=JobState.QUEUED, pool=worker.pool)
+    if worker.team_id is not None:
+        jobs = jobs.filter(team_id=worker.team_id)
+    return jobs.in_queue_order()
+
+
+def claimable_inspections(worker: Worker) -> QuerySet[Inspection]:
+    return Inspection.objects.filter(state=Inspection.State.QUEUED, pool=worker.pool, cancelled=False).order_by("id")
+
+
+def work_waits(worker: Worker) -> bool:
+    return claimable_inspections(worker).exists() or claimable_jobs(worker).exists()
+
+
+def claim(worker: Worker, asked: Claim) -> Claimed | None:
+    """Give this worker the best thing it may run, or None. The same claim asked again gets the same answer."""
+    with transaction.atomic():
+        repeated = _repeated(worker, asked)
+        if repeated:
+            return repeated
+        return _claim_inspection(worker, asked) or _claim_job(worker, asked)
+
+
+def _locked(rows: QuerySet[Any]) -> Any:
+    """The first row; on PostgreSQL locked, skipping those that another claim holds."""
+    if connection.features.has_select_for_update_skip_locked:
+        rows = rows.select_for_update(skip_locked=True, of=("self",))
+    return rows.first()
+
+
+def _lease_until() -> Any:
+    return timezone.now() + timedelta(seconds=settings.TIMINGS.lease_seconds)
+
+
+def _repeated(worker: Worker, asked: Claim) -> Claimed | None:
+    """The reply was lost: hand out the same attempt with a fresh token, and the old token dies."""
+    secret = make_secret("a")
+    token = {"token_prefix": secret.prefix, "token_sha256": secret.sha256}
+    attempts = Attempt.objects.filter(worker=worker, claim_id=asked.claim_id, state=Attempt.State.STARTING)
+    if attempts.update(**token):
+        return Claimed(secret.text, attempt=attempts.select_related("job").get())
+    inspections = Inspection.objects.filter(
+        worker=worker, claim_id=asked.claim_id, state=Inspection.State.RUNNING, progress_text=""
+    )
+    if inspections.update(**token):
+        return Claimed(secret.text, inspection=inspections.get())
+    return None
+
+
+def _claim_inspection(worker: Worker, asked: Claim) -> Claimed | None:
+    inspection: Inspection | None = _locked(claimable_inspections(worker))
+    if inspection is None:
+        return None
+    secret = make_secret("a")
+    taken = Inspection.objects.filter(pk=inspection.pk, state=Inspection.State.QUEUED).update(
+        state=Inspection.State.RUNNING,
+        worker=worker,
+        boot_id=asked.boot_id,
+        claim_id=asked.claim_id,
+        token_prefix=secret.prefix,
+        token_sha256=secret.sha256,
+        lease_until=_lease_until(),
+        tries=inspection.tries + 1,
+        progress_text="",
+        progress_fraction=None,
+    )
+    inspection.refresh_from_db()
+    return Claimed(secret.text, inspection=inspection) if taken else None
+
+
+def _claim_job(worker: Worker, asked: Claim) -> Claimed | None:
+    job: Job | None = _locked(claimable_jobs(worker))
+    if job is None:
+        return None
+    secret = make_secret("a")
+    attempt = _new_attempt(job, worker, asked, secret)
+    transitions.move(
+        job,
+        JobState.QUEUED,
+        JobState.STARTING,
+        f"worker {worker.name}",
+        attempt=attempt,
+        current_attempt=attempt,
+        attempts_made=attempt.number,
+        threads=attempt.threads,
+        reason_sentence="",
+    )
+    say(
+        job.pk,
+        "attempt",
+        {"number": attempt.number, "worker": worker.name, "resumed_step": attempt.resumed_step},
+        attempt,
+    )
+    return Claimed(secret.text, attempt=attempt)
+
+
+def _new_attempt(job: Job, worker: Worker, asked: Claim, secret: Secret) -> Attempt:
+    checkpoint = newest_checkpoint(job)
+    return Attempt.objects.create(
+        job=job,
+        number=job.attempts_made + 1,
+        worker=worker,
+        boot_id=asked.boot_id,
+        claim_id=asked.claim_id,
+        slot=asked.slot,
+        threads=job.threads or asked.threads,
+        device=asked.device,
+        token_prefix=secret.prefix,
+        token_sha256=secret.sha256,
+        lease_until=_lease_until(),
+        resumed_step=checkpoint.step if checkpoint else 0,
+    )
+
+
+def newest_checkpoint(job: Job) -> Checkpoint | None:
+    """What the next attempt resumes from: the job's own newest checkpoint, or that of the job it retries."""
+    of_job = Q(job=job)
+    if job.retry_of_id is not None and not job.checkpoints.exists():
+        of_job = Q(job_id=job.retry_of_id)
+    return Checkpoint.objects.filter(of_job).order_by("-step", "-id").first()
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Where a queued job stands, and the sentence that says why."""
+
+    queue_position: int
+    why: str
+
+
+def waiting(job: Job) -> Waiting | None:
+    """Place from 1 and the reason, for a queued job; None for all others."""
+    if job.state != JobState.QUEUED:
+        return None
+    same_pool = Job.objects.filter(state=JobState.QUEUED, pool=job.pool)
+    ahead = same_pool.filter(
+        Q(priority__gt=job.priority)
+        | Q(priority=job.priority, queue_position__lt=job.queue_position)
+        | Q(priority=job.priority, queue_position=job.queue_position, pk__lt=job.pk)
+    ).count()
+    return Waiting(ahead + 1, _why(job, ahead))
+
+
+def _why(job: Job, ahead: int) -> str:
+    workers = [worker for worker in _workers_for(job) if worker.online]
+    if not workers:
+        return f"No worker of pool {job.pool} is online. Start one; the Workers page says how."
+    if all(worker.drain for worker in workers):
+        return f"Every worker of pool {job.pool} is draining and takes no more."
+    if ahead:
+        return f"{ahead} job{'s' if ahead > 1 else ''} ahead of it in pool {job.pool}."
+    if any(worker.report.get("busy_slots", 0) < worker.report.get("slots", 1) for worker in workers):
+        return "Next in line; a worker is about to take it."
+    return "Next in line; every worker is busy."
+
+
+def _workers_for(job: Job) -> list[Worker]:
+    return list(Worker.objects.filter(Q(team=None) | Q(team_id=job.team_id), pool=job.pool, revoked_at=None))

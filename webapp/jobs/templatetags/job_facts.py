@@ -1,0 +1,66 @@
+"""Small facts of jobs and of the new-job form, as templates want them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+
+from webapp.accounts.templatetags.numbers import exact, learning_rate
+from webapp.jobs.forms import OptionField
+from webapp.jobs.models import Job
+from workers.methods import METHODS
+from workers.methods.hyperparameters import Training
+from workers.methods.options import describe
+
+register = template.Library()
+TRAINING_FIELDS = {fact.name for fact in describe(Training)}
+
+
+@register.filter
+def method_title(name: str) -> str:
+    """LoRA for lora; a method that is no longer offered keeps its name."""
+    return METHODS[name].title if name in METHODS else name
+
+
+@register.filter
+def took(job: Job) -> float | None:
+    """Seconds from the first start to the end."""
+    return (job.ended_at - job.started_at).total_seconds() if job.started_at and job.ended_at else None
+
+
+@register.filter
+def field_anchor(field: str) -> str:
+    """The id of the form's field that a problem is about: `training.epochs`, or `epochs` alone."""
+    if "." in field:
+        return field.replace(".", "-", 1)
+    if field in ("base_model", "dataset_version", "method", "name"):
+        return field
+    return f"training-{field}" if field in TRAINING_FIELDS else f"options-{field}"
+
+
+@register.filter
+def own_value(field: OptionField) -> str:
+    """What an empty field means, in words: the value that applies then."""
+    value: Any = field.own
+    if value is None:
+        return "decided at launch" if field.fact.name == "learning_rate" else "none"
+    if field.fact.name == "learning_rate":
+        return learning_rate(value)
+    return exact(int(value)) if isinstance(value, float) and value.is_integer() else exact(value)
+
+
+@register.filter
+def config_value(value: Any) -> str:
+    """A stored setting as it stands in the spec: lists with commas, nothing as a dash."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(str(each) for each in value) if isinstance(value, list | tuple) else str(value)
+
+
+@register.filter
+def memory_used(device: dict[str, Any]) -> int:
+    """Bytes in use on a device of a worker's report."""
+    return max(0, int(device.get("memory_bytes", 0)) - int(device.get("memory_free_bytes", 0)))

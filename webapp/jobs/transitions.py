@@ -1,0 +1,253 @@
+"""The one place where a job's state changes: every pair of states, who may cause it, and what follows.
+
+Each change checks the old state in the same statement, writes a line of history and tells open pages. Who may see a
+job is decided before; what a person may do with it now is `actions`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from webapp.accounts.models import AuditEntry, Role, User
+from webapp.accounts.permissions import may, require
+from webapp.jobs.models import AT_WORK, ENDED, Attempt, Job, JobState, StateChange
+from webapp.jobs.permits import permit_on_commit
+from webapp.jobs.reasons import sentence_for
+from webapp.jobs.recording import say
+from workers.protocol import INFRASTRUCTURE_REASONS, MAX_INFRASTRUCTURE_ENDS, UNCOUNTED_REASONS, USER_REASONS
+
+ALLOWED: frozenset[tuple[str, str]] = frozenset(
+    {
+        (JobState.QUEUED, JobState.STARTING),
+        (JobState.STARTING, JobState.RUNNING),
+        (JobState.STARTING, JobState.QUEUED),
+        (JobState.STARTING, JobState.CANCELLED),
+        (JobState.STARTING, JobState.PAUSED),
+        (JobState.RUNNING, JobState.SUCCEEDED),
+        (JobState.RUNNING, JobState.QUEUED),
+        (JobState.RUNNING, JobState.FAILED),
+        (JobState.RUNNING, JobState.CANCELLED),
+        (JobState.RUNNING, JobState.PAUSED),
+        (JobState.QUEUED, JobState.CANCELLED),
+        (JobState.QUEUED, JobState.PAUSED),
+        (JobState.PAUSED, JobState.CANCELLED),
+        (JobState.PAUSED, JobState.QUEUED),
+    }
+)
+"""No other pair exists; ends have no exit."""
+
+
+class NotNow(Exception):
+    """The job's state does not allow this (409)."""
+
+    def __init__(self, job: Job, verb: str) -> None:
+        self.state = job.state
+        super().__init__(f"The job is {job.state}, so it cannot be {verb}. Reload the page to see what it allows.")
+
+
+class StaleAttempt(Exception):
+    """The attempt has ended; whatever it still says is not accepted (409)."""
+
+
+def move(
+    job: Job,
+    before: str,
+    after: str,
+    actor: str,
+    *,
+    attempt: Attempt | None = None,
+    reason_code: str = "",
+    **fields: Any,
+) -> None:
+    """Change the state if it still is `before`, with history and event. Raises NotNow if somebody was faster."""
+    if (before, after) not in ALLOWED:
+        raise ValueError(f"no transition from {before} to {after}")
+    if after in ENDED:
+        fields["ended_at"] = timezone.now()
+        fields["phase"] = ""
+    with transaction.atomic():
+        if Job.objects.filter(pk=job.pk, state=before).update(state=after, reason_code=reason_code, **fields) == 0:
+            job.refresh_from_db()
+            raise NotNow(job, f"made {after}")
+        _write_history(job, before, after, actor, attempt, reason_code, fields.get("reason_sentence", ""))
+    job.refresh_from_db()
+
+
+def created(job: Job, actor: str) -> None:
+    """The first line of a new job's history, and a permit for some worker."""
+    _write_history(job, "", job.state, actor, None, "", "")
+    permit_on_commit(job.pool)
+
+
+def _write_history(
+    job: Job, before: str, after: str, actor: str, attempt: Attempt | None, code: str, sentence: str
+) -> None:
+    StateChange.objects.create(job=job, before=before, after=after, actor=actor, attempt=attempt, reason_code=code)
+    reason = {"code": code, "sentence": sentence} if code else None
+    say(job.pk, "state", {"before": before, "after": after, "reason": reason}, attempt)
+
+
+# ---- What a person may do -----------------------------------------------------------------------
+
+
+def actions(job: Job, user: User) -> list[str]:
+    """What this person may do with the job now; buttons and API ask here and never guess."""
+    if not may(user, job.team_id, Role.MEMBER):
+        return []
+    if job.state == JobState.QUEUED:
+        return ["pause", "cancel"]
+    if job.state in AT_WORK:
+        return {"run": ["pause", "cancel"], "pause": ["cancel"]}.get(job.wish, [])
+    if job.state == JobState.PAUSED:
+        return ["resume", "cancel"]
+    return [] if job.state == JobState.SUCCEEDED else ["retry"]
+
+
+VERBS = {"cancel": "cancelled", "pause": "paused", "resume": "resumed", "retry": "retried"}
+
+
+def act(job: Job, user: User, action: str) -> Job:
+    """Cancel, pause, resume or retry. Returns the job, or for retry the new one.
+
+    Raises NotAllowed (role), NotNow (state). Asking twice for what already is so changes nothing.
+    """
+    require(user, job.team_id, Role.MEMBER)
+    with transaction.atomic():
+        job = Job.objects.select_for_update().get(pk=job.pk)
+        if _already(job, action):
+            return job
+        if action not in actions(job, user):
+            raise NotNow(job, VERBS[action])
+        AuditEntry.note(user, job.team, f"job.{action}", job.pk)
+        return {"cancel": _cancel, "pause": _pause, "resume": _resume, "retry": _retry}[action](job, user)
+
+
+def _already(job: Job, action: str) -> bool:
+    cancelling = job.state == JobState.CANCELLED or (job.state in AT_WORK and job.wish == "cancel")
+    pausing = job.state == JobState.PAUSED or (job.state in AT_WORK and job.wish == "pause")
+    return (action == "cancel" and cancelling) or (action == "pause" and pausing)
+
+
+def _cancel(job: Job, user: User) -> Job:
+    if job.state in AT_WORK:
+        return _wish(job, "cancel")
+    code = "cancelled_by_user"
+    sentence = f"Cancelled by {user.label}."
+    move(job, job.state, JobState.CANCELLED, user.username, reason_code=code, reason_sentence=sentence, wish="cancel")
+    return job
+
+
+def _pause(job: Job, user: User) -> Job:
+    if job.state in AT_WORK:
+        return _wish(job, "pause")
+    move(job, job.state, JobState.PAUSED, user.username, reason_code="paused_by_user", wish="pause")
+    return job
+
+
+def _wish(job: Job, wish: str) -> Job:
+    """The attempt hears of it with its next heartbeat."""
+    Job.objects.filter(pk=job.pk).update(wish=wish)
+    job.wish = wish
+    say(job.pk, "state", {"before": job.state, "after": job.state, "wish": wish, "reason": None}, job.current_attempt)
+    return job
+
+
+def _resume(job: Job, user: User) -> Job:
+    place = next_position(job.pool)
+    move(job, JobState.PAUSED, JobState.QUEUED, user.username, wish="run", queue_position=place, reason_sentence="")
+    permit_on_commit(job.pool)
+    return job
+
+
+def _retry(job: Job, user: User) -> Job:
+    """A new job with the same spec; it starts from the old one's newest checkpoint where there is one."""
+    fields = ("team", "base_model", "dataset_version", "method", "task", "pool", "priority")
+    again = Job(
+        **{name: getattr(job, name) for name in fields},
+        name=job.name,
+        created_by=user,
+        spec=job.spec,
+        retry_of=job,
+        queue_position=next_position(job.pool),
+        threads=job.threads,
+    )
+    again.save()
+    Job.objects.filter(pk=again.pk).update(spec={**job.spec, "job_id": again.pk})
+    again.refresh_from_db()
+    created(again, user.username)
+    return again
+
+
+def next_position(pool: str) -> float:
+    """A place at the end of the pool's queue."""
+    last: float | None = Job.objects.filter(pool=pool).aggregate(last=Max("queue_position"))["last"]
+    return (last or 0.0) + 1.0
+
+
+# ---- What an attempt's end means for its job -----------------------------------------------------
+
+
+def end_attempt(
+    attempt: Attempt,
+    actor: str,
+    outcome: str,
+    reason_code: str = "",
+    sentence: str = "",
+    detail: dict[str, Any] | None = None,
+    log_tail: list[str] | None = None,
+) -> Job:
+    """End an attempt and move its job on. Raises StaleAttempt if it had ended already."""
+    with transaction.atomic():
+        live = Attempt.objects.filter(pk=attempt.pk).exclude(state=Attempt.State.ENDED)
+        now = timezone.now()
+        ended = {"state": Attempt.State.ENDED, "ended_at": now, "outcome": outcome, "reason_code": reason_code}
+        if live.update(**ended) == 0:
+            raise StaleAttempt
+        job = Job.objects.select_for_update().get(pk=attempt.job_id)
+        after, code, fields = _consequence(job, outcome, reason_code)
+        fields["reason_sentence"] = sentence_for(code, sentence if code == reason_code else "")
+        if job.state == JobState.STARTING and after in (JobState.SUCCEEDED, JobState.FAILED):
+            move(job, JobState.STARTING, JobState.RUNNING, actor, attempt=attempt)  # ended before it acknowledged
+        tail = log_tail[-50:] if log_tail else job.log_tail
+        move(
+            job,
+            job.state,
+            after,
+            actor,
+            attempt=attempt,
+            reason_code=code,
+            reason_detail=detail or {},
+            log_tail=tail,
+            **fields,
+        )
+        if after == JobState.QUEUED:
+            permit_on_commit(job.pool)
+        if job.ended:
+            say(job.pk, "end", {"state": job.state})
+    return job
+
+
+def _consequence(job: Job, outcome: str, code: str) -> tuple[str, str, dict[str, Any]]:
+    """The job's next state, its reason code, and fields that change with it."""
+    if job.wish == "cancel":
+        return JobState.CANCELLED, "cancelled_by_user", {}
+    if outcome == "succeeded":
+        if not job.artifacts.exists():
+            return JobState.FAILED, "no_output", {}
+        return JobState.SUCCEEDED, "", {}
+    if code in USER_REASONS:
+        return JobState.FAILED, code, {}
+    if job.wish == "pause":
+        return JobState.PAUSED, "paused_by_user", {}
+    if code in UNCOUNTED_REASONS:
+        return JobState.QUEUED, code, {}
+    if code not in INFRASTRUCTURE_REASONS:
+        return JobState.FAILED, "trainer_error", {}
+    ends = job.infrastructure_ends + 1
+    if ends >= MAX_INFRASTRUCTURE_ENDS:
+        return JobState.FAILED, "crashed_worker", {"infrastructure_ends": ends}
+    return JobState.QUEUED, code, {"infrastructure_ends": ends}

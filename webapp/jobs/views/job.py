@@ -1,0 +1,119 @@
+"""One job: its header, numbers, charts, checkpoints, settings, log and history."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST
+
+from webapp.accounts.context import signed_in
+from webapp.errors import problem, shows_refusals
+from webapp.jobs import figures, transitions
+from webapp.jobs.models import Event, Job
+from webapp.jobs.reasons import advice_for
+from webapp.jobs.scheduling import waiting
+from webapp.jobs.templatetags.badges import lost
+from webapp.jobs.views.artifacts import card_of
+from workers.methods import METHODS
+
+TABS = {"overview": "Overview", "log": "Log", "checkpoints": "Checkpoints", "config": "Config", "history": "History"}
+LOG_LINES = {"overview": 200, "log": 2000}
+PARTS = {"head": "jobs/_head.html", "result": "jobs/_result.html"}
+
+
+def _job(request: HttpRequest, job_id: int) -> Job:
+    rows = Job.objects.visible_to(signed_in(request)).prefetch_related("artifacts")
+    related = ("team", "created_by", "base_model", "dataset_version__dataset", "current_attempt__worker", "retry_of")
+    return get_object_or_404(rows.select_related(*related), pk=job_id)
+
+
+def detail(request: HttpRequest, job_id: int) -> HttpResponse:
+    """A page with tabs; `part` asks for one fragment that the open page fetches again."""
+    job = _job(request, job_id)
+    part = PARTS.get(request.GET.get("part", ""))
+    tab = request.GET.get("tab", "overview")
+    if tab not in TABS:
+        raise Http404
+    context = _head(request, job) | {"tab": tab, "tabs": TABS}
+    if part:
+        return render(request, part, context | _result(job))
+    fill = {"checkpoints": _checkpoints, "config": _config, "history": _history, "log": _log, "overview": _overview}
+    return render(request, "jobs/detail.html", context | fill[tab](job))
+
+
+def _head(request: HttpRequest, job: Job) -> dict[str, Any]:
+    attempt = job.current_attempt
+    return {
+        "job": job,
+        "method": METHODS.get(job.method),
+        "actions": transitions.actions(job, signed_in(request)),
+        "waiting": waiting(job),
+        "lost": job.at_work and lost(attempt),
+        "advice": advice_for(job.reason_code),
+        "artifact": next(iter(job.artifacts.all()), None),
+    }
+
+
+def _overview(job: Job) -> dict[str, Any]:
+    page = {
+        "job": job.pk,
+        "cursor": job.last_event,
+        "ended": job.ended,
+        "smoothing": figures.SMOOTHING,
+        "started_at": job.started_at.timestamp() if job.started_at else None,
+        "total_steps": job.total_steps,
+    }
+    return _log(job, "overview") | _result(job) | {"charts": figures.charts_for(job), "page_data": page}
+
+
+def _result(job: Job) -> dict[str, Any]:
+    artifact = next(iter(job.artifacts.all()), None)
+    return card_of(artifact) if artifact else {}
+
+
+def _log(job: Job, tab: str = "log") -> dict[str, Any]:
+    newest = Event.objects.filter(job=job, kind="log").order_by("-number")[: LOG_LINES[tab]]
+    page = {"job": job.pk, "cursor": job.last_event, "ended": job.ended, "total_steps": job.total_steps}
+    return {"log": reversed(newest), "page_data": page}
+
+
+def _checkpoints(job: Job) -> dict[str, Any]:
+    return {"checkpoints": job.checkpoints.select_related("attempt"), "page_data": _log(job)["page_data"]}
+
+
+def _config(job: Job) -> dict[str, Any]:
+    """Rendered from the stored spec, never from a form."""
+    spec = job.read_spec
+    return {"spec": spec, "options": spec.options, "training": spec.training, "page_data": _log(job)["page_data"]}
+
+
+def _history(job: Job) -> dict[str, Any]:
+    return {
+        "changes": job.history.select_related("attempt"),
+        "attempts": job.attempts.select_related("worker"),
+        "page_data": _log(job)["page_data"],
+    }
+
+
+@require_POST
+@shows_refusals
+def action(request: HttpRequest, job_id: int, action: str) -> HttpResponse:
+    """Cancel, pause, resume, retry; for retry the new job's page opens."""
+    job = _job(request, job_id)
+    if action not in transitions.VERBS:
+        raise Http404
+    try:
+        after = transitions.act(job, signed_in(request), action)
+    except transitions.NotNow as error:
+        return problem(request, 409, "Not possible in this state", str(error))
+    said = {
+        "cancel": f"{job.name} is being cancelled." if after.at_work else f"{job.name} is cancelled.",
+        "pause": f"{job.name} saves a checkpoint and pauses." if after.at_work else f"{job.name} is paused.",
+        "resume": f"{job.name} is back in the queue.",
+        "retry": f"Retrying as a new job, {after.name}.",
+    }
+    messages.success(request, said[action])
+    return redirect("jobs:detail", after.pk)

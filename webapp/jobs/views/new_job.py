@@ -1,0 +1,200 @@
+"""The new-job page: three choices, the chosen method's options, what it will train, and Start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+
+from webapp.accounts.context import current_team, signed_in
+from webapp.accounts.models import Role
+from webapp.accounts.permissions import may
+from webapp.basemodels.models import BaseModel
+from webapp.datasets.models import DatasetVersion
+from webapp.errors import shows_refusals
+from webapp.jobs.forms import both_groups, sent
+from webapp.jobs.launching import FieldProblem, Launch, LaunchRefused, launch, pairing
+from workers.methods import METHODS
+from workers.methods.hyperparameters import Training
+from workers.methods.method import Method
+from workers.methods.options import OptionsError
+from workers.methods.resolving import resolve
+
+SHOWN_AT_MOST = 100
+NOTHING_SET: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One card of a choice, and why it does not go with the other two."""
+
+    row: Any
+    chosen: bool
+    why: str | None
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The three choices so far; a method always is, the others may be missing."""
+
+    base_model: BaseModel | None
+    version: DatasetVersion | None
+    method: Method
+
+
+@shows_refusals
+def new(request: HttpRequest) -> HttpResponse:
+    """GET draws the form from its address, also while it is filled in; POST queues the job."""
+    if request.method == "POST":
+        return _start(request)
+    return _form(request, request.GET, [])
+
+
+def _start(request: HttpRequest) -> HttpResponse:
+    user, team = signed_in(request), current_team(request)
+    chosen = _chosen(request, request.POST)
+    if chosen.base_model is None or chosen.version is None or team is None:
+        return _form(request, request.POST, _missing(chosen), 422)
+    wanted = Launch(
+        team=team,
+        base_model=chosen.base_model,
+        dataset_version=chosen.version,
+        method=chosen.method.name,
+        options=sent(request.POST, "options", chosen.method.options),
+        training=sent(request.POST, "training", Training),
+        name=request.POST.get("name", ""),
+        idempotency_key=request.POST.get("key") or None,
+    )
+    try:
+        return redirect("jobs:detail", launch(user, wanted).pk)
+    except LaunchRefused as error:
+        return _form(request, request.POST, error.problems, 422)
+
+
+def _missing(chosen: Chosen) -> list[FieldProblem]:
+    problems = []
+    if chosen.base_model is None:
+        hint = "Choose one of the list, or add one on the Models page."
+        problems.append(FieldProblem("base_model", "job.no_base_model", "No base model is chosen.", hint))
+    if chosen.version is None:
+        hint = "Choose one of the list, or upload a file on the Datasets page."
+        problems.append(FieldProblem("dataset_version", "job.no_dataset", "No dataset is chosen.", hint))
+    return problems
+
+
+def _models(request: HttpRequest) -> list[BaseModel]:
+    return list(BaseModel.objects.visible_to(signed_in(request)).ready()[:SHOWN_AT_MOST])
+
+
+def _versions(request: HttpRequest, asked: str) -> list[DatasetVersion]:
+    """The newest ready version of each dataset, and the one that was asked for."""
+    rows = DatasetVersion.objects.visible_to(signed_in(request)).ready().select_related("dataset")
+    newest: dict[int, DatasetVersion] = {}
+    for version in rows.defer("preview", "problems").order_by("-number", "-id")[: 5 * SHOWN_AT_MOST]:
+        if str(version.pk) == asked or version.dataset_id not in newest:
+            newest[version.dataset_id] = version
+    return sorted(newest.values(), key=lambda version: -version.pk)[:SHOWN_AT_MOST]
+
+
+def _chosen(request: HttpRequest, data: QueryDict) -> Chosen:
+    """What was sent, else what goes together best: the newest dataset and the first base model that can do it."""
+    models, versions = _models(request), _versions(request, data.get("dataset_version", ""))
+    method = METHODS.get(data.get("method", "")) or next(iter(METHODS.values()))
+    version = next((each for each in versions if str(each.pk) == data.get("dataset_version")), None)
+    model = next((each for each in models if str(each.pk) == data.get("base_model")), None)
+    if "method" not in data:
+        fitting = [each for each in versions if model is None or each.task in model.tasks]
+        version = version or next(iter(fitting or versions), None)
+        able = [each for each in models if version is None or version.task in each.tasks]
+        model = model or next(iter(able or models), None)
+    return Chosen(model, version, method)
+
+
+def _form(request: HttpRequest, data: QueryDict, problems: list[FieldProblem], status: int = 200) -> HttpResponse:
+    chosen, team = _chosen(request, data), current_team(request)
+    own, estimate = _own_values(chosen), _estimate(chosen, data)
+    context = {
+        "chosen": chosen,
+        "choices": _choices(request, chosen, data),
+        "problems": problems,
+        "estimate": estimate,
+        "name": data.get("name", ""),
+        "may_start": team is not None and may(signed_in(request), team.pk, Role.MEMBER),
+        **both_groups(chosen.method, data, own, problems),
+    }
+    return render(request, "jobs/new.html", context, status=status)
+
+
+def _choices(request: HttpRequest, chosen: Chosen, data: QueryDict) -> dict[str, list[Choice]]:
+    model, version, method = chosen.base_model, chosen.version, chosen.method
+    fit = model is not None and version is not None and version.task in model.tasks
+    return {
+        "base_model": [
+            Choice(each, each == model, pairing(each, version, method.name) if version else None)
+            for each in _models(request)
+        ],
+        "dataset_version": [
+            Choice(each, each == version, pairing(model, each, method.name) if model else None)
+            for each in _versions(request, data.get("dataset_version", ""))
+        ],
+        "method": [
+            Choice(each, each == method, pairing(model, version, each.name) if fit and model and version else None)
+            for each in METHODS.values()
+        ],
+    }
+
+
+def _own_values(chosen: Chosen) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What applies where nothing is typed, for this base model, dataset and method."""
+    return _resolved(chosen, NOTHING_SET, NOTHING_SET) or (NOTHING_SET, NOTHING_SET)
+
+
+def _resolved(
+    chosen: Chosen, options: dict[str, Any], training: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    if chosen.base_model is None or chosen.version is None:
+        return None
+    try:
+        return resolve(
+            chosen.method,
+            options,
+            training,
+            chosen.base_model.read_shape,
+            chosen.version.task,  # type: ignore[arg-type]
+            chosen.version.rows["train"],
+            chosen.version.rows["eval"],
+        )
+    except (OptionsError, ValueError):
+        return None
+
+
+def _estimate(chosen: Chosen, data: QueryDict) -> dict[str, Any] | None:
+    """Exact counts for what is chosen now; None while something is missing or out of its range."""
+    options = sent(data, "options", chosen.method.options)
+    resolved = _resolved(chosen, options, sent(data, "training", Training))
+    if resolved is None or chosen.base_model is None or chosen.version is None:
+        return None
+    shape, version = chosen.base_model.read_shape, chosen.version
+    labels = len(version.labels)
+    trained = chosen.method.trainable_parameters(
+        shape,
+        chosen.method.options.from_json(resolved[0]),
+        version.task,  # type: ignore[arg-type]
+        labels,
+    )
+    total = trained if chosen.method.family == "full" else shape.parameters + trained
+    training = Training.from_json(resolved[1])
+    steps = training.steps(version.rows["train"])
+    return {
+        "trained": trained,
+        "total": total,
+        "percent": 100 * trained / total,
+        "steps": steps,
+        "evals": max(1, steps // (training.eval_every or steps)),
+        "rows_per_step": training.batch_size * training.gradient_accumulation,
+        "artifact_bytes": 4 * trained,
+        "full_bytes": chosen.base_model.bytes,
+        "training": resolved[1],
+    }

@@ -1,0 +1,85 @@
+"""Workers: what each is, has and does, and one-time keys for new ones."""
+
+from __future__ import annotations
+
+import re
+
+from django.conf import settings
+from django.contrib import messages
+from django.db.models import Prefetch
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_variables
+from django.views.decorators.http import require_POST
+
+from webapp.accounts.context import current_team, signed_in
+from webapp.accounts.models import AuditEntry, Role
+from webapp.accounts.permissions import may, require
+from webapp.errors import shows_refusals
+from webapp.jobs.enrolling import make_key
+from webapp.jobs.models import Attempt, Worker
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
+
+
+def worker_list(request: HttpRequest) -> HttpResponse:
+    """Each worker with its devices, load and attempts; the fragment is fetched again while the page is open."""
+    user, here = signed_in(request), current_team(request)
+    going_on = Attempt.objects.exclude(state=Attempt.State.ENDED).select_related("job__team")
+    rows = Worker.objects.visible_to(user).select_related("team")
+    context = {
+        "workers": rows.prefetch_related(Prefetch("attempts", going_on, to_attr="going_on")),
+        "seen_teams": set(user.memberships.values_list("team_id", flat=True)),
+        "may_enrol": here is not None and may(user, here.pk, Role.MAINTAINER),
+    }
+    part = request.headers.get("HX-Target") == "workers"
+    return render(request, "jobs/_workers.html" if part else "jobs/workers.html", context)
+
+
+@never_cache
+@sensitive_variables("key")
+@shows_refusals
+def keys(request: HttpRequest) -> HttpResponse:
+    """The card that makes a one-time key; the key is in the POST's answer and nowhere else."""
+    here = current_team(request)
+    user = signed_in(request)
+    require(user, here.pk if here else None, Role.MAINTAINER)
+    context = {"site_url": settings.SITE_URL, "https": settings.SITE_URL.startswith("https://")}
+    if request.method != "POST":
+        return _keys_page(request, context)
+    name = request.POST.get("name", "").strip()
+    fault = _fault(name)
+    if fault:
+        return _keys_page(request, context | {"name": name, "fault": fault})
+    worker, key = make_key(name, here)
+    AuditEntry.note(user, here, "worker.key", worker.pk, name=name)
+    return _keys_page(request, context | {"key": key, "worker": worker})
+
+
+def _keys_page(request: HttpRequest, context: dict[str, object]) -> HttpResponse:
+    part = request.headers.get("HX-Request")
+    return render(request, "jobs/_worker_keys.html" if part else "jobs/worker_keys.html", context)
+
+
+def _fault(name: str) -> str:
+    if not NAME.fullmatch(name):
+        return "Use small letters, digits, dots and dashes, such as gpu-1; at most 80."
+    if Worker.objects.filter(name=name).exists():
+        return f"There is a worker named {name} already. Choose another name."
+    return ""
+
+
+@require_POST
+@shows_refusals
+def drain(request: HttpRequest, worker_id: int) -> HttpResponse:
+    """Let it finish what it has and take no more, or take jobs again."""
+    user = signed_in(request)
+    worker = get_object_or_404(Worker.objects.visible_to(user), pk=worker_id)
+    require(user, worker.team_id, Role.MAINTAINER)
+    worker.drain = request.POST.get("drain") == "1"
+    worker.save(update_fields=["drain"])
+    AuditEntry.note(user, worker.team, "worker.drain", worker.pk, drain=worker.drain)
+    now = "finishes what it has and takes no more" if worker.drain else "takes jobs again"
+    messages.success(request, f"Worker {worker.name} {now}.")
+    return redirect("jobs:workers")

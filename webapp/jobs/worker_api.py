@@ -1,0 +1,250 @@
+"""What a worker may call, under /api/worker/: enrol, hello, claim, and the reports of attempts and inspections.
+
+A worker's token can claim, an attempt's token can touch one attempt. Every call may be sent twice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from ninja import Body, NinjaAPI, Schema, Status
+
+from webapp import api_errors
+from webapp.jobs import enrolling, handing_in, inspecting, permits, reporting, scheduling, transitions
+from webapp.jobs.models import Attempt, Inspection, Job
+from webapp.jobs.worker_auth import AttemptToken, InspectionToken, WorkerToken
+from webapp.storing import streamed
+from workers.protocol import PROTOCOL
+
+worker_api = NinjaAPI(
+    title="Deltaboard worker API", version=str(PROTOCOL), urls_namespace="worker", docs_url=None, openapi_url=None
+)
+api_errors.install(worker_api)
+
+
+class Enrolment(Schema):
+    key: str
+    hostname: str
+    version: str
+    protocol: int
+
+
+@worker_api.post("enrol", auth=None)
+def enrol(request: HttpRequest, body: Enrolment) -> dict[str, Any]:
+    """Exchange a one-time key for the worker's token and the broker's address."""
+    return enrolling.enrol(body.key, request.META.get("REMOTE_ADDR", ""), body.protocol)
+
+
+@worker_api.post("hello", auth=WorkerToken())
+def hello(request: Any, body: Body[dict[str, Any]]) -> dict[str, Any]:
+    """The worker's own heartbeat; the answer says whether work waits and whether to take no more."""
+    worker = enrolling.hello(request.auth, body)
+    waiting = not worker.drain and scheduling.work_waits(worker)
+    if waiting and body.get("busy_slots", 0) < body.get("slots", 1):
+        permits.wake(worker)  # its own permit was lost
+    return {
+        "work_waiting": waiting,
+        "drain": worker.drain,
+        "remove": False,
+        "lowest_protocol": PROTOCOL,
+        "timings": dataclasses.asdict(settings.TIMINGS),
+    }
+
+
+class ClaimBody(Schema):
+    claim_id: str
+    boot_id: str
+    slot: int
+    threads: int
+    device: dict[str, Any] | None = None
+
+
+@worker_api.post("claim", auth=WorkerToken(), response={200: dict[str, Any], 204: None})
+def claim(request: Any, body: ClaimBody) -> Any:
+    """The best job or inspection that this worker may run, or 204."""
+    worker = request.auth
+    if worker.drain or worker.boot_id != body.boot_id:
+        return Status(204, None)
+    claimed = scheduling.claim(worker, scheduling.Claim(**body.dict()))
+    if claimed is None:
+        return Status(204, None)
+    lease = {"token": claimed.token, "lease_seconds": settings.TIMINGS.lease_seconds}
+    if claimed.inspection:
+        return Status(200, lease | _inspection_answer(claimed.inspection))
+    assert claimed.attempt is not None
+    return Status(200, lease | _attempt_answer(claimed.attempt))
+
+
+def _attempt_answer(attempt: Attempt) -> dict[str, Any]:
+    checkpoint = scheduling.newest_checkpoint(attempt.job)
+    return {
+        "kind": "job",
+        "attempt": attempt.pk,
+        "number": attempt.number,
+        "spec": attempt.job.spec,
+        "threads": attempt.threads,
+        "checkpoint": {"step": checkpoint.step, "files": _plain(checkpoint.files)} if checkpoint else None,
+    }
+
+
+def _inspection_answer(inspection: Inspection) -> dict[str, Any]:
+    files = _plain(inspection.files)
+    return {"kind": "inspection", "inspection": inspection.pk, "question": inspection.question, "files": files}
+
+
+def _plain(files: handing_in.FileList) -> handing_in.FileList:
+    return [{name: file[name] for name in ("name", "bytes", "sha256")} for file in files]
+
+
+# ---- Attempts -----------------------------------------------------------------------------------
+
+
+def _attempt(request: Any, attempt_id: int) -> Attempt:
+    """The attempt of this token. Another attempt's id is as unknown as a wrong token; an ended one is stale."""
+    attempt: Attempt = request.auth
+    if attempt.pk != attempt_id:
+        raise api_errors.Unknown
+    if attempt.state == Attempt.State.ENDED:
+        raise transitions.StaleAttempt
+    return attempt
+
+
+@worker_api.post("attempts/{attempt_id}/ack", auth=AttemptToken())
+def ack(request: Any, attempt_id: int) -> dict[str, Any]:
+    """The worker has the job: it counts as running from now on."""
+    reporting.acknowledge(_attempt(request, attempt_id))
+    return {"lease_seconds": settings.TIMINGS.lease_seconds}
+
+
+class Batch(Schema):
+    first_seq: int
+    events: list[dict[str, Any]]
+
+
+@worker_api.post("attempts/{attempt_id}/events", auth=AttemptToken())
+def events(request: Any, attempt_id: int, body: Batch) -> dict[str, Any]:
+    """A batch of events, empty or not: it renews the lease and brings back what the person wishes."""
+    attempt = _attempt(request, attempt_id)
+    acked = reporting.accept(attempt, body.first_seq, body.events)
+    wish = Job.objects.values_list("wish", flat=True).get(pk=attempt.job_id)
+    return {"acked_seq": acked, "wish": wish, "lease_seconds": settings.TIMINGS.lease_seconds}
+
+
+@worker_api.get("attempts/{attempt_id}/inputs/{sha256}", auth=AttemptToken())
+def attempt_input(request: Any, attempt_id: int, sha256: str) -> Any:
+    """One of the job's input files."""
+    return _send(handing_in.input_files(_attempt(request, attempt_id)), sha256)
+
+
+@worker_api.put("attempts/{attempt_id}/files/{sha256}", auth=AttemptToken())
+def attempt_file(request: Any, attempt_id: int, sha256: str) -> HttpResponse:
+    """One file of a checkpoint or artifact, as raw bytes."""
+    made = handing_in.take_part(request, _attempt(request, attempt_id), sha256)
+    return HttpResponse(status=201 if made else 200)
+
+
+class Listing(Schema):
+    files: list[dict[str, Any]]
+    manifest: dict[str, Any] = {}
+    step: int = 0
+    best: bool = False
+    kind: str = "delta"
+
+
+@worker_api.post("attempts/{attempt_id}/checkpoints", auth=AttemptToken(), response={201: dict[str, Any]})
+def checkpoints(request: Any, attempt_id: int, body: Listing) -> Any:
+    """All files of a checkpoint are in: list it."""
+    checkpoint = handing_in.keep_checkpoint(_attempt(request, attempt_id), body.step, body.best, body.files)
+    return Status(201, {"id": checkpoint.pk})
+
+
+@worker_api.post("attempts/{attempt_id}/artifacts", auth=AttemptToken(), response={201: dict[str, Any]})
+def artifacts(request: Any, attempt_id: int, body: Listing) -> Any:
+    """All files of the delta artifact are in: check it against its manifest and list it."""
+    artifact = handing_in.keep_artifact(_attempt(request, attempt_id), body.kind, body.files, body.manifest)
+    return Status(201, {"id": artifact.pk})
+
+
+class End(Schema):
+    outcome: str
+    reason: str | None = None
+    sentence: str | None = None
+    detail: dict[str, Any] = {}
+    last_seq: int = 0
+    log_tail: list[str] = []
+
+
+@worker_api.post("attempts/{attempt_id}/end", auth=AttemptToken())
+def end(request: Any, attempt_id: int, body: End) -> dict[str, Any]:
+    """The attempt is over. The same end sent again is answered with the job's state."""
+    attempt: Attempt = request.auth
+    if attempt.pk == attempt_id and attempt.state == Attempt.State.ENDED and attempt.outcome == body.outcome:
+        return {"state": attempt.job.state}
+    attempt = _attempt(request, attempt_id)
+    if body.last_seq > attempt.acked_seq:
+        raise reporting.BadReport(f"Events up to {body.last_seq} were not handed in; {attempt.acked_seq} were.")
+    actor = f"worker {attempt.worker.name}"
+    job = transitions.end_attempt(
+        attempt, actor, body.outcome, body.reason or "", body.sentence or "", body.detail, body.log_tail
+    )
+    return {"state": job.state}
+
+
+# ---- Inspections --------------------------------------------------------------------------------
+
+
+def _inspection(request: Any, inspection_id: int) -> Inspection:
+    inspection: Inspection = request.auth
+    if inspection.pk != inspection_id:
+        raise api_errors.Unknown
+    if inspection.state != Inspection.State.RUNNING:
+        raise transitions.StaleAttempt
+    return inspection
+
+
+class Progress(Schema):
+    text: str = ""
+    fraction: float | None = None
+
+
+@worker_api.post("inspections/{inspection_id}/progress", auth=InspectionToken())
+def progress(request: Any, inspection_id: int, body: Progress) -> dict[str, Any]:
+    """Heartbeat and progress of an inspection."""
+    wish = inspecting.progress(_inspection(request, inspection_id), body.text, body.fraction)
+    return {"wish": wish, "lease_seconds": settings.TIMINGS.lease_seconds}
+
+
+@worker_api.get("inspections/{inspection_id}/inputs/{sha256}", auth=InspectionToken())
+def inspection_input(request: Any, inspection_id: int, sha256: str) -> Any:
+    """One of the inspection's input files."""
+    return _send(_inspection(request, inspection_id).files, sha256)
+
+
+@worker_api.put("inspections/{inspection_id}/files/{sha256}", auth=InspectionToken())
+def inspection_file(request: Any, inspection_id: int, sha256: str) -> HttpResponse:
+    """One file that the inspection made, as raw bytes."""
+    made = handing_in.take_part(request, _inspection(request, inspection_id), sha256)
+    return HttpResponse(status=201 if made else 200)
+
+
+class Answer(Schema):
+    answer: dict[str, Any] | None = None
+    files: list[dict[str, Any]] = []
+    problem: dict[str, Any] | None = None
+
+
+@worker_api.post("inspections/{inspection_id}/end", auth=InspectionToken())
+def answer(request: Any, inspection_id: int, body: Answer) -> dict[str, Any]:
+    """The inspection's answer, or the problem that kept it from one."""
+    inspection = inspecting.finish(_inspection(request, inspection_id), body.answer, body.files, body.problem)
+    return {"state": inspection.state}
+
+
+def _send(files: handing_in.FileList, sha256: str) -> Any:
+    found = handing_in.open_input(files, sha256)
+    if found is None:
+        raise api_errors.Unknown
+    return streamed(*found, "application/octet-stream")

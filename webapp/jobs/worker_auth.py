@@ -1,0 +1,36 @@
+"""Who calls the worker API: a worker by its token, an attempt or inspection by the token of its claim."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest
+from ninja.security import HttpBearer
+
+from webapp.accounts.tokens import matches, prefix_of
+from webapp.jobs.models import Attempt, Inspection, Worker
+
+
+class WorkerToken(HttpBearer):
+    """May say hello and claim, nothing else."""
+
+    def authenticate(self, request: HttpRequest, token: str) -> Worker | None:
+        prefix = prefix_of(token, "w")
+        worker = Worker.objects.filter(token_prefix=prefix, revoked_at=None).first() if prefix else None
+        return worker if worker and matches(token, worker.token_sha256) else None
+
+
+class AttemptToken(HttpBearer):
+    """May read one job's inputs and write one attempt's results."""
+
+    def authenticate(self, request: HttpRequest, token: str) -> Attempt | None:
+        prefix = prefix_of(token, "a")
+        found = Attempt.objects.select_related("job", "worker").filter(token_prefix=prefix).first() if prefix else None
+        return found if found and matches(token, found.token_sha256) else None
+
+
+class InspectionToken(HttpBearer):
+    """May read one inspection's inputs and write its answer."""
+
+    def authenticate(self, request: HttpRequest, token: str) -> Inspection | None:
+        prefix = prefix_of(token, "a")
+        found = Inspection.objects.select_related("worker").filter(token_prefix=prefix).first() if prefix else None
+        return found if found and matches(token, found.token_sha256) else None

@@ -1,0 +1,122 @@
+"""Files that the site keeps: stored under random keys, hashed on the way in, streamed on the way out.
+
+It knows nothing of who may see a file: callers reach it only after a permission check on a row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import shutil
+import uuid
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from django.conf import settings
+from django.core.files.base import File
+from django.core.files.storage import default_storage
+from django.http import StreamingHttpResponse
+from django.utils.http import content_disposition_header
+
+CHUNK_BYTES = 1024 * 1024
+
+
+class DiskNearlyFull(Exception):
+    """Writing this would leave less than the reserve; nothing was written (507)."""
+
+    def __init__(self, needed: int, free: int) -> None:
+        super().__init__(
+            f"The site's disk has {free / 1024**3:.1f} GiB free; with a reserve of "
+            f"{settings.DISK_RESERVE_BYTES / 1024**3:.1f} GiB there is no room for {needed / 1024**2:.0f} MiB more. "
+            "Ask the site's admin to free space; nothing was stored."
+        )
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One stored file."""
+
+    key: str
+    sha256: str
+    bytes: int
+
+
+class _Hashing(File):  # type: ignore[type-arg]
+    """A file made of chunks that is hashed while the storage backend reads it."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        super().__init__(None)
+        self.source, self.hash, self.count = chunks, hashlib.sha256(), 0
+
+    def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        for chunk in self.source:
+            self.hash.update(chunk)
+            self.count += len(chunk)
+            yield chunk
+
+
+def require_space(needed: int) -> None:
+    """Raise DiskNearlyFull unless the disk keeps its reserve after `needed` more bytes."""
+    free = shutil.disk_usage(settings.VAR).free
+    if free - needed < settings.DISK_RESERVE_BYTES:
+        raise DiskNearlyFull(needed, free)
+
+
+def store(prefix: str, chunks: Iterable[bytes]) -> Stored:
+    """Keep these bytes under `prefix/<random>`; on any error nothing stays behind."""
+    key = f"{prefix}/{uuid.uuid4().hex}"
+    content = _Hashing(chunks)
+    try:
+        default_storage.save(key, content)
+    except BaseException:
+        default_storage.delete(key)
+        raise
+    return Stored(key, content.hash.hexdigest(), content.count)
+
+
+def store_file(prefix: str, path: Path) -> Stored:
+    with path.open("rb") as file:
+        return store(prefix, chunks_of(file))
+
+
+def chunks_of(file: IO[bytes]) -> Iterator[bytes]:
+    while chunk := file.read(CHUNK_BYTES):
+        yield chunk
+
+
+def open_stored(key: str) -> IO[bytes]:
+    """The stored file; raises FileNotFoundError if it is gone."""
+    file: Any = default_storage.open(key, "rb")
+    return file  # type: ignore[no-any-return]
+
+
+def copy_to(key: str, path: Path) -> None:
+    with open_stored(key) as source, path.open("wb") as target:
+        shutil.copyfileobj(source, target, CHUNK_BYTES)
+
+
+def forget(key: str) -> None:
+    default_storage.delete(key)
+
+
+async def _stream(file: IO[bytes]) -> AsyncIterator[bytes]:
+    # An async iterator: Django under ASGI would read a synchronous one whole into memory first.
+    try:
+        while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
+            yield chunk
+    finally:
+        file.close()
+
+
+def streamed(file: IO[bytes], length: int, content_type: str, download_as: str = "") -> StreamingHttpResponse:
+    """A response that sends an open file without holding it in memory."""
+    response = StreamingHttpResponse(_stream(file), content_type=content_type)
+    response["Content-Length"] = str(length)
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Cache-Control"] = "private, no-store"
+    if download_as:
+        response["Content-Disposition"] = content_disposition_header(True, download_as) or "attachment"
+        response["Content-Security-Policy"] = "sandbox"
+    return response

@@ -1,0 +1,23 @@
+"""Addresses of the site. The live stream stands beside Django, in asgi.py."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path
+
+from webapp.api import api
+from webapp.jobs.worker_api import worker_api
+
+urlpatterns = [
+    path("", include("webapp.jobs.urls")),
+    path("", include("webapp.accounts.urls")),
+    path("datasets/", include("webapp.datasets.urls")),
+    path("models/", include("webapp.basemodels.urls")),
+    path("admin/", admin.site.urls),
+    path("api/v1/", api.urls),
+    path("api/worker/", worker_api.urls),
+]
+handler400 = "webapp.errors.bad_request"
+handler403 = "webapp.errors.forbidden"
+handler404 = "webapp.errors.not_found"
+handler500 = "webapp.errors.server_error"

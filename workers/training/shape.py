@@ -1,0 +1,190 @@
+"""Reads a Shape off a model on the meta device: no weights are read and none are allocated.
+
+Where the configuration comes from and whether it may be trusted is decided by the caller.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from accelerate import init_empty_weights
+from torch import nn
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+    PretrainedConfig,
+)
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
+)
+from transformers.pytorch_utils import Conv1D
+
+from workers.methods.shape import Linear, Shape
+from workers.protocol import Task
+from workers.training.families import block_of, in_decoder, role_of
+
+MODEL_OF_TASK: dict[Task, Any] = {
+    "text-classification": AutoModelForSequenceClassification,
+    "causal-lm": AutoModelForCausalLM,
+    "seq2seq": AutoModelForSeq2SeqLM,
+}
+ENCODERS = frozenset(MODEL_FOR_MASKED_LM_MAPPING_NAMES)
+SHIFTED_POSITIONS = frozenset({"roberta", "xlm-roberta", "camembert"})
+"""Their position table starts behind the padding id: 514 rows hold 512 positions."""
+HEAD_LABELS = 3
+"""So many labels tell the kinds of classification heads apart."""
+
+
+class ShapeError(Exception):
+    """The architecture is none that can be fine-tuned here; the message is a sentence for people."""
+
+
+def read_shape(config: PretrainedConfig) -> tuple[Shape, tuple[Task, ...]]:
+    """The shape of the network that this configuration describes and the tasks it can be trained for.
+
+    Raises ShapeError for architectures without any of our tasks.
+    """
+    tasks = tasks_of(config)
+    if not tasks:
+        raise ShapeError(f"The architecture `{config.model_type}` is no text model that Deltaboard can fine-tune.")
+    model = empty_model(config, tasks[0])
+    head = _classification_head(config, model) if "text-classification" in tasks else "linear"
+    if head is None:
+        tasks, head = tuple(task for task in tasks if task != "text-classification"), "linear"
+    if not tasks:
+        raise ShapeError(f"The classification head of `{config.model_type}` is of a kind that is not known here.")
+    return _shape(config, model, head), tasks
+
+
+def tasks_of(config: PretrainedConfig) -> tuple[Task, ...]:
+    """Encoders classify, decoders write and classify, encoder-decoders translate text to text."""
+    kind = config.model_type
+    classifies = kind in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
+    if config.is_encoder_decoder:
+        return ("seq2seq",) if kind in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES else ()
+    if kind in ENCODERS:
+        return ("text-classification",) if classifies else ()
+    if kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        return ("causal-lm", "text-classification") if classifies else ("causal-lm",)
+    return ()
+
+
+def empty_model(config: PretrainedConfig, task: Task, labels: int = HEAD_LABELS) -> Any:
+    """The model of a task with all parameters on the meta device."""
+    plain = {key: value for key, value in config.to_dict().items() if key not in ("id2label", "label2id")}
+    named = type(config).from_dict({**plain, "num_labels": labels})
+    with init_empty_weights(include_buffers=False):
+        model = MODEL_OF_TASK[task].from_config(named, trust_remote_code=False)
+    model.tie_weights()
+    return model
+
+
+def count_parameters(module: nn.Module) -> int:
+    """All parameters, tied ones once."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _bare(model: Any) -> nn.Module:
+    """The network without its task's head; T5 keeps its stacks directly beside the head."""
+    bare: nn.Module = getattr(model, model.base_model_prefix, model)
+    return bare
+
+
+def _bare_parameters(model: Any) -> int:
+    """Parameters without the head; an output layer that is tied to the embeddings is no extra."""
+    bare = _bare(model)
+    total = count_parameters(bare)
+    untied_output = bare is model and _output_layer(model) is not None and not _is_tied(model)
+    return total - (_output_layer(model).weight.numel() if untied_output else 0)
+
+
+def _output_layer(model: Any) -> Any:
+    return model.get_output_embeddings()
+
+
+def _is_tied(model: Any) -> bool:
+    output = _output_layer(model)
+    return output is not None and output.weight is model.get_input_embeddings().weight
+
+
+def _classification_head(config: PretrainedConfig, model: Any) -> str | None:
+    """The kind of head, found by its size; None where none of the known kinds fits."""
+    classifier = empty_model(config, "text-classification")
+    extra = count_parameters(classifier) - count_parameters(_bare(classifier))
+    hidden, labels = config.hidden_size, HEAD_LABELS
+    sizes = {
+        "linear": hidden * labels + labels,
+        "linear_no_bias": hidden * labels,
+        "dense": hidden * hidden + hidden + hidden * labels + labels,
+    }
+    return next((kind for kind, size in sizes.items() if size == extra), None)
+
+
+def _shape(config: PretrainedConfig, model: Any, head: str) -> Shape:
+    linears = _linears(config, model)
+    return Shape(
+        model_type=config.model_type,
+        hidden=config.hidden_size,
+        layers=max((linear.layer for linear in linears), default=-1) + 1,
+        feed_forward=_width(linears, "down", getattr(config, "intermediate_size", None)),
+        heads=config.num_attention_heads,
+        key_value=_key_value_width(config, linears),
+        vocabulary=config.vocab_size,
+        positions=_positions(config),
+        parameters=_bare_parameters(model),
+        tied_embeddings=_is_tied(model),
+        linears=linears,
+        head=head,
+    )
+
+
+def _linears(config: PretrainedConfig, model: Any) -> tuple[Linear, ...]:
+    """Every linear but the classification head and an output layer that is tied to the embeddings."""
+    bare = {id(module) for module in _bare(model).modules()}
+    output = _output_layer(model)
+    found = []
+    for name, module in model.named_modules():
+        if not isinstance(module, (nn.Linear, Conv1D)) or (module is output and _is_tied(model)):
+            continue
+        if id(module) in bare or module is output:
+            found.append(_linear(config, name, module))
+    return tuple(found)
+
+
+def _linear(config: PretrainedConfig, name: str, module: nn.Linear | Conv1D) -> Linear:
+    inputs, outputs = module.weight.shape if isinstance(module, Conv1D) else reversed(module.weight.shape)
+    block = block_of(name)
+    if config.is_encoder_decoder and in_decoder(name) and block >= 0:
+        block += _encoder_blocks(config)
+    return Linear(name, role_of(config.model_type, name), block, inputs, outputs, module.bias is not None)
+
+
+def _encoder_blocks(config: PretrainedConfig) -> int:
+    """Blocks of the decoder are numbered behind those of the encoder."""
+    return int(getattr(config, "encoder_layers", None) or config.num_hidden_layers)
+
+
+def _width(linears: tuple[Linear, ...], role: str, otherwise: int | None) -> int:
+    return next((linear.inputs for linear in linears if linear.role == role), otherwise or 0)
+
+
+def _key_value_width(config: PretrainedConfig, linears: tuple[Linear, ...]) -> int:
+    """Width of keys and values; with grouped queries narrower than the hidden state."""
+    separate = next((linear.outputs for linear in linears if linear.role == "k"), None)
+    if separate is not None:
+        return separate
+    groups = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return int(groups * head)
+
+
+def _positions(config: PretrainedConfig) -> int:
+    """Longest input in tokens; 0 where positions are relative and the architecture sets no limit."""
+    positions = int(getattr(config, "max_position_embeddings", None) or 0)
+    if config.model_type in SHIFTED_POSITIONS:
+        return positions - (config.pad_token_id or 0) - 1
+    return positions
