@@ -5,18 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+from transformers import AutoConfig
 
 from tests.training import toys
 from tests.training.conftest import MakeJob, Trainer
 from workers.methods import METHODS
-from workers.methods.lora import LoraOptions
+from workers.protocol import JobSpec
 from workers.training.completing import verified
 from workers.training.methods import EQUIPMENT
+from workers.training.shape import read_shape
 
 
 def folder_sha256(folder: Path) -> str:
@@ -63,22 +64,28 @@ def test_every_step_reports_speed_and_memory(classify: MakeJob, train: Trainer) 
     assert (plan["device"], plan["memory_kind"], plan["threads"]) == ("cpu", "process memory", 1)
 
 
-@pytest.mark.parametrize("method", ["lora", "full"])
-def test_the_plan_counts_what_the_formula_counts(method: str, classify: MakeJob, train: Trainer, encoder: Path) -> None:
-    run = train(classify(method=method, max_steps=1, options={"rank": 4} if method == "lora" else {}))
-    shape = toys.shape_of(AutoModelForSequenceClassification.from_pretrained(encoder))
-    bare = shape.parameters - shape.head_parameters(2)
-    options = METHODS[method].options.from_json({"rank": 4} if method == "lora" else {})
-    counted = METHODS[method].trainable_parameters(replace(shape, parameters=bare), options, "text-classification", 2)
-    assert run.of("plan")[0]["trainable_parameters"] == counted
+@pytest.mark.parametrize("task", ["classify", "complete_text"])
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [("lora", {"rank": 4}), ("lora", {"rank": 3, "targets": ["q", "v", "down"], "use_rslora": True}), ("full", {})],
+)
+def test_the_plan_counts_what_the_formula_counts(
+    task: str, method: str, options: dict[str, Any], request: pytest.FixtureRequest, train: Trainer
+) -> None:
+    job = request.getfixturevalue(task)(method=method, options=options, max_steps=1)
+    plan = train(job).of("plan")[0]
+    shape, _ = read_shape(AutoConfig.from_pretrained(job.base_model))
+    spec = JobSpec.from_json(json.loads(job.spec.read_text()))
+    chosen = METHODS[method].options.from_json(options)
+    assert plan["trainable_parameters"] == METHODS[method].trainable_parameters(shape, chosen, spec.task, 2)
 
 
-def test_the_count_of_a_decoder_is_exact(complete_text: MakeJob, train: Trainer, decoder: Path) -> None:
-    run = train(complete_text(max_steps=1, options={"rank": 4, "targets": ["q", "v", "gate"]}))
-    shape = toys.shape_of(AutoModelForCausalLM.from_pretrained(decoder))
-    assert run.of("plan")[0]["trainable_parameters"] == METHODS["lora"].count(
-        shape, LoraOptions(rank=4, targets=("q", "v", "gate"))
-    )
+def test_full_fine_tuning_counts_an_output_layer_of_its_own(tmp_path: Path, train: Trainer) -> None:
+    base_model = toys.decoder_folder(tmp_path / "untied", tied=False)
+    plan = train(toys.job(tmp_path / "job", base_model, toys.sums(20), "full", max_steps=1)).of("plan")[0]
+    shape, _ = read_shape(AutoConfig.from_pretrained(base_model))
+    full = METHODS["full"]
+    assert plan["trainable_parameters"] == full.trainable_parameters(shape, full.options(), "causal-lm", 0)
 
 
 def test_the_best_weights_are_exported_and_scored_again(classify: MakeJob, train: Trainer) -> None:

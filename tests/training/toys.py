@@ -18,7 +18,6 @@ from workers.methods import find_method
 from workers.methods.resolving import resolve
 from workers.methods.shape import Linear, Shape
 from workers.protocol import BaseModelRef, DatasetRef, FileRef, JobFolder, JobSpec, Task
-from workers.training.roles import is_linear, role_of
 
 GOOD = ("good", "fine", "great", "lovely", "bright")
 BAD = ("bad", "awful", "poor", "dull", "sad")
@@ -84,8 +83,8 @@ def encoder_folder(folder: Path) -> Path:
     return folder
 
 
-def decoder_folder(folder: Path) -> Path:
-    """A Llama of two layers with random weights, grouped queries and tied embeddings."""
+def decoder_folder(folder: Path, *, tied: bool = True) -> Path:
+    """A Llama of two layers with random weights and grouped queries."""
     torch.manual_seed(1)
     tokenizer = byte_tokenizer()
     config = LlamaConfig(
@@ -96,7 +95,7 @@ def decoder_folder(folder: Path) -> Path:
         num_key_value_heads=1,
         intermediate_size=2 * WIDTH,
         max_position_embeddings=POSITIONS,
-        tie_word_embeddings=True,
+        tie_word_embeddings=tied,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
         initializer_range=0.1,
@@ -104,31 +103,6 @@ def decoder_folder(folder: Path) -> Path:
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
-
-
-def shape_of(network: Any) -> Shape:
-    """The Shape of a toy, read off its modules."""
-    linears = tuple(
-        Linear(name, role_of(name), 0, module.in_features, module.out_features, module.bias is not None)
-        for name, module in network.named_modules()
-        if is_linear(module)
-    )
-    config = network.config
-    parameters = sum(each.numel() for each in network.parameters())
-    return Shape(
-        model_type=config.model_type,
-        hidden=WIDTH,
-        layers=2,
-        feed_forward=2 * WIDTH,
-        heads=2,
-        key_value=WIDTH,
-        vocabulary=config.vocab_size,
-        positions=POSITIONS,
-        parameters=parameters,
-        tied_embeddings=config.model_type == "llama",
-        linears=linears,
-        head="linear_no_bias" if config.model_type == "llama" else "linear",
-    )
 
 
 def opinions(rows: int, seed: int = 3) -> list[dict[str, Any]]:
