@@ -44,8 +44,14 @@ def test_nothing_is_left_open() -> None:
 
 def test_what_a_person_said_stays() -> None:
     _, training = resolved(training={"learning_rate": 1e-4, "eval_every": 7, "batch_size": None})
-    assert (training["learning_rate"], training["eval_every"], training["save_every"]) == (1e-4, 7, 7)
+    assert (training["learning_rate"], training["eval_every"], training["save_every"]) == (1e-4, 7, 30)
     assert training["batch_size"] == 16
+
+
+def test_a_short_training_is_not_outweighed_by_its_evaluations() -> None:
+    _, training = resolved(training={"max_steps": 40, "batch_size": 4}, eval_rows=100)
+    assert training["eval_every"] == 14
+    assert training["save_every"] == 4
 
 
 def test_a_decoder_starts_with_longer_rows_and_smaller_batches() -> None:

@@ -80,6 +80,18 @@ def test_the_plan_counts_what_the_formula_counts(
     assert plan["trainable_parameters"] == METHODS[method].trainable_parameters(shape, chosen, spec.task, 2)
 
 
+def test_a_decoder_classifies_too(tmp_path: Path, decoder: Path, train: Trainer) -> None:
+    job = toys.job(tmp_path / "job", decoder, toys.opinions(40), max_steps=2)
+    run = train(job)
+    assert run.error is None
+    shape, _ = read_shape(AutoConfig.from_pretrained(decoder))
+    lora = METHODS["lora"]
+    counted = lora.trainable_parameters(shape, lora.options(), "text-classification", 2)
+    assert run.of("plan")[0]["trainable_parameters"] == counted
+    config = json.loads((job.artifact / "adapter_config.json").read_text())
+    assert set(config["modules_to_save"]) == {"classifier", "score"}
+
+
 def test_full_fine_tuning_counts_an_output_layer_of_its_own(tmp_path: Path, train: Trainer) -> None:
     base_model = toys.decoder_folder(tmp_path / "untied", tied=False)
     plan = train(toys.job(tmp_path / "job", base_model, toys.sums(20), "full", max_steps=1)).of("plan")[0]

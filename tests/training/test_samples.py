@@ -47,6 +47,12 @@ def test_a_template_without_turn_ends_gets_the_end_token(tokenizer: Any) -> None
     assert supervised_text(tokenizer, sample) == "yes\n<|end|>bye\n<|end|>"
 
 
+def test_what_a_template_puts_before_a_first_answer_is_not_learnt(tokenizer: Any) -> None:
+    tokenizer.chat_template = "system rules<|end|>" + tokenizer.chat_template
+    sample = causal_encoder(tokenizer, 500)({"messages": CHAT[1:]})
+    assert supervised_text(tokenizer, sample) == "yes<|end|>bye<|end|>"
+
+
 def test_messages_without_a_chat_template_are_refused_with_a_way_out(tokenizer: Any) -> None:
     tokenizer.chat_template = None
     with pytest.raises(JobFailure, match="no chat template") as refused:

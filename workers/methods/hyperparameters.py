@@ -54,10 +54,13 @@ class Training(Options):
         0.0, "AdamW weight decay; never applied to biases and norms.", minimum=0, maximum=1, advanced=True
     )
     eval_every: int | None = option(
-        None, "Optimizer steps between evaluations; left out, about ten in a job.", minimum=1, advanced=True
+        None,
+        "Optimizer steps between evaluations; left out, about ten in a job, fewer in a short one.",
+        minimum=1,
+        advanced=True,
     )
     save_every: int | None = option(
-        None, "Optimizer steps between checkpoints; left out, as often as evaluations.", minimum=1, advanced=True
+        None, "Optimizer steps between checkpoints; left out, about ten in a job.", minimum=1, advanced=True
     )
     early_stopping_patience: int | None = option(
         None, "Stop after so many evaluations without a better one.", minimum=1, maximum=1000, advanced=True

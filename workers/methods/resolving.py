@@ -19,6 +19,7 @@ START_VALUES: dict[Task, dict[str, Any]] = {
 """Start values of the training that depend on the task."""
 
 EVALUATIONS_PER_JOB = 10
+CHECKPOINTS_PER_JOB = 10
 
 
 def start_values(method: Method, task: Task, shape: Shape, train_rows: int) -> dict[str, Any]:
@@ -44,7 +45,7 @@ def resolve(
         raise OptionsError("dataset_version", "It has no rows to train on.", "Choose a version with training rows.")
     chosen = method.options.from_json(options)
     method.check(shape, chosen)
-    filled = _filled(method, training, shape, task, train_rows)
+    filled = _filled(method, training, shape, task, train_rows, eval_rows)
     _check_training(filled, shape, eval_rows)
     return _as_json(chosen), asdict(filled)
 
@@ -56,20 +57,32 @@ def _check_task(method: Method, task: Task) -> None:
         )
 
 
-def _filled(method: Method, training: dict[str, Any], shape: Shape, task: Task, train_rows: int) -> Training:
+def _filled(
+    method: Method, training: dict[str, Any], shape: Shape, task: Task, train_rows: int, eval_rows: int
+) -> Training:
     given = {name: value for name, value in training.items() if value is not None or name not in _field_names()}
     start = dict(START_VALUES[task])
     if shape.positions:
         start["max_length"] = min(start["max_length"], shape.positions)
     wished: Training = Training.from_json({**start, **given})
     steps = wished.steps(train_rows)
-    every = wished.eval_every or max(1, -(-steps // EVALUATIONS_PER_JOB))
     return replace(
         wished,
         learning_rate=wished.learning_rate or method.learning_rate(shape, task, steps),
-        eval_every=every,
-        save_every=wished.save_every or every,
+        eval_every=wished.eval_every or _spread(steps, _evaluations(wished, steps, eval_rows)),
+        save_every=wished.save_every or _spread(steps, CHECKPOINTS_PER_JOB),
     )
+
+
+def _evaluations(training: Training, steps: int, eval_rows: int) -> int:
+    """About ten, but fewer in short trainings: they shall not look at more than twice the rows they train on."""
+    trained_rows = steps * training.batch_size * training.gradient_accumulation
+    return min(EVALUATIONS_PER_JOB, max(2, 2 * trained_rows // max(1, eval_rows)))
+
+
+def _spread(steps: int, times: int) -> int:
+    """Steps between things that happen so many times in a job."""
+    return max(1, -(-steps // times))
 
 
 def _field_names() -> set[str]:

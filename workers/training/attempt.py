@@ -123,7 +123,7 @@ class Attempt:
         if loop.evaluation and best and best.step != progress.step:
             self.events.emit("phase", phase="evaluating", step=progress.step)
             checkpoint.load_weights(model, loop.best_weights)
-            final = loop.evaluation.score(model, loop.stop_if_asked)
+            final = loop.evaluation.score(model, loop.alive())
         self.events.emit("phase", phase="saving", step=progress.step)
         trainable, total = parameters(model)
         notes = verdict.notes(loop.spec, progress, final)

@@ -51,7 +51,9 @@ def _speaks(message: Message) -> bool:
 
 def _span(tokenizer: Any, messages: list[Message], turn: int, text: str) -> Span:
     """Where in `text` the answer of this turn stands: from after the opening of the turn to where it ends."""
-    before = render(tokenizer, messages[:turn], prompt=True) if turn else ""
+    # Before a first turn there is nothing to render; a template may still put its own system message there.
+    opening = text[: max(0, text.find(str(messages[turn]["content"])))]
+    before = render(tokenizer, messages[:turn], prompt=True) if turn else opening
     after = text if turn == len(messages) - 1 else render(tokenizer, messages[: turn + 1])
     # Some templates word earlier turns differently once a later one follows; what both have in common still holds.
     return _common(before, text), _common(after, text)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,13 +72,13 @@ class Loop:
                 if progress.step >= self.total_steps or self._enough():
                     return
                 self._save_if_due()
-                self.stop_if_asked()
+                self._stop_if_asked()
                 self._step()
         except Stopped:
             self._save()
             raise
 
-    def stop_if_asked(self) -> None:
+    def _stop_if_asked(self) -> None:
         if self.stop.is_set():
             raise Stopped
 
@@ -112,8 +113,9 @@ class Loop:
         trained = [each for group in optimizer.param_groups for each in group["params"]]
         norm = self.accelerator.clip_grad_norm_(trained, CLIP_NORM)
         loss_value, norm_value = torch.stack([total, norm.to(total.device)]).tolist()
-        if math.isfinite(loss_value):
+        if math.isfinite(loss_value) or self.moving.scaler is not None:
             # An update from a loss that is not a number would spoil every weight; the step is counted, not taken.
+            # The gradient scaler of fp16 sees to that itself.
             optimizer.step()
         self.moving.scheduler.step()
         optimizer.zero_grad()
@@ -182,17 +184,18 @@ class Loop:
         if self.evaluation is None or not due or progress.evaluated_step == progress.step:
             return
         self._say("phase", phase="evaluating")
-        metrics = self.evaluation.score(self.moving.model, self._alive())
+        metrics = self.evaluation.score(self.moving.model, self.alive())
         if progress.judge(metrics, self.spec.task):
             checkpoint.save_weights(self.moving.model, self.best_weights)
         self._say("metrics", epoch=self._epochs(), values=metrics)
         self._say("phase", phase="training")
 
-    def _alive(self) -> Any:
+    def alive(self) -> Callable[[], None]:
+        """To be called during an evaluation: says now and then that it goes on, and gives up if asked to stop."""
         sign = SignOfLife(lambda: self._say("phase", phase="evaluating"))
 
         def alive() -> None:
-            self.stop_if_asked()
+            self._stop_if_asked()
             sign()
 
         return alive

@@ -20,8 +20,8 @@ from workers.protocol import JobSpec, Task
 from workers.training.families import role_of
 from workers.training.methods.equipping import Equipment, auto_class, hub_name
 
-HEADS = ("classifier", "score", "pre_classifier")
-"""Names that classification heads have in transformers."""
+FURTHER_HEADS = ("pre_classifier", "pooler")
+"""Parts of a new classification head beside `classifier` and `score`, which PEFT itself knows to train and keep."""
 COMMIT_LENGTH = 40
 
 
@@ -35,7 +35,7 @@ def equip(network: Any, options: LoraOptions, task: Task) -> Any:
         lora_dropout=options.dropout,
         use_rslora=options.use_rslora,
         target_modules=targets(network, options),
-        modules_to_save=[name for name in HEADS if hasattr(network, name)] if classifies else None,
+        modules_to_save=[name for name in FURTHER_HEADS if hasattr(network, name)] if classifies else None,
     )
     model = get_peft_model(network, config)
     for parameter in model.parameters():
@@ -68,10 +68,9 @@ def export(model: Any, folder: Path, spec: JobSpec) -> None:
 
 def snippet(spec: JobSpec) -> str:
     kind = auto_class(spec.task)
-    labels = ""
-    if spec.task == "text-classification":
-        names = dict(enumerate(spec.dataset.labels))
-        labels = f", id2label={names!r}, label2id={ {name: number for number, name in names.items()}!r}"
+    classifies = spec.task == "text-classification"
+    labels = f"labels = {list(spec.dataset.labels)!r}\n" if classifies else ""
+    given = ", id2label=dict(enumerate(labels))" if classifies else ""
     return f"""\
 import torch
 from peft import PeftModel
@@ -79,9 +78,9 @@ from transformers import AutoTokenizer, {kind}
 
 base_model = {hub_name(spec)!r}  # a hub id or the path of a folder
 artifact = "."  # the folder of this card
-
+{labels}
 tokenizer = AutoTokenizer.from_pretrained(artifact)
-base = {kind}.from_pretrained(base_model, dtype=torch.float32{labels})
+base = {kind}.from_pretrained(base_model, dtype=torch.float32{given})
 model = PeftModel.from_pretrained(base, artifact).eval()
 """
 
