@@ -8,11 +8,11 @@ ENV PATH=/srv/deltaboard/.venv/bin:$PATH DELTABOARD_NO_BOOTSTRAP=1 PYTHONUNBUFFE
 RUN useradd --system --create-home --uid 1000 deltaboard && install -d -o deltaboard -m 700 /var/lib/deltaboard
 
 FROM base AS site
-RUN DELTABOARD_NO_BOOTSTRAP=0 python manage.py install production
+RUN python manage.py install production
 COPY . .
 USER deltaboard
 
 FROM base AS worker
-RUN DELTABOARD_NO_BOOTSTRAP=0 python manage.py install worker
+RUN python manage.py install worker
 COPY . .
 USER deltaboard

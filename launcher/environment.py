@@ -77,7 +77,9 @@ def _make() -> None:
 
 
 def _usable() -> bool:
-    """Whether the environment's Python starts, is of our minor version, and has pip."""
+    """Whether the environment's Python starts, is of our minor version, has pip, and no package is half there."""
+    if any(not (info / "RECORD").exists() for info in ENVIRONMENT.glob("lib/*/site-packages/*.dist-info")):
+        return False  # pip writes the record last, yet takes a package without one for installed
     check = f"import sys, pip; sys.exit(sys.version_info[:2] != {sys.version_info[:2]})"
     try:
         return subprocess.run([PYTHON, "-c", check], capture_output=True).returncode == 0

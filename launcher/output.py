@@ -7,7 +7,10 @@ import re
 import threading
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
+
+Show = Literal["nothing", "trouble", "all"]
+"""Which lines go to the terminal besides the log: none, warnings and errors, or every line."""
 
 LOG_BYTES = 10 * 1024**2
 LINE_BYTES = 16 * 1024
@@ -19,12 +22,12 @@ logging.raiseExceptions = False  # a full disk must not end the supervisor, nor 
 class Output:
     """Reads one child's pipe to its end in a thread; remembers the last line, for the sentence about a crash."""
 
-    def __init__(self, name: str, pipe: IO[bytes], folder: Path, show_all: bool = False) -> None:
+    def __init__(self, name: str, pipe: IO[bytes], folder: Path, show: Show = "trouble") -> None:
         self.name = name
         self.last_line = ""
         self.path = folder / f"{name}.log"
         self._pipe = pipe
-        self._show_all = show_all
+        self._show = show
         self._file = RotatingFileHandler(self.path, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8")
         self._file.setFormatter(logging.Formatter(f"%(asctime)s {name} | %(message)s"))
         self._thread = threading.Thread(target=self._read, name=f"output of {name}", daemon=True)
@@ -45,5 +48,5 @@ class Output:
             return
         self.last_line = line
         self._file.emit(logging.LogRecord(self.name, logging.INFO, "", 0, line, None, None))
-        if self._show_all or _TROUBLE.search(line):
+        if self._show == "all" or (self._show == "trouble" and _TROUBLE.search(line)):
             print(f"{self.name} | {line}", flush=True)

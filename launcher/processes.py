@@ -13,19 +13,19 @@ from pathlib import Path
 from typing import IO
 
 from launcher.folders import ROOT
-from launcher.output import Output
+from launcher.output import Output, Show
 
 
 @dataclass(frozen=True)
 class Program:
-    """What is to run. Lower `stage` is ended first; `show_all` sends every line to the terminal."""
+    """What is to run. Lower `stage` is ended first; `show` says which lines go to the terminal."""
 
     name: str
     command: list[str]
     environment: dict[str, str] = field(default_factory=lambda: dict(os.environ))
     stage: int = 0
     restarts: bool = True
-    show_all: bool = False
+    show: Show = "trouble"
 
 
 def spawn(command: list[str], environment: dict[str, str], stdout: int, stderr: int) -> subprocess.Popen[bytes]:
@@ -45,7 +45,7 @@ class Process:
         self.pid = self._popen.pid
         pipe = self._popen.stdout
         assert pipe is not None
-        self.output = Output(program.name, pipe, logs, program.show_all)
+        self.output = Output(program.name, pipe, logs, program.show)
 
     def exit_code(self) -> int | None:
         """None while it runs; negative for the signal that ended it."""

@@ -34,7 +34,7 @@ def run_tests(line: list[str]) -> int:
     environment.ensure(SITE, WORKER, TEST)
     codes = [_show(*check) for check in CHECKS]
     if any(codes):
-        failed = [" ".join(check) for check, code in zip(CHECKS, codes, strict=True) if code]
+        failed = [" ".join(check[:-1]) for check, code in zip(CHECKS, codes, strict=True) if code]
         print(f"\nFailed so far: {', '.join(failed)}. The tests run all the same.", flush=True)
     codes.append(_show("pytest", *(FAST if fast else []), *wanted))
     return next((code for code in codes if code), 0)

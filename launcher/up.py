@@ -69,7 +69,7 @@ def _run(site: Site, starter: bool) -> None:
         with Supervisor(site.state / "logs") as supervisor:
             site.start(supervisor)
             if starter:
-                supervisor.start(site.manage("starter", "starter", "--wait", restarts=False, show_all=True))
+                supervisor.start(site.starter())
             while True:
                 supervisor.turn()
     except Stopped:
@@ -89,18 +89,17 @@ class Site:
         self.address = os.environ.get("SITE_URL") or f"http://{_in_url(outer_host)}:{options.port}"
         self.environment = of_site(state, self.address, own_names() if everywhere else [options.host])
 
-    def manage(
-        self, name: str, *words: str, stage: int = WORKERS_STAGE, restarts: bool = True, show_all: bool = False
-    ) -> Program:
-        """A command of manage.py as a program to watch."""
-        return Program(name, [sys.executable, str(MANAGE), *words], self.environment, stage, restarts, show_all)
+    def starter(self) -> Program:
+        """Installs the starter set once, telling how far it is."""
+        command = _manage("starter", "--wait")
+        return Program("starter", command, self.environment, WORKERS_STAGE, restarts=False, show="all")
 
     def start(self, supervisor: Supervisor) -> None:
         """Broker, tables, web and housekeeping, sign-in link, workers."""
         self._start_broker(supervisor)
         self._ask(supervisor, "The database could not be brought up to date", "migrate", "--no-input", "-v", "0")
         supervisor.start(Program("web", self._web_command(), self.environment, SITE_STAGE))
-        supervisor.start(self.manage("housekeeping", "housekeeping", stage=SITE_STAGE))
+        supervisor.start(Program("housekeeping", _manage("housekeeping"), self.environment, SITE_STAGE))
         link = self._ask(supervisor, "The sign-in link could not be made", "signinlink", "--site", self.address)
         self._wait_for(supervisor, "web", self._answers)
         print(_banner(self.address, link, self.state), flush=True)
@@ -112,7 +111,7 @@ class Site:
             return
         broker = Broker.prepare(self.state / "valkey")
         self.environment["REDIS_URL"] = broker.url
-        supervisor.start(Program("valkey", broker.command(), dict(os.environ), BROKER_STAGE))
+        supervisor.start(Program("valkey", broker.command(), dict(os.environ), BROKER_STAGE, show="nothing"))
         self._wait_for(supervisor, "valkey", broker.answers)
 
     def _web_command(self) -> list[str]:
@@ -137,12 +136,12 @@ class Site:
         if not (self.state / "workers" / name / "token").exists():
             words = ("workerkey", "--name", name, "--embedded")
             surroundings["DELTABOARD_WORKER_KEY"] = self._ask(supervisor, f"{name} could not be enrolled", *words)
-        command = [sys.executable, str(MANAGE), "worker", "--site", self.inner_url, "--name", name]
+        command = _manage("worker", "--site", self.inner_url, "--name", name)
         return Program(name, command, surroundings, WORKERS_STAGE)
 
     def _ask(self, supervisor: Supervisor, failure: str, *words: str) -> str:
         """The output of a short command of manage.py; its errors in full go to a log."""
-        code, output, errors = supervisor.ask([sys.executable, str(MANAGE), *words], self.environment)
+        code, output, errors = supervisor.ask(_manage(*words), self.environment)
         if code == 0:
             return output.strip()
         if says_disk_full(errors):
@@ -158,6 +157,10 @@ class Site:
         if watched.failures or not in_time:
             reason = watched.last_line or f"no answer for {START_LIMIT_SECONDS:.0f} s"
             raise Refusal(f"{name} did not start: {reason}. Its log: {supervisor.logs / f'{name}.log'}")
+
+
+def _manage(*words: str) -> list[str]:
+    return [sys.executable, str(MANAGE), *words]
 
 
 def _in_url(host: str) -> str:

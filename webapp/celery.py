@@ -20,4 +20,3 @@ app.conf.update(
     broker_connection_timeout=1,
     include=["webapp.datasets.tasks"],
 )
-app.set_default()

@@ -15,9 +15,14 @@ from typing import Any
 
 import httpx2
 from huggingface_hub import HfApi
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 from huggingface_hub.hf_api import ModelInfo
-from huggingface_hub.utils import HFValidationError
 
 from workers.fetch_problem import FetchProblem, size_text
 from workers.watching import Progress, Tell, run_watched

@@ -38,6 +38,7 @@ def make(clone: Path, program: str = "manage.py", group: str = "site") -> subpro
     return subprocess.run([base, program, "install", group], cwd=clone, env=environment, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_the_environment_is_made_once_and_completed_when_it_is_half_made(clone: Path) -> None:
     first = make(clone)
     assert first.stdout.startswith("Installing the site's packages into .venv (about")
@@ -51,6 +52,16 @@ def test_the_environment_is_made_once_and_completed_when_it_is_half_made(clone: 
     assert make(clone).stdout == ""
 
 
+@pytest.mark.slow
+def test_an_environment_with_a_package_cut_off_half_way_is_made_anew(clone: Path) -> None:
+    make(clone)
+    (clone / ".venv" / "deltaboard-site.stamp").unlink()
+    next((clone / ".venv" / "lib").glob("*/site-packages/pip-*.dist-info/RECORD")).unlink()
+    assert "making it anew." in make(clone).stdout
+    assert make(clone).stdout == ""
+
+
+@pytest.mark.slow
 def test_a_changed_package_list_is_installed_and_nothing_else(clone: Path) -> None:
     make(clone)
     (clone / "pyproject.toml").write_text(PROJECT.replace('"pip"', '"pip>=1"'))
@@ -60,6 +71,7 @@ def test_a_changed_package_list_is_installed_and_nothing_else(clone: Path) -> No
     assert "half made" not in changed.stdout
 
 
+@pytest.mark.slow
 def test_a_package_that_cannot_be_had_is_one_sentence(clone: Path) -> None:
     (clone / "pyproject.toml").write_text(PROJECT.replace('"pip"', '"pip<0.1"'))
     failed = make(clone)

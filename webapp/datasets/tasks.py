@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 
-from celery import shared_task
 from kombu.exceptions import OperationalError
 
+from webapp.celery import app
 from webapp.datasets.vetting import run_check
 
 log = logging.getLogger(__name__)
 
 
-@shared_task(name="webapp.datasets.tasks.check_version")  # type: ignore[untyped-decorator]
+@app.task(name="webapp.datasets.tasks.check_version")  # type: ignore[untyped-decorator]
 def check_version(version_id: int) -> None:
     """Check one dataset version; a second message for it changes nothing."""
     run_check(version_id)

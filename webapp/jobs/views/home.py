@@ -37,7 +37,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 def _queue(jobs: QuerySet[Job]) -> dict[str, Any]:
-    queued = list(jobs.filter(state=JobState.QUEUED).in_queue_order()[:QUEUED_SHOWN])
+    queued = list(jobs.filter(state=JobState.QUEUED).order_by("-priority", "queue_position", "id")[:QUEUED_SHOWN])
     today = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
     failed = Count("pk", filter=Q(state=JobState.FAILED, ended_at__gte=today), distinct=True)
     counts = jobs.aggregate(

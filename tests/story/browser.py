@@ -1,0 +1,67 @@
+"""A real Chromium that writes down everything a page must not do: errors, policy violations, foreign requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+from launcher.testing import find_chromium
+
+SCREENSHOTS = Path(__file__).resolve().parent.parent / "screenshots"
+WATCH_POLICY = (
+    "window.__violations = []; document.addEventListener('securitypolicyviolation',"
+    " e => window.__violations.push(e.effectiveDirective + ' ' + e.blockedURI))"
+)
+
+
+@dataclass
+class Browser:
+    """One page, and what went wrong on it."""
+
+    page: Page
+    url: str
+    faults: list[str] = field(default_factory=list)
+
+    def look(self, name: str) -> None:
+        """Screenshots of this page, light and dark, wide and narrow, for people to look at."""
+        SCREENSHOTS.mkdir(exist_ok=True)
+        for theme in ("light", "dark"):
+            self.page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+            for width, word in ((1280, "wide"), (390, "narrow")):
+                self.page.set_viewport_size({"width": width, "height": 900})
+                self.page.wait_for_timeout(500)
+                self.page.screenshot(path=SCREENSHOTS / f"{name}-{theme}-{word}.png", full_page=True)
+        self.page.emulate_media(color_scheme="light")
+        self.page.set_viewport_size({"width": 1280, "height": 900})
+
+    def complain(self) -> None:
+        """Fail if anything went wrong so far."""
+        violations = self.page.evaluate("window.__violations")
+        assert self.faults + violations == []
+
+
+@contextmanager
+def browsing(url: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=find_chromium(),
+            args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"],
+        )
+        page = chromium.new_page(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+        browser = Browser(page, url)
+        page.add_init_script(WATCH_POLICY)
+        page.on("pageerror", lambda error: browser.faults.append(f"script: {error}"))
+        page.on("console", lambda said: said.type == "error" and browser.faults.append(f"console: {said.text}"))
+        page.on("request", lambda sent: _foreign(sent.url, url) and browser.faults.append(f"foreign: {sent.url}"))
+        try:
+            yield browser
+        finally:
+            chromium.close()
+
+
+def _foreign(address: str, url: str) -> bool:
+    return not address.startswith((url, "data:", "blob:"))

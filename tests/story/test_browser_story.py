@@ -1,0 +1,173 @@
+"""The first fine-tune as a newcomer does it, in a real browser: sign in, upload, launch, watch, reload, take away."""
+
+from __future__ import annotations
+
+import os
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from launcher.testing import find_chromium
+from tests.story import toys
+from tests.story.browser import Browser, browsing
+from tests.story.stack import Stack, running_stack
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        find_chromium() is None and "CI" not in os.environ, reason="no Chromium here; apt install chromium"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory, models_folder: Path) -> Iterator[Stack]:
+    """A stack that nobody has touched yet."""
+    var = tmp_path_factory.mktemp("fresh") / "var"
+    with running_stack(var, DELTABOARD_MODEL_FOLDERS=os.fspath(models_folder)) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def browser(fresh: Stack) -> Iterator[Browser]:
+    with browsing(fresh.url) as browser:
+        yield browser
+
+
+def test_the_sign_in_link_works_once(fresh: Stack, browser: Browser) -> None:
+    page = browser.page
+    page.goto(fresh.sign_in_link)
+    browser.look("sign-in-link")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(re.compile("queue|start|first", re.IGNORECASE))
+    browser.look("first-run")
+    with browsing(fresh.url) as second:
+        second.page.goto(fresh.sign_in_link)
+        expect(second.page.get_by_role("heading", level=1)).to_contain_text("no longer works")
+    browser.complain()
+
+
+def test_a_bad_file_is_refused_with_line_reason_and_fix(browser: Browser, tmp_path: Path) -> None:
+    page = browser.page
+    ragged = tmp_path / "ragged.csv"
+    ragged.write_text("text,label\ngood film,pos\nbad, really bad,neg\nfine,pos\n")
+    page.goto(f"{browser.url}/datasets/upload/")
+    page.set_input_files("#id_file", ragged)
+    page.get_by_role("button", name="Upload and check").click()
+    expect(page.locator("main")).to_contain_text("has 3 values", timeout=30_000)
+    expect(page.locator("main")).to_contain_text("must be in quotes")
+    browser.look("dataset-refused")
+    browser.complain()
+
+
+def test_a_dataset_is_uploaded_and_checked(browser: Browser, tmp_path: Path) -> None:
+    page = browser.page
+    file = tmp_path / "reviews.jsonl"
+    file.write_bytes(toys.reviews())
+    page.goto(f"{browser.url}/datasets/upload/")
+    browser.look("upload")
+    page.set_input_files("#id_file", file)
+    page.get_by_role("button", name="Upload and check").click()
+    expect(page.locator("main")).to_contain_text("Ready", timeout=30_000)
+    expect(page.locator("main")).to_contain_text("text-classification")
+    browser.look("dataset")
+    browser.complain()
+
+
+def test_a_folder_is_registered_as_base_model(browser: Browser, models_folder: Path) -> None:
+    page = browser.page
+    page.goto(f"{browser.url}/models/register/")
+    browser.look("register")
+    page.locator("input[name=folder]").fill(str(models_folder / "toy-bert"))
+    page.locator("form:has(input[name=folder]) button.primary").click()
+    expect(page.locator("main")).to_contain_text("Ready", timeout=60_000)
+    browser.look("base-model")
+    browser.complain()
+
+
+def test_a_job_is_launched_watched_reloaded_and_taken_away(browser: Browser, fresh: Stack, tmp_path: Path) -> None:
+    page = browser.page
+    page.goto(f"{browser.url}/jobs/new/")
+    page.get_by_text("toy-bert").first.click()
+    page.get_by_text("reviews v1").first.click()
+    browser.look("new-job")
+    page.locator("#settings summary").first.click()
+    page.get_by_label("Epochs").fill("30")
+    page.get_by_label("Learning rate").fill("0.01")
+    page.get_by_role("button", name="Start").click()
+    page.wait_for_url(re.compile(r"/jobs/\d+/"))
+    job_id = int(page.url.rstrip("/").rsplit("/", 1)[1])
+    expect(page.locator("[data-badge]")).to_contain_text("Running", timeout=60_000)
+    before = _curve_length(browser)
+    page.wait_for_function(
+        "n => document.querySelector('#charts .scatterlayer .js-line').getAttribute('d').length > n", arg=before
+    )
+    browser.look("job-running")
+    page.reload()
+    assert _curve_length(browser) > 0
+    _close_and_come_back(browser, job_id)
+    expect(page.locator("[data-badge]")).to_contain_text("Succeeded", timeout=120_000)
+    page.wait_for_timeout(800)
+    browser.look("job-succeeded")
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name="Download").first.click()
+    path = tmp_path / "delta.zip"
+    waiting.value.save_as(path)
+    assert "adapter_model.safetensors" in zipfile.ZipFile(path).namelist()
+    _drawn_equals_stored(browser, fresh, job_id)
+    browser.complain()
+
+
+def _curve_length(browser: Browser) -> int:
+    """Length of the loss curve's path, once it is drawn."""
+    path = browser.page.locator("#charts .scatterlayer .js-line").first
+    path.wait_for(state="attached", timeout=60_000)
+    return len(path.get_attribute("d") or "")
+
+
+def _close_and_come_back(browser: Browser, job_id: int) -> None:
+    """The tab is closed for a while; opened again, it goes on."""
+    browser.page.goto("about:blank")
+    browser.page.wait_for_timeout(1500)
+    browser.page.goto(f"{browser.url}/jobs/{job_id}/")
+
+
+def _drawn_equals_stored(browser: Browser, stack: Stack, job_id: int) -> None:
+    """Every stored step is on the page's loss chart, once."""
+    stored = stack.api("get", f"jobs/{job_id}/metrics?series=loss&points=5000").json()["step"]
+    drawn = browser.page.evaluate(
+        "Array.from(document.querySelector('#charts .js-plotly-plot').data.find(t => /loss/.test(t.uid || t.name)).x)"
+    )
+    assert sorted(set(drawn)) == stored
+
+
+def test_a_running_job_is_cancelled(browser: Browser, fresh: Stack) -> None:
+    page = browser.page
+    page.goto(f"{browser.url}/jobs/new/")
+    page.get_by_text("toy-bert").first.click()
+    page.get_by_text("reviews v1").first.click()
+    page.locator("#settings summary").first.click()
+    page.get_by_label("Epochs").fill("500")
+    page.get_by_role("button", name="Start").click()
+    expect(page.locator("[data-badge]")).to_contain_text("Running", timeout=60_000)
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Cancel").first.click()
+    expect(page.locator("[data-badge]")).to_contain_text("Cancelled", timeout=15_000)
+    fresh.wait_for("the tree to be gone", lambda: not fresh.processes("workers.training"), 12)
+    browser.look("job-cancelled")
+    browser.complain()
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "jobs/", "datasets/", "models/", "artifacts/", "artifacts/1/", "workers/", "team/", "starter/", "admin/"],
+)
+def test_every_page_is_quiet(browser: Browser, path: str) -> None:
+    browser.page.goto(f"{browser.url}/{path}")
+    browser.page.wait_for_timeout(300)
+    browser.look("page-" + (path.strip("/").replace("/", "-") or "home"))
+    browser.complain()

@@ -1,0 +1,159 @@
+"""`python -m workers --site URL`: enrols this machine once, then waits for permits and runs jobs until told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import platform
+import resource
+import shutil
+import sys
+from typing import Any
+
+from celery.signals import setup_logging, worker_shutting_down
+
+import workers.tasks  # noqa: F401  (registers run_next_job)
+from workers.cache import DEFAULT_LIMIT_BYTES, Cache
+from workers.celery import app
+from workers.client import Enrolment, SiteClient, SiteRefused, UnknownToken, patiently
+from workers.devices import devices
+from workers.enrolling import (
+    KEY_VARIABLE,
+    CannotStart,
+    Home,
+    broker_url,
+    check_address,
+    default_name,
+    enrolled,
+    lock,
+)
+from workers.greeting import keep_greeting
+from workers.isolation import here
+from workers.leftovers import kill_marked
+from workers.protocol import Timings, worker_queue
+from workers.station import Station
+
+CANNOT_START = 2
+CACHE_VARIABLE = "DELTABOARD_CACHE_BYTES"
+log = logging.getLogger("workers")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one worker; the process's exit code: 0 after a shutdown, 2 with a sentence if it cannot run."""
+    asked = _parser().parse_args(arguments)
+    _set_up_logging()
+    try:
+        return run(asked)
+    except CannotStart as error:
+        sys.stderr.write(f"{error}\n")
+        return CANNOT_START
+
+
+def run(asked: argparse.Namespace) -> int:
+    check_address(asked.site)
+    home = Home.of(asked.name, os.environ)
+    with lock(home):
+        enrolment = enrolled(home, asked.site, os.environ)
+        broker = broker_url(enrolment, os.environ)
+        clean(home)
+        station = greeted(asked, home, enrolment)
+        serve(station, broker, asked.pool or enrolment.pool)
+    if station.why_left:
+        raise CannotStart(station.why_left)
+    return 0
+
+
+def clean(home: Home) -> None:
+    """End and remove what an earlier life of this worker left."""
+    killed = kill_marked(lambda mark: mark.startswith(f"{home.path}{os.sep}"))
+    if killed:
+        log.warning("Killed %d processes that an earlier run of this worker left.", killed)
+    shutil.rmtree(home.jobs, ignore_errors=True)
+    home.jobs.mkdir(parents=True)
+
+
+def greeted(asked: argparse.Namespace, home: Home, enrolment: Enrolment) -> Station:
+    """The station, known to the site. A token that died is replaced if there is a new key."""
+    station = make_station(asked, home, enrolment)
+    try:
+        patiently(station.hello)
+    except SiteRefused as error:
+        raise CannotStart(str(error)) from error
+    except UnknownToken as error:
+        if not os.environ.get(KEY_VARIABLE):
+            raise CannotStart(
+                f"{asked.site} does not know this worker's token. Make a new worker key on its Team page, "
+                f"set {KEY_VARIABLE} to it and start again."
+            ) from error
+        home.token.unlink()
+        station = make_station(asked, home, enrolled(home, asked.site, os.environ))
+        patiently(station.hello)
+    return station
+
+
+def make_station(asked: argparse.Namespace, home: Home, enrolment: Enrolment) -> Station:
+    gpus = [device for device in devices() if device.kind == "cuda"]
+    slots = asked.slots or max(1, len(gpus))
+    limit = int(os.environ.get(CACHE_VARIABLE, DEFAULT_LIMIT_BYTES))
+    return Station(
+        client=SiteClient(asked.site, enrolment.token),
+        home=home,
+        worker=enrolment,
+        slots=slots,
+        threads_per_slot=max(1, (os.cpu_count() or 1) // slots),
+        isolation=here(),
+        timings=Timings.from_environment(dict(os.environ)),
+        cache=Cache(home.cache, limit),
+    )
+
+
+def serve(station: Station, broker: str, pool: str) -> None:
+    """Take permits until a signal comes; returns when the last slot is free."""
+    os.environ.pop(KEY_VARIABLE, None)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    worker_shutting_down.connect(station.orders.shutting_down)
+    app.station = station
+    app.conf.broker_url = broker
+    keep_greeting(station)
+    log.info("Worker %s waits for jobs of %s: %d slot(s).", station.worker.name, station.client.site, station.slots)
+    app.Worker(
+        hostname=f"{station.worker.name}@{platform.node()}",
+        pool="threads",
+        concurrency=station.slots,
+        queues=[pool, worker_queue(station.worker.worker_id)],
+        without_heartbeat=True,
+        without_gossip=True,
+        without_mingle=True,
+        quiet=True,
+        loglevel="WARNING",
+    ).start()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="workers", description="Run a Deltaboard worker on this machine.")
+    parser.add_argument("--site", required=True, help="address of the site, such as https://deltaboard.example.org")
+    parser.add_argument("--name", default=default_name(), help="name of this worker on this machine")
+    parser.add_argument("--slots", type=_positive, help="jobs at a time; one per GPU, else 1")
+    parser.add_argument("--pool", default="", help="queue to take jobs from; the one of its enrolment")
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of slots; use 1 or more")
+    return int(text)
+
+
+def _set_up_logging() -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr)
+    log.setLevel(logging.INFO)
+    setup_logging.connect(_keep_ours)
+
+
+def _keep_ours(**celery_facts: Any) -> None:
+    """Celery sets up its own logging unless somebody listens here."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

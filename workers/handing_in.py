@@ -1,0 +1,160 @@
+"""Hands files in to the site: checkpoints while the training runs, the artifact at its end.
+
+A folder counts only with its manifest, which the trainer writes last. Links are never followed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from io import BufferedReader
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Event, Thread
+from typing import Any
+
+from workers.cache import inside
+from workers.client import CHUNK_BYTES, Claimed, SiteRefused, SiteUnreachable, StaleAttempt, patiently
+from workers.protocol import MANIFEST, FileRef
+
+log = logging.getLogger(__name__)
+STEP_PREFIX = "step-"
+
+
+class NotComplete(Exception):
+    """The folder has no manifest that can be read, or lost a file meanwhile."""
+
+
+def is_complete(folder: Path) -> bool:
+    return not folder.is_symlink() and (folder / MANIFEST).is_file()
+
+
+def manifest_of(folder: Path) -> dict[str, Any]:
+    """Raises NotComplete."""
+    try:
+        with _open_plain(folder / MANIFEST) as file:
+            manifest = json.load(file)
+    except (OSError, ValueError) as error:
+        raise NotComplete(f"{folder.name} has no readable {MANIFEST}.") from error
+    if not isinstance(manifest, dict):
+        raise NotComplete(f"The {MANIFEST} of {folder.name} is not an object.")
+    return manifest
+
+
+def files_of(folder: Path) -> list[FileRef]:
+    """Every plain file below the folder, by name. Raises NotComplete if one goes away meanwhile."""
+    try:
+        return sorted(_refs(folder), key=lambda file: file.name)
+    except OSError as error:
+        raise NotComplete(f"{folder.name} changed while it was read: {error.strerror}.") from error
+
+
+def _refs(folder: Path) -> Iterator[FileRef]:
+    for base, _, names in os.walk(folder):
+        for name in names:
+            path = Path(base, name)
+            if stat.S_ISREG(path.lstat().st_mode):
+                with _open_plain(path) as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                    yield FileRef(path.relative_to(folder).as_posix(), file.tell(), digest)
+
+
+def _open_plain(path: Path) -> BufferedReader:
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb")
+
+
+def hand_in(claimed: Claimed, folder: Path, give_up: Callable[[], bool], limit_seconds: float) -> list[FileRef]:
+    """PUT every file of a folder. Raises NotComplete, StaleAttempt, SiteUnreachable, SiteRefused."""
+    files = files_of(folder)
+    for file in files:
+        patiently(lambda file=file: _put(claimed, folder, file), give_up, limit_seconds)  # type: ignore[misc]
+    return files
+
+
+def _put(claimed: Claimed, folder: Path, file: FileRef) -> None:
+    try:
+        with _open_plain(inside(folder, file.name)) as opened:
+            claimed.upload(file, iter(lambda: opened.read(CHUNK_BYTES), b""))
+    except OSError as error:
+        raise NotComplete(f"{file.name} went away before it was handed in.") from error
+
+
+def as_json(files: list[FileRef]) -> list[dict[str, Any]]:
+    return [{"name": file.name, "bytes": file.bytes, "sha256": file.sha256} for file in files]
+
+
+class Checkpoints:
+    """Hands in checkpoints in a thread of its own, the newest first in line: an older one that waits is left out."""
+
+    def __init__(
+        self, attempt: Claimed, folder: Path, resumed_step: int, limit_seconds: float, warn: Callable[[str], None]
+    ) -> None:
+        self._attempt, self._folder, self._limit_seconds, self._warn = attempt, folder, limit_seconds, warn
+        self._waiting: SimpleQueue[tuple[Path, int, bool] | None] = SimpleQueue()
+        self._newest_step = resumed_step
+        self.give_up = Event()
+        self._thread = Thread(target=self._run, name="checkpoints", daemon=True)
+        self._thread.start()
+
+    def take(self, event: dict[str, Any]) -> None:
+        """A `checkpoint` event of the trainer; returns at once."""
+        name, step = Path(str(event.get("folder", ""))).name, event.get("step")
+        if isinstance(step, int):
+            self._waiting.put((self._folder / name, step, bool(event.get("best"))))
+
+    def finish(self, limit_seconds: float | None = None) -> None:
+        """The training is over: hand in what waits, and a newer one that was written but never reported."""
+        with suppress(OSError, ValueError):
+            complete = [path for path in self._folder.glob(f"{STEP_PREFIX}*") if is_complete(path)]
+            newest = max(complete, key=_step, default=None)
+            if newest is not None:
+                self._waiting.put((newest, _step(newest), False))
+        self._waiting.put(None)
+        self._thread.join(limit_seconds)
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Nobody needs them any more."""
+        self.give_up.set()
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (wanted := self._waiting.get()) is not None:
+            folder, step, best = wanted
+            if self.give_up.is_set() or step <= self._newest_step:
+                continue
+            if not best and not self._waiting.empty() and not is_complete(folder):
+                continue
+            self._hand_in(folder, step, best)
+
+    def _hand_in(self, folder: Path, step: int, best: bool) -> None:
+        try:
+            manifest = manifest_of(folder)
+            files = hand_in(self._attempt, folder, self.give_up.is_set, self._limit_seconds)
+            body = {"step": step, "best": best, "files": as_json(files), "manifest": manifest}
+            patiently(lambda: self._attempt.post("checkpoints", body), self.give_up.is_set, self._limit_seconds)
+            self._newest_step = step
+        except StaleAttempt:
+            self.give_up.set()  # the reporter learns it too
+        except NotComplete as error:
+            log.info("Checkpoint at step %d left out: %s", step, error)
+        except (SiteUnreachable, SiteRefused) as error:
+            self._warn(f"The checkpoint at step {step} could not be handed in: {error}")
+
+
+def _step(folder: Path) -> int:
+    return int(folder.name.removeprefix(STEP_PREFIX))
+
+
+def hand_in_artifact(attempt: Claimed, folder: Path, give_up: Callable[[], bool], limit_seconds: float) -> None:
+    """Hand in the delta artifact. Raises NotComplete, StaleAttempt, SiteUnreachable, SiteRefused."""
+    manifest = manifest_of(folder)
+    files = hand_in(attempt, folder, give_up, limit_seconds)
+    body = {"kind": "delta", "files": as_json(files), "manifest": manifest}
+    patiently(lambda: attempt.post("artifacts", body), give_up, limit_seconds)

@@ -1,0 +1,194 @@
+"""run_next_job: claim, acknowledge, prepare, train, report, hand in, end. Each step lives in a room of its own."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from workers.cache import DiskFull
+from workers.celery import app
+from workers.client import Claimed, SiteRefused, SiteUnreachable, StaleAttempt, patiently
+from workers.ending import WISHED, Ending, Stop, how_it_ended
+from workers.handing_in import Checkpoints, NotComplete, hand_in_artifact, is_complete
+from workers.inspecting import inspect
+from workers.preparing import Fetcher, prepare_job
+from workers.protocol import RUN_NEXT_JOB, JobFolder, JobSpec
+from workers.reporting import Reporter
+from workers.station import Slot, Station
+from workers.supervisor import supervise
+from workers.tree import Launch, training_command
+
+log = logging.getLogger(__name__)
+
+
+@app.task(name=RUN_NEXT_JOB)  # type: ignore[untyped-decorator]
+def run_next_job() -> None:
+    """A permit: work in one slot until the site has nothing more for it."""
+    station: Station = app.station
+    with station.slot() as slot:
+        while (claim := station.claim(slot)) is not None:
+            work(claim, slot, station)
+
+
+def work(claim: dict[str, Any], slot: Slot, station: Station) -> None:
+    """One job or inspection. Whatever happens in it, the slot stays usable."""
+    try:
+        if claim["kind"] == "inspection":
+            inspect(claim, slot, station)
+        else:
+            run_job(claim, slot, station)
+    except StaleAttempt:
+        log.info("The site gave this %s to another worker or ended it.", claim["kind"])
+    except (SiteUnreachable, SiteRefused) as error:
+        log.warning("Could not hand in the end of this %s: %s", claim["kind"], error)
+    except Exception:
+        log.exception("A %s broke the worker's own code; its lease will run out.", claim["kind"])
+
+
+def run_job(claim: dict[str, Any], slot: Slot, station: Station) -> None:
+    attempt = station.attempt(claim)
+    patiently(lambda: attempt.post("ack", {}), limit_seconds=station.timings.ack_limit_seconds)
+    unsent = station.home.jobs / f"{claim['attempt']}.unsent"
+    with (
+        job_folder(station.home.jobs / str(claim["attempt"])) as folder,
+        Reporter(attempt, station.timings, unsent) as reporter,
+    ):
+        run = Run(claim, slot, station, attempt, reporter, JobFolder(folder))
+        run.hand_over(run.prepare() or run.train())
+    unsent.unlink(missing_ok=True)
+
+
+class Run:
+    """One attempt of a job on this worker."""
+
+    def __init__(
+        self,
+        claim: dict[str, Any],
+        slot: Slot,
+        station: Station,
+        attempt: Claimed,
+        reporter: Reporter,
+        folder: JobFolder,
+    ) -> None:
+        self.claim, self.slot, self.station = claim, slot, station
+        self.attempt, self.reporter, self.folder = attempt, reporter, folder
+        self.timings = station.timings
+
+    def prepare(self) -> Ending | None:
+        """Fetch the inputs; an Ending if that was not to be."""
+        fetcher = Fetcher(
+            self.attempt,
+            self.station.cache,
+            lambda: self.told_to_stop() is not None,
+            self.timings.cut_off_seconds,
+            self.reporter.say_line,
+        )
+        try:
+            prepare_job(self.folder, JobSpec.from_json(self.claim["spec"]), self.claim["checkpoint"], fetcher)
+        except (SiteUnreachable, SiteRefused) as error:
+            text = f"The job's files could not be fetched: {error}"
+            return self._wished() or Ending("failed", "storage_unreachable", text)
+        except DiskFull as error:
+            return Ending("failed", "disk_full", str(error))
+        return self._wished()
+
+    def train(self) -> Ending:
+        """Run the training and hand in what it makes; how the attempt ended."""
+        resumed_step = (self.claim["checkpoint"] or {"step": 0})["step"]
+        checkpoints = Checkpoints(
+            self.attempt,
+            self.folder.checkpoints,
+            resumed_step,
+            self.timings.cut_off_seconds,
+            lambda text: self.reporter.say_line(text, "warning"),
+        )
+        try:
+            exit = supervise(
+                self._launch(),
+                self.reporter,
+                self.timings,
+                self.station.isolation,
+                self.station.orders,
+                checkpoints.take,
+                lambda: is_complete(self.folder.artifact),
+            )
+            ending = how_it_ended(exit)
+            if ending.outcome == "succeeded":
+                return self._hand_in_artifact(ending)
+            if ending.outcome != "cancelled" and not self.reporter.stale.is_set():
+                checkpoints.finish(self.timings.drain_limit_seconds)
+            return ending
+        finally:
+            checkpoints.abandon()
+
+    def _launch(self) -> Launch:
+        return Launch(
+            command=training_command(self.folder.path),
+            scratch=self.folder.scratch,
+            mark=str(self.folder.path),
+            threads=self.claim["threads"],
+            cuda_device=self.slot.cuda_device,
+            lifeline_seconds=self.timings.lease_seconds,
+        )
+
+    def _hand_in_artifact(self, ending: Ending) -> Ending:
+        def given_up() -> bool:
+            return self.told_to_stop() in (Stop.STALE, Stop.CANCEL) or self._leaving()
+
+        try:
+            hand_in_artifact(self.attempt, self.folder.artifact, given_up, self.timings.cut_off_seconds)
+        except (NotComplete, SiteRefused) as error:
+            return Ending("failed", "no_output", f"The site did not take the delta artifact: {error}")
+        except SiteUnreachable as error:
+            text = f"The delta artifact could not be handed in: {error}"
+            return self._wished() or Ending("failed", "storage_unreachable", text)
+        return ending
+
+    def hand_over(self, ending: Ending) -> None:
+        """Send what is still unsent, then the end; heartbeats go on meanwhile."""
+        if not self.reporter.flush(self._leaving) and self.reporter.stale.is_set():
+            raise StaleAttempt("The site has ended this attempt.")
+        end = {
+            "outcome": ending.outcome,
+            "reason": ending.reason,
+            "sentence": ending.sentence,
+            "detail": ending.detail,
+            "last_seq": self.reporter.last_seq,
+            "log_tail": self.reporter.log_tail(),
+        }
+        patiently(lambda: self.attempt.post("end", end), self._leaving)
+
+    def told_to_stop(self) -> Stop | None:
+        if self.reporter.stale.is_set():
+            return Stop.STALE
+        if self.reporter.wish == "cancel":
+            return Stop.CANCEL
+        if self.reporter.wish == "pause":
+            return Stop.PAUSE
+        return Stop.DRAIN if self.station.orders.drain.is_set() else None
+
+    def _wished(self) -> Ending | None:
+        stop = self.told_to_stop()
+        if stop is Stop.STALE:
+            raise StaleAttempt("The site has ended this attempt.")
+        return None if stop is None else WISHED[stop]
+
+    def _leaving(self) -> bool:
+        """The worker must go, and the site has not answered for as long as a shutdown may take."""
+        orders = self.station.orders
+        patience = 0.0 if orders.hurry.is_set() else self.timings.drain_limit_seconds
+        return orders.drain.is_set() and self.reporter.silent_seconds > max(patience, 2 * self.timings.batch_seconds)
+
+
+@contextmanager
+def job_folder(path: Path) -> Iterator[Path]:
+    """The path of a folder that is gone when the block ends."""
+    shutil.rmtree(path, ignore_errors=True)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,137 @@
+"""One attempt at a job, told from the spec in its folder to the artifact; every chapter is a module of this room."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+
+from workers.methods import METHODS
+from workers.methods.hyperparameters import Training
+from workers.protocol import JobFolder, JobSpec
+from workers.training import artifact, base_model, checkpoint, data, devices, optimizing, verdict
+from workers.training.card import Results
+from workers.training.evaluating import Evaluation
+from workers.training.events import Events
+from workers.training.failures import Stopped
+from workers.training.loop import Loop
+from workers.training.memory import MemorySampler, parameters
+from workers.training.methods import EQUIPMENT
+from workers.training.progress import Progress
+
+BEST_WEIGHTS = "best.safetensors"
+
+
+@dataclass
+class Attempt:
+    """What an attempt works with, whatever becomes of it."""
+
+    job: JobFolder
+    events: Events
+    stop: threading.Event
+
+    def run(self) -> None:
+        """Train, export, report. Raises Stopped or JobFailure."""
+        spec = JobSpec.from_json(json.loads(self.job.spec.read_text(encoding="utf-8")))
+        training = Training.from_json(spec.training)
+        hardware = devices.choose(training.precision)
+        memory = MemorySampler(hardware.device)
+        try:
+            loop = self._prepared(spec, training, hardware, memory)
+            self._plan(loop, hardware)
+            loop.run()
+            self._hand_over(loop)
+        finally:
+            memory.close()
+
+    def _prepared(self, spec: JobSpec, training: Training, hardware: devices.Hardware, memory: MemorySampler) -> Loop:
+        tokenizer = base_model.training_tokenizer(self.job.base_model)
+        rows = data.load(self.job.dataset, spec, tokenizer, self.events)
+        model = self._equipped(spec, training, hardware, tokenizer)
+        accelerator = Accelerator(mixed_precision=hardware.mixed_precision, cpu=hardware.device.type == "cpu")
+        optimizer = optimizing.adamw(model, training)
+        scheduler = optimizing.schedule(optimizer, training, training.steps(len(rows.train)))
+        model, optimizer = accelerator.prepare(model, optimizer)
+        evaluation = Evaluation(rows.eval, spec.task, training.batch_size, tokenizer.pad_token_id, hardware.device)
+        checkpoint.seed_generators(training.seed)
+        loop = Loop(
+            spec=spec,
+            training=training,
+            moving=checkpoint.Moving(model, optimizer, scheduler, accelerator.scaler, Progress()),
+            accelerator=accelerator,
+            rows=rows.train,
+            evaluation=evaluation if rows.eval else None,
+            pad_token=tokenizer.pad_token_id,
+            checkpoints=_made(self.job.checkpoints),
+            best_weights=_made(self.job.scratch) / BEST_WEIGHTS,
+            events=self.events,
+            memory=memory,
+            stop=self.stop,
+        )
+        self._resume(loop)
+        return loop
+
+    def _equipped(self, spec: JobSpec, training: Training, hardware: devices.Hardware, tokenizer: Any) -> Any:
+        equipment = EQUIPMENT[spec.method]
+        dtype = hardware.frozen_dtype if equipment.freezes_base else devices.FORMATS["fp32"]
+        network = base_model.load_network(
+            self.job.base_model, spec.task, spec.dataset.labels, tokenizer, dtype, training.seed
+        )
+        if training.gradient_checkpointing:
+            network.config.use_cache = False
+            network.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        return equipment.equip(network, METHODS[spec.method].options.from_json(spec.options), spec.task)
+
+    def _resume(self, loop: Loop) -> None:
+        folder = checkpoint.newest(loop.checkpoints, loop.spec, self.events)
+        if folder:
+            checkpoint.restore(folder, loop.moving, loop.best_weights)
+            self.events.log(f"Resumed from step {loop.moving.progress.step:,}.")
+        if self.stop.is_set():
+            raise Stopped
+
+    def _plan(self, loop: Loop, hardware: devices.Hardware) -> None:
+        trainable, total = parameters(loop.moving.model)
+        self.events.emit(
+            "plan",
+            total_steps=loop.total_steps,
+            trainable_parameters=trainable,
+            total_parameters=total,
+            threads=hardware.threads,
+            device=hardware.name,
+            memory_kind=loop.memory.kind,
+            device_memory_total_bytes=loop.memory.total_bytes,
+            resumed_step=loop.moving.progress.step,
+            train_rows=len(loop.rows),
+            eval_rows=len(loop.evaluation.samples) if loop.evaluation else 0,
+            versions=artifact.versions(),
+        )
+
+    def _hand_over(self, loop: Loop) -> None:
+        """Go back to the best weights, score exactly these once more, and export them."""
+        progress, model = loop.moving.progress, loop.moving.model
+        final, best = progress.last_evaluation, progress.best
+        if loop.evaluation and best and best.step != progress.step:
+            self.events.emit("phase", phase="evaluating", step=progress.step)
+            checkpoint.load_weights(model, loop.best_weights)
+            final = loop.evaluation.score(model, loop.stop_if_asked)
+        self.events.emit("phase", phase="saving", step=progress.step)
+        trainable, total = parameters(model)
+        notes = verdict.notes(loop.spec, progress, final)
+        step = best.step if best else progress.step
+        eval_rows = len(loop.evaluation.samples) if loop.evaluation else 0
+        results = Results(progress.first_evaluation, final, step, trainable, total, eval_rows, notes)
+        plain = loop.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+        written = artifact.write(plain, loop.spec, self.job, results)
+        self.events.emit("artifact", bytes=written)
+        best_metric = {"name": best.name, "value": best.value, "step": best.step} if best else None
+        self.events.emit("result", final_metrics=final, best_metric=best_metric, notes=notes)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

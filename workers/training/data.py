@@ -1,0 +1,87 @@
+"""Reads the rows of a job as token ids and labels, and says in the log what was cut or left out."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workers.protocol import JobSpec
+from workers.training.encoding import Encoder, Row, causal_encoder, classification_encoder
+from workers.training.events import Events
+from workers.training.failures import JobFailure
+from workers.training.samples import Sample
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The two parts of a dataset version, encoded."""
+
+    train: list[Sample]
+    eval: list[Sample]
+
+
+def load(path: Path, spec: JobSpec, tokenizer: Any, events: Events) -> Rows:
+    """Encode every row. Raises JobFailure where nothing is left to train on."""
+    encode = encoder_for(spec, tokenizer)
+    parts: dict[str, list[Sample]] = {"train": [], "eval": []}
+    for number, row in read(path):
+        parts[row["split"]].append(_encoded(encode, row, number))
+    train, evaluation = (_usable(part, name, events) for name, part in parts.items())
+    if not train:
+        rows = len(parts["train"])
+        raise JobFailure(
+            "no_trainable_tokens",
+            f"0 trainable tokens in {rows:,} rows: after cutting to {spec.training['max_length']:,} tokens no row has "
+            "anything left to learn. Raise `max_length`, or look at the completions.",
+            rows=rows,
+        )
+    _say_summary(train, spec, events)
+    return Rows(train, evaluation)
+
+
+def encoder_for(spec: JobSpec, tokenizer: Any) -> Encoder:
+    """The encoder for the spec's task, cut to its `max_length`."""
+    max_length = spec.training["max_length"]
+    if spec.task == "text-classification":
+        return classification_encoder(tokenizer, spec.dataset.labels, max_length)
+    return causal_encoder(tokenizer, max_length)
+
+
+def read(path: Path) -> Iterator[tuple[int, Row]]:
+    """(line number from 1, row) of a canonical file; lines end at a line feed and nowhere else."""
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            yield number, json.loads(line)
+
+
+def _encoded(encode: Encoder, row: Row, number: int) -> Sample:
+    try:
+        return encode(row)
+    except (KeyError, TypeError, ValueError) as error:
+        fields = ", ".join(f"`{name}`" for name in row if name != "split")
+        raise JobFailure(
+            "bad_data", f"Row {number:,} cannot be read for this task; it has the fields {fields}.", row=number
+        ) from error
+
+
+def _usable(samples: list[Sample], part: str, events: Events) -> list[Sample]:
+    kept = [sample for sample in samples if sample.supervised]
+    if len(kept) < len(samples):
+        events.log(f"{len(samples) - len(kept):,} {part} rows were left out: nothing to learn in them.", "warning")
+    cut = sum(1 for sample in kept if sample.cut)
+    if cut:
+        events.log(f"{cut:,} of {len(kept):,} {part} rows were cut to the longest length.")
+    for remark, rows in Counter(sample.remark for sample in kept if sample.remark).items():
+        events.log(f"In {rows:,} {part} rows {remark}.")
+    return kept
+
+
+def _say_summary(train: list[Sample], spec: JobSpec, events: Events) -> None:
+    if spec.task == "causal-lm":
+        supervised = sum(sample.supervised for sample in train)
+        tokens = sum(len(sample.input_ids) for sample in train)
+        events.log(f"Supervised tokens: {supervised:,} of {tokens:,} in {len(train):,} rows.")

@@ -1,0 +1,17 @@
+"""The ends of a training that are the user's to mend: a reason of the protocol, one sentence, and numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class JobFailure(Exception):
+    """This job cannot go on and would end the same way if tried again."""
+
+    def __init__(self, reason: str, sentence: str, **detail: Any) -> None:
+        super().__init__(sentence)
+        self.reason, self.sentence, self.detail = reason, sentence, detail
+
+
+class Stopped(Exception):
+    """The supervisor asked for an end; the newest checkpoint is on disk or about to be."""

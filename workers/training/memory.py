@@ -1,0 +1,61 @@
+"""How many parameters a network has, and how much memory a training takes while it runs."""
+
+from __future__ import annotations
+
+import threading
+
+import psutil
+import torch
+from torch import nn
+
+INTERVAL_SECONDS = 0.5
+
+
+def parameters(model: nn.Module) -> tuple[int, int]:
+    """(trainable, total) parameters; tied ones count once."""
+    each = list(model.parameters())
+    return sum(one.numel() for one in each if one.requires_grad), sum(one.numel() for one in each)
+
+
+class MemorySampler:
+    """Samples memory in the background: what the whole GPU has in use, or on a CPU this process."""
+
+    def __init__(self, device: torch.device, interval_seconds: float = INTERVAL_SECONDS) -> None:
+        self._device = device
+        self._interval_seconds = interval_seconds
+        self._process = psutil.Process()
+        self._stop = threading.Event()
+        self.kind = "VRAM" if device.type == "cuda" else "process memory"
+        self.total_bytes = self._total()
+        self.now_bytes = self._used()
+        self.peak_bytes = self.now_bytes
+        self._thread = threading.Thread(target=self._sample, name="memory", daemon=True)
+        self._thread.start()
+
+    def values(self) -> dict[str, float]:
+        """The metric values of this moment, in bytes."""
+        values = {"device_memory_bytes": self.now_bytes, "device_memory_peak_bytes": self.peak_bytes}
+        if self._device.type == "cuda":
+            values["allocated_memory_peak_bytes"] = torch.cuda.max_memory_allocated(self._device)
+            values["reserved_memory_peak_bytes"] = torch.cuda.max_memory_reserved(self._device)
+        return {name: float(value) for name, value in values.items()}
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _sample(self) -> None:
+        while not self._stop.wait(self._interval_seconds):
+            self.now_bytes = self._used()
+            self.peak_bytes = max(self.peak_bytes, self.now_bytes)
+
+    def _used(self) -> int:
+        if self._device.type == "cuda":
+            free, total = torch.cuda.mem_get_info(self._device)
+            return total - free
+        return int(self._process.memory_info().rss)
+
+    def _total(self) -> int:
+        if self._device.type == "cuda":
+            return torch.cuda.mem_get_info(self._device)[1]
+        return int(psutil.virtual_memory().total)

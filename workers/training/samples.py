@@ -1,0 +1,53 @@
+"""What one row becomes: token ids and the labels that the loss looks at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+IGNORED = -100
+"""Label of a token that the loss does not look at."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One row as numbers. For a causal LM `labels` is as long as `input_ids`; for classification it is one class."""
+
+    input_ids: list[int]
+    labels: list[int]
+    token_types: list[int] | None = None
+    """0 and 1 for the first and second text of a pair, where the network tells them apart."""
+    cut: int = 0
+    """Tokens that did not fit."""
+    remark: str = ""
+    """Something about this row that a person should know; rows with the same remark are counted together."""
+
+    @property
+    def supervised(self) -> int:
+        """Labels that the loss looks at; the first token of a text is never predicted."""
+        if len(self.labels) == 1:
+            return 1
+        return sum(label != IGNORED for label in self.labels[1:])
+
+
+def fitted(input_ids: list[int], labels: list[int], max_length: int, keep_first: bool, remark: str = "") -> Sample:
+    """Cut to `max_length`: first what lies before the last supervised stretch, from its left, then the right end.
+
+    `keep_first`: the first token opens every text of this base model and stays.
+    """
+    overflow = len(input_ids) - max_length
+    if overflow <= 0:
+        return Sample(input_ids, labels, remark=remark)
+    first = 1 if keep_first else 0
+    from_left = min(overflow, max(0, _last_stretch(labels) - first))
+    keep = [*range(first), *range(first + from_left, len(input_ids))][:max_length]
+    return Sample([input_ids[i] for i in keep], [labels[i] for i in keep], cut=overflow, remark=remark)
+
+
+def _last_stretch(labels: list[int]) -> int:
+    """Where the last run of supervised labels begins; 0 if everything or nothing is supervised."""
+    position = len(labels)
+    while position and labels[position - 1] == IGNORED:
+        position -= 1
+    while position and labels[position - 1] != IGNORED:
+        position -= 1
+    return position
