@@ -165,6 +165,8 @@ def _look(folder: InspectionFolder, slot: Slot, station: Station, pulse: Pulse) 
     except (OSError, ValueError):
         answer = None
     if exit.returncode == 0 and isinstance(answer, dict):
+        if "problem" in answer:
+            raise Problem(**answer["problem"])
         return answer
     raise _problem(exit)
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import ConsoleMessage, Page, Request, sync_playwright
 
 from launcher.testing import find_chromium
 
@@ -30,13 +30,22 @@ class Browser:
         """Screenshots of this page, light and dark, wide and narrow, for people to look at."""
         SCREENSHOTS.mkdir(exist_ok=True)
         for theme in ("light", "dark"):
-            self.page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+            self.page.emulate_media(color_scheme=theme)
             for width, word in ((1280, "wide"), (390, "narrow")):
                 self.page.set_viewport_size({"width": width, "height": 900})
                 self.page.wait_for_timeout(500)
                 self.page.screenshot(path=SCREENSHOTS / f"{name}-{theme}-{word}.png", full_page=True)
         self.page.emulate_media(color_scheme="light")
         self.page.set_viewport_size({"width": 1280, "height": 900})
+
+    def hear(self, said: ConsoleMessage) -> None:
+        if said.type == "error":
+            self.faults.append(f"console: {said.text}")
+
+    def watch(self, sent: Request) -> None:
+        """Only our own site is ever asked."""
+        if not sent.url.startswith((self.url, "data:", "blob:")):
+            self.faults.append(f"foreign: {sent.url}")
 
     def complain(self) -> None:
         """Fail if anything went wrong so far."""
@@ -55,13 +64,9 @@ def browsing(url: str) -> Iterator[Browser]:
         browser = Browser(page, url)
         page.add_init_script(WATCH_POLICY)
         page.on("pageerror", lambda error: browser.faults.append(f"script: {error}"))
-        page.on("console", lambda said: said.type == "error" and browser.faults.append(f"console: {said.text}"))
-        page.on("request", lambda sent: _foreign(sent.url, url) and browser.faults.append(f"foreign: {sent.url}"))
+        page.on("console", browser.hear)
+        page.on("request", browser.watch)
         try:
             yield browser
         finally:
             chromium.close()
-
-
-def _foreign(address: str, url: str) -> bool:
-    return not address.startswith((url, "data:", "blob:"))

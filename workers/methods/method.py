@@ -51,5 +51,8 @@ class Method:
 
     def trainable_parameters(self, shape: Shape, options: Options, task: Task, labels: int) -> int:
         """Exact trainable parameters, with the classification head where the task has one."""
-        head = shape.head_parameters(labels) if task == "text-classification" else 0
-        return self.count(shape, options) + head
+        if task == "text-classification":
+            return self.count(shape, options) + shape.head_parameters(labels)
+        # A delta leaves the output layer of a language model alone; full fine-tuning trains it with the rest.
+        output = shape.untied_output_parameters() if self.family == "full" else 0
+        return self.count(shape, options) + output

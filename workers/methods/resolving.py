@@ -61,7 +61,7 @@ def _filled(method: Method, training: dict[str, Any], shape: Shape, task: Task, 
     start = dict(START_VALUES[task])
     if shape.positions:
         start["max_length"] = min(start["max_length"], shape.positions)
-    wished = Training.from_json({**start, **given})
+    wished: Training = Training.from_json({**start, **given})
     steps = wished.steps(train_rows)
     every = wished.eval_every or max(1, -(-steps // EVALUATIONS_PER_JOB))
     return replace(

@@ -62,3 +62,9 @@ class Shape:
         dense = {"linear": 0, "linear_no_bias": 0, "dense": self.hidden * self.hidden + self.hidden}[self.head]
         bias = 0 if self.head == "linear_no_bias" else labels
         return dense + self.hidden * labels + bias
+
+    def untied_output_parameters(self) -> int:
+        """Parameters of a language model's output layer where it is not the embedding itself; never part of
+        `parameters`."""
+        outside = (linear for linear in self.linears if linear.layer < 0 and linear.outputs == self.vocabulary)
+        return sum(linear.inputs * linear.outputs + linear.outputs * linear.bias for linear in outside)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
+from transformers.utils import logging as transformers_logging
 
 from workers.methods import METHODS
 from workers.methods.hyperparameters import Training
@@ -24,6 +25,10 @@ from workers.training.methods import EQUIPMENT
 from workers.training.progress import Progress
 
 BEST_WEIGHTS = "best.safetensors"
+
+# Bars and load reports are made for a terminal; here they would only fill the worker's log.
+transformers_logging.disable_progress_bar()
+transformers_logging.set_verbosity_error()
 
 
 @dataclass

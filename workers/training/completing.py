@@ -12,6 +12,7 @@ from typing import Any
 from workers.protocol import MANIFEST
 
 PARTIAL = ".partial"
+FILE_MODE = 0o644
 
 
 def partial(final: Path) -> Path:
@@ -28,6 +29,9 @@ def complete(folder: Path, final: Path, facts: dict[str, Any]) -> dict[str, Any]
     Everything is on the disk before the name is: after a power cut the folder is whole or not there.
     """
     files = sorted(path for path in folder.rglob("*") if path.is_file())
+    for path in files:
+        # Some writers leave their files to the owner alone; whoever hands them out may be another user.
+        path.chmod(FILE_MODE)
     listed = [_fact(path, folder) for path in files]
     manifest = {**facts, "files": listed}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

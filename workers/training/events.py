@@ -11,6 +11,7 @@ import math
 import os
 import threading
 import time
+import warnings
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,8 @@ class LogForwarder(logging.Handler):
 def forward_warnings(events: Events) -> None:
     """From now on, warnings and library logs of level warning or more become log events."""
     logging.captureWarnings(True)
+    for calendar in (FutureWarning, DeprecationWarning, PendingDeprecationWarning):
+        warnings.simplefilter("ignore", calendar)  # For those who maintain the libraries, not for who trains.
     logging.getLogger().addHandler(LogForwarder(events))
 
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections.abc import Callable
 
 import torch
 from torch import nn
-from transformers import get_scheduler
 
 from workers.methods.hyperparameters import Training
+
+FALLS: dict[str, Callable[[float], float]] = {
+    "linear": lambda share: 1 - share,
+    "cosine": lambda share: (1 + math.cos(math.pi * share)) / 2,
+    "constant": lambda share: 1.0,
+}
+"""Factor of the peak rate by the share of the steps after the warm-up that are done."""
 
 
 def adamw(model: nn.Module, training: Training) -> torch.optim.AdamW:
@@ -22,8 +29,19 @@ def adamw(model: nn.Module, training: Training) -> torch.optim.AdamW:
     return torch.optim.AdamW([group for group in groups if group["params"]], lr=rate, fused=True)
 
 
-def schedule(optimizer: Any, training: Training, total_steps: int) -> Any:
-    """Rises linearly over the warm-up, then falls as `training.scheduler` says."""
-    name = "constant_with_warmup" if training.scheduler == "constant" else training.scheduler
+def schedule(
+    optimizer: torch.optim.Optimizer, training: Training, total_steps: int
+) -> torch.optim.lr_scheduler.LambdaLR:
+    """Rises linearly over the warm-up, then falls as `training.scheduler` says, reaching 0 only after the last step.
+
+    The library's own schedules spend the first step at a rate of 0: in a training of 30 steps, one step for nothing.
+    """
     warmup_steps = round(training.warmup * total_steps)
-    return get_scheduler(name, optimizer, num_warmup_steps=warmup_steps, num_training_steps=total_steps)
+
+    def factor(done: int) -> float:
+        step = done + 1
+        if step <= warmup_steps:
+            return step / warmup_steps
+        return FALLS[training.scheduler]((step - warmup_steps - 1) / (total_steps + 1 - warmup_steps))
+
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)

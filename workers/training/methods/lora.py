@@ -12,11 +12,13 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, TaskType, get_peft_model
+from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 from workers.methods.lora import LoraOptions, is_target
 from workers.protocol import JobSpec, Task
+from workers.training.families import role_of
 from workers.training.methods.equipping import Equipment, auto_class, hub_name
-from workers.training.roles import is_linear, role_of
 
 HEADS = ("classifier", "score", "pre_classifier")
 """Names that classification heads have in transformers."""
@@ -44,11 +46,12 @@ def equip(network: Any, options: LoraOptions, task: Task) -> Any:
 
 
 def targets(network: Any, options: LoraOptions) -> list[str]:
-    """Full names of the linears that get a delta."""
+    """Full names of the linears that get a delta; GPT-2's are transposed ones."""
+    kind = network.config.model_type
     return [
         name
         for name, module in network.named_modules()
-        if is_linear(module) and is_target(role_of(name), options.targets)
+        if isinstance(module, (nn.Linear, Conv1D)) and is_target(role_of(kind, name), options.targets)
     ]
 
 

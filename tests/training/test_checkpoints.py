@@ -1,0 +1,124 @@
+"""An interrupted training goes on bit for bit, and only from checkpoints that are whole and its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.training.conftest import MakeJob, Run, StopAt, Trainer
+from workers.protocol import JobFolder
+from workers.training.failures import Stopped
+
+WEIGHTS = {"lora": "adapter_model.safetensors", "full": "model.safetensors"}
+
+
+def final_weights(job: JobFolder, method: str) -> dict[str, torch.Tensor]:
+    return load_file(job.artifact / WEIGHTS[method])
+
+
+def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert set(one) == set(other)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def numbers(*runs: Run) -> dict[str, dict[int, float]]:
+    """What the runs measured together; a later run's points win."""
+    return {name: {step: value for run in runs for step, value in run.series(name).items()} for name in SERIES}
+
+
+SERIES = ("loss", "grad_norm", "learning_rate", "tokens_seen", "eval_loss")
+
+
+@pytest.mark.parametrize("task", ["classify", "complete_text"])
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_interrupted_and_resumed_equals_undisturbed(
+    task: str, method: str, request: pytest.FixtureRequest, train: Trainer
+) -> None:
+    make: MakeJob = request.getfixturevalue(task)
+    given = {
+        "method": method,
+        "options": {"dropout": 0.1} if method == "lora" else {},
+        "epochs": 5,
+        "eval_every": 4,
+        "save_every": 5,
+        "learning_rate": 5e-3,
+        "gradient_accumulation": 2,
+    }
+    undisturbed, interrupted = make("undisturbed", **given), make("interrupted", **given)
+    whole = train(undisturbed)
+    first = train(interrupted, StopAt(14))
+    assert isinstance(first.error, Stopped)
+    second = train(interrupted)
+    resumed = second.of("plan")[0]["resumed_step"]
+    assert 0 < resumed < 12
+    assert max(first.series("loss")) == resumed
+    assert numbers(first, second) == numbers(whole)
+    assert second.result == {**whole.result, "seq": second.result["seq"], "time": second.result["time"]}
+    assert_same(final_weights(interrupted, method), final_weights(undisturbed, method))
+
+
+def test_a_resume_on_another_machine_still_knows_the_best_weights(classify: MakeJob, train: Trainer) -> None:
+    given = {"max_steps": 30, "epochs": 20, "learning_rate": 0.05, "eval_every": 2, "save_every": 3}
+    whole_job, moved_job = classify("whole", **given), classify("moved", **given)
+    train(whole_job)
+    train(moved_job, StopAt(80))
+    newest = sorted(moved_job.checkpoints.iterdir())[-1]
+    for other in (moved_job.scratch, *(each for each in moved_job.checkpoints.iterdir() if each != newest)):
+        shutil.rmtree(other)
+    assert train(moved_job).of("plan")[0]["resumed_step"] > 10
+    assert_same(final_weights(moved_job, "lora"), final_weights(whole_job, "lora"))
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "no manifest"])
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(damage: str, classify: MakeJob, train: Trainer) -> None:
+    job = classify(max_steps=12, epochs=5, save_every=4)
+    train(job)
+    older, newest = sorted(job.checkpoints.iterdir())
+    hurt(newest, damage)
+    run = train(job)
+    assert run.of("plan")[0]["resumed_step"] == int(older.name.removeprefix("step-"))
+    assert f"{newest.name} is torn" in run.log
+
+
+def hurt(checkpoint: Path, damage: str) -> None:
+    file = checkpoint / ("manifest.json" if damage == "no manifest" else "training.pt")
+    content = bytearray(file.read_bytes())
+    if damage == "no manifest":
+        file.unlink()
+    elif damage == "cut":
+        file.write_bytes(content[:-10])
+    else:
+        content[100] ^= 1
+        file.write_bytes(content)
+
+
+def test_a_half_written_checkpoint_is_removed(classify: MakeJob, train: Trainer) -> None:
+    job = classify()
+    half = job.checkpoints / ".step-00000004.partial"
+    half.mkdir(parents=True)
+    (half / "trainable.safetensors").write_bytes(b"half")
+    assert train(job).of("plan")[0]["resumed_step"] == 0
+    assert not half.exists()
+
+
+def test_a_checkpoint_of_another_job_is_not_resumed(classify: MakeJob, train: Trainer) -> None:
+    job = classify(save_every=4)
+    train(job)
+    spec = json.loads(job.spec.read_text())
+    spec["training"]["learning_rate"] = 1e-3
+    job.spec.write_text(json.dumps(spec))
+    run = train(job)
+    assert run.of("plan")[0]["resumed_step"] == 0
+    assert "belongs to another job" in run.log
+
+
+def test_the_newest_two_are_kept_and_each_is_said(classify: MakeJob, train: Trainer) -> None:
+    job = classify(max_steps=12, epochs=5, save_every=3)
+    run = train(job)
+    assert [event["folder"] for event in run.of("checkpoint")] == ["step-00000003", "step-00000006", "step-00000009"]
+    assert sorted(path.name for path in job.checkpoints.iterdir()) == ["step-00000006", "step-00000009"]
