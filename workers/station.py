@@ -6,6 +6,7 @@ import logging
 import os
 import platform
 import signal
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -67,6 +68,7 @@ class Station:
     boot_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     site_says_drain: Event = field(default_factory=Event)
     """Take no more; what runs may finish."""
+    serves: bool = False
     why_left: str = ""
     """Set if the worker ends although nobody told it to."""
 
@@ -113,9 +115,11 @@ class Station:
         self._obey(self.client.hello(self._report()))
 
     def leave(self, why: str) -> None:
-        """End this worker process by itself, the way SIGTERM does."""
-        if not self.why_left:
-            self.why_left = why
+        """End this worker process by itself, the way SIGTERM does; before it serves, whoever starts it looks."""
+        first, self.why_left = not self.why_left, why
+        if first and self.serves:
+            while signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:  # Celery is still starting
+                time.sleep(0.05)
             os.kill(os.getpid(), signal.SIGTERM)
 
     def _report(self) -> WorkerReport:

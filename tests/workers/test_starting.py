@@ -140,6 +140,23 @@ def _again_on_its_own_queue(
     assert second.end["outcome"] == "succeeded"
 
 
+@pytest.mark.parametrize("while_it_runs", [False, True])
+def test_a_removed_worker_says_so_and_forgets_its_token(
+    site: ReferenceSite, address: str, broker: str, tmp_path: Path, while_it_runs: bool
+) -> None:
+    environment = {"DELTABOARD_WORKER_KEY": "one-time-key", "REDIS_URL": broker}
+    if not while_it_runs:
+        site.answer_hello = {"remove": True}
+    with start(tmp_path, "--site", address, "--name", "w", **environment) as worker:
+        if while_it_runs:
+            until(lambda: len(site.hellos) > 3)
+            site.answer_hello = {"remove": True}
+        _, said = worker.communicate(timeout=20)
+    assert worker.returncode == 2
+    assert said.strip().endswith("This worker was removed on the site.")
+    assert not (tmp_path / "workers" / "w" / "token.json").exists()
+
+
 def test_a_machine_always_has_a_device() -> None:
     found = devices()
     assert found
