@@ -19,7 +19,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.story import toys
-from tests.story.conftest import launch, upload
+from tests.story.conftest import launch, upload, wait_until_ready
 from tests.story.stack import Stack, running_stack
 
 PHASES = ("claimed", "training process says loading", "loaded, plan known", "first step logged")
@@ -32,8 +32,8 @@ def main(rounds: int) -> None:
         with running_stack(Path(folder) / "var", DELTABOARD_MODEL_FOLDERS=os.fspath(models)) as stack:
             version = upload(stack, "reviews", "reviews.jsonl", toys.reviews())
             model = stack.api("post", "base-models", json={"folder": str(models / "toy-bert")}).json()["id"]
-            for path in (f"base-models/{model}", f"dataset-versions/{version}"):
-                stack.wait_for(path, lambda path=path: stack.api("get", path).json()["state"] == "ready")
+            wait_until_ready(stack, f"base-models/{model}")
+            wait_until_ready(stack, f"dataset-versions/{version}")
             print_table([one_round(stack, model, version) for _ in range(rounds + 1)])
 
 

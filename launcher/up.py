@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import http.client
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -133,11 +134,19 @@ class Site:
     def _worker(self, supervisor: Supervisor, name: str) -> Program:
         """A worker that enrols with a one-time key, unless it did so at an earlier start."""
         surroundings = of_worker(self.environment)
-        if not (self.state / "workers" / name / "token").exists():
+        if not self._is_enrolled(name):
             words = ("workerkey", "--name", name, "--embedded")
             surroundings["DELTABOARD_WORKER_KEY"] = self._ask(supervisor, f"{name} could not be enrolled", *words)
         command = _manage("worker", "--site", self.inner_url, "--name", name)
         return Program(name, command, surroundings, WORKERS_STAGE)
+
+    def _is_enrolled(self, name: str) -> bool:
+        """Whether this worker holds a token for this address; another port counts as another site."""
+        try:
+            saved = json.loads((self.state / "workers" / name / "token.json").read_text())
+        except (OSError, ValueError):
+            return False
+        return isinstance(saved, dict) and saved.get("site") == self.inner_url
 
     def _ask(self, supervisor: Supervisor, failure: str, *words: str) -> str:
         """The output of a short command of manage.py; its errors in full go to a log."""

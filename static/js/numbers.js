@@ -41,7 +41,7 @@ export function whole(value) {
 }
 
 export function learningRate(value) {
-  return value.toExponential(1).replace("e+", "e");
+  return value === 0 ? "0" : value.toExponential(1).replace("e+", "e");
 }
 
 /** A value of a series in its chart's unit. */

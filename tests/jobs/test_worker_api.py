@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -245,7 +246,7 @@ def test_a_teams_worker_takes_only_its_teams_jobs(calls: WorkerCalls, job: Job, 
 def test_a_checkpoint_is_what_the_next_attempt_gets(calls: WorkerCalls, claimed: dict[str, Any], job: Job) -> None:
     for step in (2, 4, 6):
         files = [put_file(calls, claimed, "manifest.json", f"{step}".encode())]
-        body = {"step": step, "files": files, "manifest": {}, "best": step == 2}
+        body: dict[str, Any] = {"step": step, "files": files, "manifest": {}, "best": step == 2}
         assert calls.post(f"attempts/{claimed['attempt']}/checkpoints", body, claimed["token"]).status_code == 201
     assert list(Checkpoint.objects.values_list("step", flat=True)) == [6, 4, 2]
     calls.hello("boot-2")
@@ -269,7 +270,7 @@ def test_a_dead_lease_ends_the_attempt(calls: WorkerCalls, claimed: dict[str, An
 
 def test_a_claim_that_was_never_acknowledged_goes_back(calls: WorkerCalls, job: Job) -> None:
     calls.claim()
-    Attempt.objects.update(created_at=timezone.now() - timezone.timedelta(seconds=60))
+    Attempt.objects.update(created_at=timezone.now() - timedelta(seconds=60))
     give_back_unacknowledged()
     job.refresh_from_db()
     assert (job.state, job.reason_code, job.infrastructure_ends) == ("queued", "not_acked", 0)

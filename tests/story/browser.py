@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import ConsoleMessage, Page, Request, sync_playwright
 
 from launcher.testing import find_chromium
 
@@ -16,6 +16,8 @@ WATCH_POLICY = (
     "window.__violations = []; document.addEventListener('securitypolicyviolation',"
     " e => window.__violations.push(e.effectiveDirective + ' ' + e.blockedURI))"
 )
+ABANDONED = ("htmx:sendAbort", "htmx:afterRequest")
+"""htmx calls it an error when a newer keystroke or a new page abandons a request; it is the plan."""
 
 
 @dataclass
@@ -30,7 +32,7 @@ class Browser:
         """Screenshots of this page, light and dark, wide and narrow, for people to look at."""
         SCREENSHOTS.mkdir(exist_ok=True)
         for theme in ("light", "dark"):
-            self.page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+            self.page.emulate_media(color_scheme=theme)
             for width, word in ((1280, "wide"), (390, "narrow")):
                 self.page.set_viewport_size({"width": width, "height": 900})
                 self.page.wait_for_timeout(500)
@@ -38,10 +40,20 @@ class Browser:
         self.page.emulate_media(color_scheme="light")
         self.page.set_viewport_size({"width": 1280, "height": 900})
 
+    def hear(self, said: ConsoleMessage) -> None:
+        if said.type == "error" and not said.text.startswith(ABANDONED):
+            self.faults.append(f"console: {said.text}")
+
+    def watch(self, sent: Request) -> None:
+        """Only our own site is ever asked."""
+        if not sent.url.startswith((self.url, "data:", "blob:")):
+            self.faults.append(f"foreign: {sent.url}")
+
     def complain(self) -> None:
         """Fail if anything went wrong so far."""
-        violations = self.page.evaluate("window.__violations")
-        assert self.faults + violations == []
+        found = self.faults + self.page.evaluate("window.__violations")
+        self.faults.clear()
+        assert found == []
 
 
 @contextmanager
@@ -55,13 +67,9 @@ def browsing(url: str) -> Iterator[Browser]:
         browser = Browser(page, url)
         page.add_init_script(WATCH_POLICY)
         page.on("pageerror", lambda error: browser.faults.append(f"script: {error}"))
-        page.on("console", lambda said: said.type == "error" and browser.faults.append(f"console: {said.text}"))
-        page.on("request", lambda sent: _foreign(sent.url, url) and browser.faults.append(f"foreign: {sent.url}"))
+        page.on("console", browser.hear)
+        page.on("request", browser.watch)
         try:
             yield browser
         finally:
             chromium.close()
-
-
-def _foreign(address: str, url: str) -> bool:
-    return not address.startswith((url, "data:", "blob:"))

@@ -45,10 +45,10 @@ def shelf(stack: Stack, models_folder: Path) -> Shelf:
     llama = _register(stack, models_folder / "toy-llama")
     reviews = upload(stack, "reviews", "reviews.jsonl", toys.reviews())
     completions = upload(stack, "completions", "completions.jsonl", toys.completions())
-    for model in (bert, llama):
-        stack.wait_for("base model ready", lambda model=model: _ready(stack, f"base-models/{model}"))
-    for version in (reviews, completions):
-        stack.wait_for("dataset ready", lambda version=version: _ready(stack, f"dataset-versions/{version}"))
+    for path in (f"base-models/{bert}", f"base-models/{llama}"):
+        wait_until_ready(stack, path)
+    for path in (f"dataset-versions/{reviews}", f"dataset-versions/{completions}"):
+        wait_until_ready(stack, path)
     return Shelf(bert, llama, reviews, completions)
 
 
@@ -65,10 +65,15 @@ def upload(stack: Stack, name: str, file_name: str, content: bytes) -> int:
     return int(answer.json()["version"]["id"])
 
 
-def _ready(stack: Stack, path: str) -> dict[str, Any] | None:
-    found: dict[str, Any] = stack.api("get", path).json()
-    assert found["state"] in ("checking", "ready"), found
-    return found if found["state"] == "ready" else None
+def wait_until_ready(stack: Stack, path: str) -> None:
+    """Until a base model or dataset version has passed its check."""
+
+    def ready() -> bool:
+        found = stack.api("get", path).json()
+        assert found["state"] in ("checking", "ready"), found
+        return bool(found["state"] == "ready")
+
+    stack.wait_for(f"{path} ready", ready)
 
 
 def launch(stack: Stack, base_model: int, version: int, method: str = "lora", **rest: Any) -> int:

@@ -35,7 +35,7 @@ class Stack:
     token: str = ""
 
     def api(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        headers = {"Authorization": f"Bearer {self.token}"}
+        headers = {"Authorization": f"Bearer {self.token}", "Accept": "application/json"}
         return httpx.request(method, f"{self.url}/api/v1/{path}", headers=headers, timeout=60, **arguments)
 
     def manage(self, *arguments: str) -> str:

@@ -37,7 +37,6 @@ def run_card(delta: Path, base_model: Path, check: str) -> str:
     assert snippet
     code = snippet[1]
     code = re.sub(r"^base_model = .*$", f"base_model = {str(base_model)!r}", code, count=1, flags=re.MULTILINE)
-    code = re.sub(r"^delta = .*$", f"delta = {str(delta)!r}", code, count=1, flags=re.MULTILINE)
     environment = {"PATH": os.environ["PATH"], "HOME": str(delta), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-c", f"{code}\n{check}"], cwd=delta, env=environment, capture_output=True, text=True
@@ -49,7 +48,7 @@ def run_card(delta: Path, base_model: Path, check: str) -> str:
 def test_a_lora_job_learns_and_its_delta_loads_with_stock_peft(
     stack: Stack, shelf: Shelf, models_folder: Path, tmp_path: Path
 ) -> None:
-    job_id = launch(stack, shelf.bert, shelf.reviews, training={"epochs": 8, "learning_rate": 0.01})
+    job_id = launch(stack, shelf.bert, shelf.reviews, training={"epochs": 8, "learning_rate": 0.005})
     job = stack.wait_for_state(job_id, "succeeded")
     assert job["final_metrics"]["eval_accuracy"] > 0.9
     assert job["progress"]["step"] == job["progress"]["total_steps"]

@@ -76,8 +76,8 @@ def sent(data: QueryDict, group: str, options: type[Any]) -> dict[str, Any]:
         elif fact.type == "choices":
             if f"{name}.shown" in data:
                 values[fact.name] = data.getlist(name)
-        elif data.get(name, "").strip():
-            values[fact.name] = parsed(fact, data[name].strip())
+        elif text := str(data.get(name, "")).strip():
+            values[fact.name] = parsed(fact, text)
     return values
 
 

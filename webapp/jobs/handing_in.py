@@ -20,6 +20,8 @@ from webapp.storing import CHUNK_BYTES, chunks_of, forget, open_stored, require_
 from workers.protocol import MANIFEST
 
 ALLOWED_ENDINGS = (".safetensors", ".json", ".md", ".txt", ".jinja", ".model", ".jsonl", ".py")
+CHECKPOINT_ENDINGS = (*ALLOWED_ENDINGS, ".pt")
+"""Optimizer and random states are torch files: only our own trainer reads them back, with weights_only."""
 KEPT_CHECKPOINTS = 2
 FileList = list[dict[str, Any]]
 
@@ -77,12 +79,12 @@ def _body_of(request: HttpRequest) -> Iterator[bytes]:
         yield chunk
 
 
-def listed(owner: Attempt | Inspection, files: FileList) -> FileList:
+def listed(owner: Attempt | Inspection, files: FileList, endings: tuple[str, ...] = ALLOWED_ENDINGS) -> FileList:
     """The files with their keys. Raises BadReport if one was not handed in or has an unwanted name."""
     parts = {part.sha256: part for part in StoredPart.objects.filter(**_owned_by(owner))}
     complete = []
     for file in files:
-        _check_name(file["name"])
+        _check_name(file["name"], endings)
         part = parts.get(file["sha256"])
         if part is None:
             raise BadReport(f"`{file['name']}` was not handed in.")
@@ -90,19 +92,19 @@ def listed(owner: Attempt | Inspection, files: FileList) -> FileList:
     return complete
 
 
-def _check_name(name: str) -> None:
+def _check_name(name: str, endings: tuple[str, ...]) -> None:
     parts = name.split("/")
     if name.startswith("/") or "\\" in name or "\0" in name or any(part in ("", ".", "..") for part in parts):
         raise BadReport("A file name is a plain relative path.")
-    if not name.endswith(ALLOWED_ENDINGS):
-        raise BadReport(f"`{name}` is not a kind of file we keep: {', '.join(ALLOWED_ENDINGS)}.")
+    if not name.endswith(endings):
+        raise BadReport(f"`{name}` is not a kind of file we keep: {', '.join(endings)}.")
 
 
 def keep_checkpoint(attempt: Attempt, step: int, best: bool, files: FileList) -> Checkpoint:
     """List a complete checkpoint; older ones go, but for the best."""
     with transaction.atomic():
         renew(attempt)
-        complete = listed(attempt, files)
+        complete = listed(attempt, files, CHECKPOINT_ENDINGS)
         _require_manifest(complete)
         size = sum(file["bytes"] for file in complete)
         checkpoint, made = Checkpoint.objects.get_or_create(

@@ -112,7 +112,7 @@ _ENTRIES = (
         download_bytes=345_706,
         stored_bytes=195_509,
         rows=898,
-        licence="BSD-3-Clause",
+        licence="BSD",
         licence_note="Written by the contributors of the ChatterBot project; repeated conversations are left out.",
         default=True,
     ),

@@ -23,7 +23,8 @@ def facts_of(folder: Path, weights: Weights) -> dict[str, Any]:
         raise InspectionProblem(
             "basemodel.architecture",
             str(error),
-            "Use an encoder (BERT kind), a decoder (Llama, GPT kind) or an encoder-decoder (T5, BART kind).",
+            "Use an encoder (BERT kind), a decoder (Llama, GPT kind) or an encoder-decoder (T5, BART kind), "
+            "with the config.json it was saved with.",
         ) from error
     if weights.names:
         _check_names(empty_model(config, tasks[0]), weights)

@@ -51,7 +51,7 @@ def read_shape(config: PretrainedConfig) -> tuple[Shape, tuple[Task, ...]]:
     tasks = tasks_of(config)
     if not tasks:
         raise ShapeError(f"The architecture `{config.model_type}` is no text model that Deltaboard can fine-tune.")
-    model = empty_model(config, tasks[0])
+    model = _built(config, tasks[0])
     head = _classification_head(config, model) if "text-classification" in tasks else "linear"
     if head is None:
         tasks, head = tuple(task for task in tasks if task != "text-classification"), "linear"
@@ -71,6 +71,15 @@ def tasks_of(config: PretrainedConfig) -> tuple[Task, ...]:
     if kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         return ("causal-lm", "text-classification") if classifies else ("causal-lm",)
     return ()
+
+
+def _built(config: PretrainedConfig, task: Task) -> Any:
+    """The empty model. Raises ShapeError where its sizes contradict each other, however the library says so."""
+    try:
+        return empty_model(config, task)
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or ["its sizes contradict each other"])[0][:200]
+        raise ShapeError(f"config.json describes a network that cannot be built: {reason}") from error
 
 
 def empty_model(config: PretrainedConfig, task: Task, labels: int = HEAD_LABELS) -> Any:

@@ -99,6 +99,8 @@ def learning_rate(value: Any) -> str:
     """2.0e-4."""
     if not _known(value):
         return NOTHING
+    if value == 0:
+        return "0"
     mantissa, exponent = f"{value:.1e}".split("e")
     return f"{mantissa}e{int(exponent)}"
 

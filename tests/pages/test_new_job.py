@@ -1,0 +1,81 @@
+"""The new-job page: choices, the methods' own options, and every wrong field named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.conftest import Cast
+from tests.pages.test_access import browser_of
+from webapp.basemodels.models import BaseModel
+from webapp.datasets.models import DatasetVersion
+from webapp.jobs.models import Job
+
+
+@pytest.fixture
+def chosen(base_model: BaseModel, version: DatasetVersion) -> dict[str, Any]:
+    return {"base_model": base_model.pk, "dataset_version": version.pk, "method": "lora"}
+
+
+def test_the_newest_choices_are_made_already(cast: Cast, chosen: dict[str, Any]) -> None:
+    text = browser_of(cast.bob).get("/jobs/new/").content.decode()
+    assert f'name="base_model" value="{chosen["base_model"]}" checked' in text
+    assert f'name="dataset_version" value="{chosen["dataset_version"]}" checked' in text
+    assert "Trained parameters" in text
+
+
+def test_start_queues_the_job_with_what_was_typed(cast: Cast, chosen: dict[str, Any]) -> None:
+    typed = {"options.rank": "4", "training.learning_rate": "2e-3", "training.epochs": " 1,000 ", "name": "mine"}
+    answer = browser_of(cast.bob).post("/jobs/new/", chosen | typed)
+    job = Job.objects.get()
+    assert answer.status_code == 302
+    assert (job.name, job.state, job.created_by) == ("mine", "queued", cast.bob)
+    assert (job.spec["options"]["rank"], job.spec["training"]["learning_rate"]) == (4, 2e-3)
+    assert job.spec["training"]["epochs"] == 1000
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "anchor"),
+    [
+        ("options.rank", "0", "options-rank"),
+        ("options.rank", "abc", "options-rank"),
+        ("training.epochs", "-1", "training-epochs"),
+        ("training.seed", "1.5", "training-seed"),
+    ],
+)
+def test_a_wrong_value_is_named_and_kept(
+    cast: Cast, chosen: dict[str, Any], field: str, text: str, anchor: str
+) -> None:
+    answer = browser_of(cast.bob).post("/jobs/new/", chosen | {field: text})
+    page = answer.content.decode()
+    assert answer.status_code == 422
+    assert f'href="#{anchor}"' in page
+    assert f'id="{anchor}-fault"' in page
+    assert f'value="{text}"' in page
+    assert not Job.objects.exists()
+
+
+def test_nothing_chosen_is_said(cast: Cast) -> None:
+    answer = browser_of(cast.bob).post("/jobs/new/", {"method": "lora"})
+    assert answer.status_code == 422
+    assert b"No base model is chosen." in answer.content
+    assert b"No dataset is chosen." in answer.content
+
+
+def test_a_choice_that_does_not_fit_says_why(cast: Cast, chosen: dict[str, Any]) -> None:
+    DatasetVersion.objects.update(task="causal-lm", labels={})
+    answer = browser_of(cast.bob).get("/jobs/new/", chosen)
+    assert b"toy-bert can do text-classification" in answer.content
+
+
+def test_a_viewer_starts_nothing(cast: Cast, chosen: dict[str, Any]) -> None:
+    answer = browser_of(cast.vera).post("/jobs/new/", chosen)
+    assert answer.status_code == 403
+    assert not Job.objects.exists()
+
+
+def test_a_stranger_cannot_train_on_it(cast: Cast, chosen: dict[str, Any]) -> None:
+    answer = browser_of(cast.charlie).post("/jobs/new/", chosen)
+    assert answer.status_code == 422
+    assert not Job.objects.exists()

@@ -1,0 +1,71 @@
+"""What is vendored is what it says it is; what the browser loads stays inside the policy."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from playwright.sync_api import sync_playwright
+
+from launcher.testing import find_chromium
+
+STATIC = Path(__file__).resolve().parents[2] / "static"
+VENDOR = STATIC / "vendor"
+TEMPLATES = STATIC.parent / "templates"
+
+
+def test_every_vendored_file_is_listed_with_its_hash_and_has_its_licence() -> None:
+    listed = {each["file"]: each for each in json.loads((VENDOR / "VENDOR.json").read_text())}
+    for name, each in listed.items():
+        assert hashlib.sha256((VENDOR / name).read_bytes()).hexdigest() == each["sha256"], name
+        assert (VENDOR / name).with_name("LICENSE").is_file(), name
+    files = {str(path.relative_to(VENDOR)) for path in VENDOR.rglob("*") if path.is_file()}
+    assert {name for name in files if not name.endswith(("LICENSE", "VENDOR.json"))} == set(listed)
+
+
+def test_no_template_has_an_inline_script_or_style_element() -> None:
+    for path in TEMPLATES.rglob("*.html"):
+        text = path.read_text()
+        assert not re.search(r"<style", text), path
+        assert not re.search(r"<script(?![^>]*\bsrc=)", text), path
+        assert not re.search(r"\son\w+=|hx-on|\bjs:", text), path
+
+
+def test_style_sheets_stay_within_their_budget() -> None:
+    sheets = b"".join(path.read_bytes() for path in sorted((STATIC / "css").glob("*.css")))
+    assert len(gzip.compress(sheets)) <= 20_000
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(find_chromium() is None, reason="no Chromium here; apt install chromium")
+def test_plotly_css_is_what_this_plotly_would_insert() -> None:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
+        page = chromium.new_page()
+        page.set_content("<div id=chart></div>")
+        page.add_script_tag(path=VENDOR / "plotly/4.1.1/plotly-cartesian.min.js")
+        page.evaluate("Plotly.newPlot('chart', [{x: [1, 2], y: [1, 2]}])")
+        rules = page.evaluate(
+            "[...document.getElementById('plotly.js-style-global').sheet.cssRules].map(r => r.cssText).join('\\n')"
+        )
+        chromium.close()
+    assert (STATIC / "css/plotly.css").read_text().strip() == rules.strip()
+
+
+@pytest.mark.slow
+def test_hashed_modules_name_each_other_by_their_hashed_names(settings: Any, tmp_path: Path) -> None:
+    settings.STATIC_ROOT = tmp_path
+    storages = {**settings.STORAGES, "staticfiles": {"BACKEND": "webapp.static_files.ModuleManifestStorage"}}
+    settings.STORAGES = storages
+    call_command("collectstatic", interactive=False, verbosity=0)
+    names = {path.name for path in (tmp_path / "js").glob("*.js")}
+    hashed = next(path for path in (tmp_path / "js").glob("job.*.js"))
+    imported = re.findall(r'from "\./([^"]+)"', hashed.read_text())
+    assert imported
+    assert all(re.fullmatch(r"\w+\.[0-9a-f]{12}\.js", name) and name in names for name in imported)
