@@ -11,7 +11,12 @@ from workers.methods.options import Options, OptionsError, option
 class Training(Options):
     """How long and how a job trains. None means: decided at launch from the method, task and base model."""
 
-    epochs: float = option(3.0, "How often the training rows are seen.", minimum=0.01, maximum=1000)
+    epochs: float = option(
+        3.0,
+        "How often the training rows are seen; once is the start value from 5,000 rows on.",
+        minimum=0.01,
+        maximum=1000,
+    )
     max_steps: int | None = option(
         None, "Stop after this many optimizer steps, whatever the epochs say.", minimum=1, maximum=10_000_000
     )

@@ -18,6 +18,8 @@ START_VALUES: dict[Task, dict[str, Any]] = {
 }
 """Start values of the training that depend on the task."""
 
+MANY_ROWS = 5_000
+"""From so many rows on, one epoch is the start value: the next ones rarely pay for their time."""
 EVALUATIONS_PER_JOB = 10
 CHECKPOINTS_PER_JOB = 10
 
@@ -62,6 +64,8 @@ def _filled(
 ) -> Training:
     given = {name: value for name, value in training.items() if value is not None or name not in _field_names()}
     start = dict(START_VALUES[task])
+    if train_rows >= MANY_ROWS:
+        start["epochs"] = 1.0
     if shape.positions:
         start["max_length"] = min(start["max_length"], shape.positions)
     wished: Training = Training.from_json({**start, **given})
