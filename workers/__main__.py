@@ -9,8 +9,10 @@ import platform
 import resource
 import shutil
 import sys
+import warnings
 from typing import Any
 
+from celery.exceptions import SecurityWarning
 from celery.signals import setup_logging, worker_shutting_down
 
 import workers.tasks  # noqa: F401  (registers run_next_job)
@@ -58,7 +60,8 @@ def run(asked: argparse.Namespace) -> int:
         broker = broker_url(enrolment, os.environ)
         clean(home)
         station = greeted(asked, home, enrolment)
-        serve(station, broker, asked.pool or enrolment.pool)
+        if not station.why_left:
+            serve(station, broker, asked.pool or enrolment.pool)
     if station.why_left:
         raise CannotStart(station.why_left)
     return 0
@@ -115,6 +118,7 @@ def serve(station: Station, broker: str, pool: str) -> None:
     worker_shutting_down.connect(station.orders.shutting_down)
     app.station = station
     app.conf.broker_url = broker
+    station.serves = True
     keep_greeting(station)
     log.info("Worker %s waits for jobs of %s: %d slot(s).", station.worker.name, station.client.site, station.slots)
     app.Worker(
@@ -149,6 +153,7 @@ def _set_up_logging() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr)
     log.setLevel(logging.INFO)
     setup_logging.connect(_keep_ours)
+    warnings.simplefilter("ignore", SecurityWarning)  # about root and pickle; only JSON is accepted here
 
 
 def _keep_ours(**celery_facts: Any) -> None:

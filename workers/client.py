@@ -95,20 +95,16 @@ class SiteClient:
     def enrol(self, key: str, hostname: str, version: str, protocol: int) -> Enrolment:
         """Exchange a one-time key for a token. Raises SiteRefused (403) with the site's sentence."""
         body = {"key": key, "hostname": hostname, "version": version, "protocol": protocol}
-        return Enrolment(**self.post("enrol", "", body).json())
+        return _understood(self.post("enrol", "", body), lambda said: Enrolment(**said))
 
     def hello(self, report: WorkerReport) -> HelloAnswer:
         """Raises UnknownToken, and SiteRefused `worker_running` if another process uses the token."""
-        said = self.post("hello", self.token, report.as_json()).json()
-        known = {name: said["timings"][name] for name in Timings.__dataclass_fields__ if name in said["timings"]}
-        return HelloAnswer(
-            said["work_waiting"], said["drain"], said["remove"], said["lowest_protocol"], Timings(**known)
-        )
+        return _understood(self.post("hello", self.token, report.as_json()), _hello_answer)
 
     def claim(self, body: dict[str, Any]) -> dict[str, Any] | None:
         """The claimed job or inspection as the site sent it; None if there is nothing to do."""
         answer = self.post("claim", self.token, body)
-        return None if answer.status_code == httpx.codes.NO_CONTENT else answer.json()
+        return None if answer.status_code == httpx.codes.NO_CONTENT else _understood(answer, dict)
 
     def post(self, path: str, token: str, body: dict[str, Any] | str) -> httpx.Response:
         content = body if isinstance(body, str) else json.dumps(body, allow_nan=False)
@@ -154,12 +150,13 @@ class Claimed:
 
     def post(self, verb: str, body: dict[str, Any] | str) -> dict[str, Any]:
         answer = self._fenced(lambda: self._site.post(f"{self._base}/{verb}", self._token, body))
-        said: dict[str, Any] = answer.json() if answer.content else {}
-        return said
+        return _understood(answer, dict) if answer.content else {}
 
     def send_events(self, first_seq: int, events: list[str]) -> EventsAnswer:
         """One batch of events, each one JSON text; an empty one is the heartbeat."""
         said = self.post("events", f'{{"first_seq":{first_seq},"events":[{",".join(events)}]}}')
+        if not {"acked_seq", "wish"} <= said.keys():
+            raise SiteUnreachable("The site's answer to a batch of events is incomplete.")
         return EventsAnswer(said["acked_seq"], said["wish"])
 
     def download(self, file: FileRef, target: Path, give_up: Callable[[], bool] = never) -> None:
@@ -203,6 +200,19 @@ def patiently(
 
 def next_pause(pause: float) -> float:
     return min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+
+def _hello_answer(said: dict[str, Any]) -> HelloAnswer:
+    known = {name: said["timings"][name] for name in Timings.__dataclass_fields__ if name in said["timings"]}
+    return HelloAnswer(said["work_waiting"], said["drain"], said["remove"], said["lowest_protocol"], Timings(**known))
+
+
+def _understood(answer: httpx.Response, build: Callable[[dict[str, Any]], Answer]) -> Answer:
+    """What a proxy's own page says instead of the site is no answer."""
+    try:
+        return build(answer.json())
+    except (ValueError, TypeError, KeyError) as error:
+        raise SiteUnreachable(f"{answer.url} answered something that is not the worker API.") from error
 
 
 def _bearer(token: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -27,11 +28,20 @@ def cpu() -> Device:
     return Device(
         index=0,
         kind="cpu",
-        name=platform.processor() or platform.machine(),
+        name=_processor(),
         memory_bytes=memory.total,
         memory_free_bytes=memory.available,
         utilisation_percent=psutil.cpu_percent(),
     )
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor() or platform.machine()
 
 
 def visible_to_slot(here: tuple[Device, ...], slot: int) -> Device:

@@ -26,7 +26,7 @@ from workers.preparing import Fetcher, prepare_inspection
 from workers.protocol import InspectionFolder, Timings, Wish
 from workers.station import Slot, Station
 from workers.supervisor import supervise
-from workers.tree import Launch, inspection_command
+from workers.tree import Launch
 
 FETCHED_KINDS = ("starter_base_model", "starter_dataset", "hub_base_model")
 PULSE_SECONDS = 1.0
@@ -85,7 +85,7 @@ class Pulse:
             try:
                 said = self._inspection.post("progress", {"text": self._text, "fraction": self._fraction})
                 self._answered_at = time.monotonic()
-                self.wish = said["wish"]
+                self.wish = said.get("wish", "run")
                 pause = FIRST_PAUSE_SECONDS
                 self._closing.wait(self._seconds)
             except StaleAttempt:
@@ -152,7 +152,7 @@ def _fetch(question: dict[str, Any], folder: InspectionFolder, pulse: Pulse, dro
 
 def _look(folder: InspectionFolder, slot: Slot, station: Station, pulse: Pulse) -> dict[str, Any]:
     launch = Launch(
-        command=inspection_command(folder.path),
+        command=station.inspect_with(folder.path),
         scratch=folder.path / "scratch",
         mark=str(folder.path),
         threads=station.threads_per_slot,
@@ -164,11 +164,11 @@ def _look(folder: InspectionFolder, slot: Slot, station: Station, pulse: Pulse) 
         answer = json.loads(folder.answer.read_text())
     except (OSError, ValueError):
         answer = None
-    if exit.returncode == 0 and isinstance(answer, dict):
-        if "problem" in answer:
-            raise Problem(**answer["problem"])
-        return answer
-    raise _problem(exit)
+    if exit.returncode != 0 or not isinstance(answer, dict):
+        raise _problem(exit)
+    if problem := answer.get("problem"):
+        raise Problem(**problem)
+    return answer
 
 
 def _problem(exit: Exit) -> Problem:

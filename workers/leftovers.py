@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 
 import psutil
@@ -10,20 +11,22 @@ import psutil
 from workers.protocol import ATTEMPT_VARIABLE
 
 log = logging.getLogger(__name__)
+GONE_WITHIN_SECONDS = 5.0
 
 
 def kill_marked(is_ours: Callable[[str], bool]) -> int:
-    """SIGKILL every process whose mark says it is ours; how many there were. Looks again until none is new."""
-    killed = 0
+    """SIGKILL every process whose mark says it is ours, until none is left; how many there were."""
+    killed: set[int] = set()
+    until = time.monotonic() + GONE_WITHIN_SECONDS
     while found := list(_marked(is_ours)):
-        for process in found:
-            _kill(process)
-        killed += len(found)
-        _, alive = psutil.wait_procs(found, timeout=2)
-        if alive:
-            log.error("These processes do not end: %s", ", ".join(str(process.pid) for process in alive))
+        if time.monotonic() > until:
+            log.error("These processes do not end: %s", ", ".join(str(process.pid) for process in found))
             break
-    return killed
+        for process in found:
+            killed.add(process.pid)
+            _kill(process)
+        time.sleep(0.02)
+    return len(killed)
 
 
 def _marked(is_ours: Callable[[str], bool]) -> Iterator[psutil.Process]:

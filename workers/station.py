@@ -6,10 +6,12 @@ import logging
 import os
 import platform
 import signal
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
 from typing import Any
@@ -30,6 +32,7 @@ from workers.enrolling import Home, own_version
 from workers.isolation import Isolation
 from workers.orders import Orders
 from workers.protocol import PROTOCOL, Device, Timings, WorkerReport
+from workers.tree import inspection_command, training_command
 
 log = logging.getLogger(__name__)
 
@@ -58,10 +61,14 @@ class Station:
     isolation: Isolation
     timings: Timings
     cache: Cache
+    train_with: Callable[[Path], tuple[str, ...]] = training_command
+    inspect_with: Callable[[Path], tuple[str, ...]] = inspection_command
+    """The command for a job's or an inspection's folder."""
     orders: Orders = field(default_factory=Orders)
     boot_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     site_says_drain: Event = field(default_factory=Event)
     """Take no more; what runs may finish."""
+    serves: bool = False
     why_left: str = ""
     """Set if the worker ends although nobody told it to."""
 
@@ -108,9 +115,11 @@ class Station:
         self._obey(self.client.hello(self._report()))
 
     def leave(self, why: str) -> None:
-        """End this worker process by itself, the way SIGTERM does."""
-        if not self.why_left:
-            self.why_left = why
+        """End this worker process by itself, the way SIGTERM does; before it serves, whoever starts it looks."""
+        first, self.why_left = not self.why_left, why
+        if first and self.serves:
+            while signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:  # Celery is still starting
+                time.sleep(0.05)
             os.kill(os.getpid(), signal.SIGTERM)
 
     def _report(self) -> WorkerReport:

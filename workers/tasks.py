@@ -20,7 +20,7 @@ from workers.protocol import RUN_NEXT_JOB, JobFolder, JobSpec
 from workers.reporting import Reporter
 from workers.station import Slot, Station
 from workers.supervisor import supervise
-from workers.tree import Launch, training_command
+from workers.tree import Launch
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +127,7 @@ class Run:
 
     def _launch(self) -> Launch:
         return Launch(
-            command=training_command(self.folder.path),
+            command=self.station.train_with(self.folder.path),
             scratch=self.folder.scratch,
             mark=str(self.folder.path),
             threads=self.claim["threads"],

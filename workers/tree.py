@@ -55,6 +55,7 @@ class Launch:
             "HF_HOME": f"{scratch}/huggingface",
             "TOKENIZERS_PARALLELISM": "false",
             "OMP_NUM_THREADS": str(self.threads),
+            "OMP_WAIT_POLICY": "PASSIVE",  # waiting threads sleep: with another process busy, spinning ones cost 9x
             "MKL_NUM_THREADS": str(self.threads),
             "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
             "CUDA_VISIBLE_DEVICES": self.cuda_device,

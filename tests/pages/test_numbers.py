@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from webapp.accounts.templatetags import numbers
+from webapp.accounts.templatetags.sentences import said
 
 
 @pytest.mark.parametrize(
@@ -46,3 +47,7 @@ def test_a_number_is_written(filter: Any, value: Any, text: str) -> None:
 def test_a_metric_is_written_by_its_name() -> None:
     assert numbers.metric(0.7914, "eval_accuracy") == "79.1 %"
     assert numbers.metric(0.4521, "eval_loss") == "0.4521"
+
+
+def test_names_in_backticks_become_code_and_markup_stays_text() -> None:
+    assert said("`rank` is <b>9</b>") == "<code>rank</code> is &lt;b&gt;9&lt;/b&gt;"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.core.management import call_command
+from playwright.sync_api import sync_playwright
 
 from launcher.testing import find_chromium
 
@@ -34,8 +38,6 @@ def test_no_template_has_an_inline_script_or_style_element() -> None:
 
 
 def test_style_sheets_stay_within_their_budget() -> None:
-    import gzip
-
     sheets = b"".join(path.read_bytes() for path in sorted((STATIC / "css").glob("*.css")))
     assert len(gzip.compress(sheets)) <= 20_000
 
@@ -43,8 +45,6 @@ def test_style_sheets_stay_within_their_budget() -> None:
 @pytest.mark.browser
 @pytest.mark.skipif(find_chromium() is None, reason="no Chromium here; apt install chromium")
 def test_plotly_css_is_what_this_plotly_would_insert() -> None:
-    from playwright.sync_api import sync_playwright
-
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
         page = chromium.new_page()
@@ -56,3 +56,16 @@ def test_plotly_css_is_what_this_plotly_would_insert() -> None:
         )
         chromium.close()
     assert (STATIC / "css/plotly.css").read_text().strip() == rules.strip()
+
+
+@pytest.mark.slow
+def test_hashed_modules_name_each_other_by_their_hashed_names(settings: Any, tmp_path: Path) -> None:
+    settings.STATIC_ROOT = tmp_path
+    storages = {**settings.STORAGES, "staticfiles": {"BACKEND": "webapp.static_files.ModuleManifestStorage"}}
+    settings.STORAGES = storages
+    call_command("collectstatic", interactive=False, verbosity=0)
+    names = {path.name for path in (tmp_path / "js").glob("*.js")}
+    hashed = next(path for path in (tmp_path / "js").glob("job.*.js"))
+    imported = re.findall(r'from "\./([^"]+)"', hashed.read_text())
+    assert imported
+    assert all(re.fullmatch(r"\w+\.[0-9a-f]{12}\.js", name) and name in names for name in imported)

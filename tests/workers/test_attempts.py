@@ -1,0 +1,241 @@
+"""A claimed job on a worker, against the plain reference site: what the site gets, and what the worker keeps."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.workers.conftest import toy_command, until
+from tests.workers.reference_site import CONFIG, ROWS, ReferenceSite, ref
+from workers import tasks
+from workers.celery import app
+from workers.protocol import ATTEMPT_VARIABLE, WorkerReport
+from workers.station import Station
+
+Trains = Callable[[str], None]
+
+
+@pytest.fixture
+def trains(station: Station) -> Trains:
+    """Says which toy trainer runs."""
+
+    def choose(mode: str) -> None:
+        station.train_with = station.inspect_with = toy_command(mode)
+
+    return choose
+
+
+def work(station: Station) -> None:
+    """What one permit makes the worker do; leaves no folder and no process."""
+    app.station = station
+    tasks.run_next_job()
+    assert list(station.home.jobs.iterdir()) == []
+    assert not any(_mark(process).startswith(str(station.home.path)) for process in psutil.process_iter())
+
+
+def _mark(process: psutil.Process) -> str:
+    try:
+        return process.environ().get(ATTEMPT_VARIABLE, "") if process.status() != psutil.STATUS_ZOMBIE else ""
+    except psutil.Error:
+        return ""
+
+
+@contextmanager
+def working(station: Station) -> Iterator[None]:
+    """The worker works while the block looks on."""
+    thread = threading.Thread(target=work, args=(station,), daemon=True)
+    thread.start()
+    yield
+    thread.join(15)
+    assert not thread.is_alive()
+
+
+def test_a_job_from_claim_to_artifact(site: ReferenceSite, station: Station, trains: Trains) -> None:
+    trains("good")
+    attempt = site.offer(7)
+    work(station)
+    assert attempt.acked
+    assert attempt.end is not None
+    assert (attempt.end["outcome"], attempt.end["reason"]) == ("succeeded", None)
+    assert [event["seq"] for event in attempt.events] == list(range(1, attempt.end["last_seq"] + 1))
+    assert [event["step"] for event in attempt.events if event["kind"] == "metrics"] == list(range(1, 21))
+    assert [checkpoint["step"] for checkpoint in attempt.checkpoints][-1] == 20
+    assert [file["name"] for file in attempt.artifacts[0]["files"]] == ["manifest.json", "weights.safetensors"]
+    assert "100%" in attempt.end["log_tail"]
+
+
+def test_one_permit_works_until_nothing_waits(site: ReferenceSite, station: Station, trains: Trains) -> None:
+    trains("good")
+    attempts = [site.offer(1), site.offer(2)]
+    work(station)
+    assert [attempt.end and attempt.end["outcome"] for attempt in attempts] == ["succeeded", "succeeded"]
+
+
+def test_inputs_are_laid_out_once_and_read_only(site: ReferenceSite, station: Station) -> None:
+    seen: list[Any] = []
+
+    def look(folder: Path) -> tuple[str, ...]:
+        rows, config = folder / "rows.jsonl", folder / "base_model" / "config.json"
+        seen.append((rows.read_bytes(), config.read_bytes(), oct(rows.stat().st_mode)[-3:], rows.stat().st_ino))
+        return ("true",)
+
+    station.train_with = look
+    site.offer(1)
+    work(station)
+    site.inputs.clear()  # the second one must come from the cache
+    attempt = site.offer(2)
+    work(station)
+    assert seen[0] == seen[1]
+    assert seen[0][:3] == (ROWS, CONFIG, "444")
+    assert attempt.end is not None
+    assert attempt.end["reason"] == "no_output"
+
+
+def test_a_resume_finds_its_checkpoint(site: ReferenceSite, station: Station) -> None:
+    content = {"manifest.json": b"{}", "sub/weights.safetensors": b"weights"}
+    files = [ref(name, each) for name, each in content.items()]
+    site.inputs |= {file.sha256: content[file.name] for file in files}
+    listed = [{"name": file.name, "bytes": file.bytes, "sha256": file.sha256} for file in files]
+    found: dict[str, bytes] = {}
+
+    def look(folder: Path) -> tuple[str, ...]:
+        step = folder / "checkpoints" / "step-00000050"
+        found.update({name: (step / name).read_bytes() for name in content})
+        return ("true",)
+
+    station.train_with = look
+    attempt = site.offer(1, checkpoint={"step": 50, "files": listed})
+    work(station)
+    assert found == content
+    assert attempt.checkpoints == []  # it is not handed in again
+
+
+def test_cancel_ends_a_running_job(site: ReferenceSite, station: Station, trains: Trains) -> None:
+    trains("stubborn")
+    attempt = site.offer(1)
+    with working(station):
+        until(lambda: len(attempt.events) >= 2)
+        attempt.wish = "cancel"
+    assert attempt.end is not None
+    assert (attempt.end["outcome"], attempt.end["reason"]) == ("cancelled", "cancelled_by_user")
+
+
+def test_a_stale_attempt_writes_nothing_more(site: ReferenceSite, station: Station, trains: Trains) -> None:
+    trains("stubborn")
+    attempt = site.offer(1)
+    with working(station):
+        until(lambda: len(attempt.events) >= 2)
+        attempt.stale = True
+    assert attempt.end is None
+
+
+def test_a_drain_hands_the_job_back_with_its_checkpoint(site: ReferenceSite, station: Station, trains: Trains) -> None:
+    trains("obeying")
+    attempt = site.offer(1)
+    site.offer(2)
+    with working(station):
+        until(lambda: len(attempt.events) > 3)
+        station.orders.shutting_down()
+    assert attempt.end is not None
+    assert (attempt.end["outcome"], attempt.end["reason"]) == ("released", "drained")
+    assert len(attempt.checkpoints) == 1
+    assert len(site.waiting) == 1  # and takes no other
+
+
+def test_a_killed_trainer_still_hands_in_what_it_saved(site: ReferenceSite, station: Station, trains: Trains) -> None:
+    trains("killed")
+    attempt = site.offer(1)
+    work(station)
+    assert attempt.end is not None
+    assert attempt.end["reason"] == "trainer_killed"
+    assert [checkpoint["step"] for checkpoint in attempt.checkpoints] == [1]
+
+
+def test_an_outage_of_the_site_loses_nothing(site: ReferenceSite, station: Station, trains: Trains) -> None:
+    trains("good")
+    site.offer(1)
+    work(station)  # now the inputs are here
+    attempt = site.offer(2)
+    with working(station):
+        until(lambda: attempt.acked)
+        site.down = True
+        until(lambda: any(station.home.jobs.glob("*/artifact/manifest.json")))
+        site.down = False
+    assert attempt.end is not None
+    assert attempt.end["outcome"] == "succeeded"
+    assert [event["seq"] for event in attempt.events] == list(range(1, len(attempt.events) + 1))
+
+
+def test_an_event_that_the_site_refuses_spoils_no_other(site: ReferenceSite, station: Station, trains: Trains) -> None:
+    trains("good")
+    attempt = site.offer(1)
+    attempt.refused = '"step": 13'
+    work(station)
+    assert attempt.end is not None
+    assert attempt.end["outcome"] == "succeeded"
+    assert [event["step"] for event in attempt.events if event["kind"] == "metrics"] == [
+        step for step in range(1, 21) if step != 13
+    ]
+    assert [event["seq"] for event in attempt.events] == list(range(1, len(attempt.events) + 1))
+
+
+def test_a_missing_input_fails_with_a_sentence(site: ReferenceSite, station: Station, trains: Trains) -> None:
+    trains("good")
+    site.inputs.clear()
+    attempt = site.offer(1)
+    work(station)
+    assert attempt.end is not None
+    assert attempt.end["reason"] == "storage_unreachable"
+    assert "could not be fetched" in attempt.end["sentence"]
+
+
+ANSWER = 'import sys, pathlib; f = pathlib.Path(sys.argv[1]); (f / "output" / "a.json").write_text("{}"); '
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        (ANSWER + '(f / "answer.json").write_text(\'{"rows": 3}\')', {"answer": {"rows": 3}, "problem": None}),
+        (
+            ANSWER + '(f / "answer.json").write_text(\'{"problem": {"code": "c", "message": "m", "hint": "h"}}\')',
+            {"answer": None, "problem": {"code": "c", "message": "m", "hint": "h"}},
+        ),
+    ],
+)
+def test_an_inspection_is_answered(
+    site: ReferenceSite, station: Station, script: str, expected: dict[str, Any]
+) -> None:
+    station.inspect_with = lambda folder: (sys.executable, "-c", script, str(folder))
+    question = {"kind": "base_model_shape"}
+    inspection = site.offer_inspection(5, question, [ref("config.json", CONFIG)])
+    work(station)
+    assert inspection.end is not None
+    assert {name: inspection.end[name] for name in expected} == expected
+    assert [file["name"] for file in inspection.end["files"]] == (["a.json"] if expected["answer"] else [])
+
+
+def test_an_inspection_that_dies_leaves_a_problem(site: ReferenceSite, station: Station, trains: Trains) -> None:
+    trains("killed")
+    inspection = site.offer_inspection(5, {"kind": "base_model_shape"}, [])
+    work(station)
+    assert inspection.end is not None
+    assert inspection.end["problem"]["code"] == "inspection.trainer_killed"
+
+
+def test_hello_tells_the_site_what_this_worker_is(site: ReferenceSite, station: Station) -> None:
+    station.hello()
+    report = site.hellos[0]
+    assert set(report) == set(WorkerReport.__dataclass_fields__)
+    assert report["isolation"] == station.isolation.as_json()
+    site.answer_hello = {"drain": True}
+    station.hello()
+    site.offer(1)
+    work(station)
+    assert len(site.waiting) == 1

@@ -1,0 +1,170 @@
+"""Trainers that follow the pipe contract, or break it on purpose: `python toy_trainer.py MODE JOB_DIR`."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import hashlib
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(sys.argv[2])
+PIPE = int(os.environ["DELTABOARD_EVENT_FD"])
+STEPS = 20
+
+
+def emit(kind: str, **facts: Any) -> None:
+    raw(json.dumps({"seq": 999, "kind": kind, "time": time.time(), **facts}).encode() + b"\n")
+
+
+def raw(data: bytes) -> None:
+    while data:
+        data = data[os.write(PIPE, data) :]
+
+
+def step(number: int) -> None:
+    emit("metrics", step=number, epoch=0.1, values={"loss": 1 / number})
+
+
+def save(folder: Path, **facts: Any) -> None:
+    torn = folder.with_name("torn")
+    torn.mkdir(parents=True)
+    (torn / "weights.safetensors").write_bytes(b"weights" * 1000)
+    digest = hashlib.sha256((torn / "weights.safetensors").read_bytes()).hexdigest()
+    (torn / "manifest.json").write_text(
+        json.dumps({"files": [{"name": "weights.safetensors", "sha256": digest}]} | facts)
+    )
+    torn.rename(folder)
+
+
+def checkpoint(number: int) -> None:
+    name = f"step-{number:08d}"
+    save(FOLDER / "checkpoints" / name, step=number)
+    emit("checkpoint", step=number, folder=name, best=False)
+
+
+def good() -> None:
+    emit("phase", phase="training", step=0)
+    emit("plan", total_steps=STEPS)
+    os.write(1, b"loading \x1b[31mred\x1b[0m\r100%\n")
+    for number in range(1, STEPS + 1):
+        step(number)
+        if number % 10 == 0:
+            checkpoint(number)
+    save(FOLDER / "artifact")
+    emit("artifact", bytes=7000)
+    emit("result", final_metrics={"eval_loss": 0.5}, best_metric=None, notes=[])
+
+
+def obeying() -> None:
+    """Trains until SIGTERM, then saves and leaves."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    number = 0
+    while not stop.is_set():
+        number += 1
+        step(number)
+        time.sleep(0.02)
+    checkpoint(number)
+    sys.exit(3)
+
+
+def stubborn() -> None:
+    """Ignores SIGTERM and has a grandchild in a session of its own that does so too."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            step(2)
+            time.sleep(600)
+        os._exit(0)
+    step(1)
+    time.sleep(600)
+
+
+def holding() -> None:
+    """Ends well, while a grandchild keeps both pipes open."""
+    if os.fork() == 0:
+        os.setsid()
+        time.sleep(600)
+    good()
+
+
+def noisy() -> None:
+    step(1)
+    raw(b"not json\n" + b"\xff\xfe\n" + b"[1]\n" + b'{"kind": "unknown"}\n' + b'{"kind":"metrics","step":1}\n')
+    raw(b'{"kind": "metrics", "step": 1, "values": {"loss": NaN}}\n')
+    raw(b"x" * 10_000_000 + b"\n")
+    step(2)
+    raw(b'{"kind": "half')
+
+
+def flooding() -> None:
+    """A great deal of output without a line end, then a great many lines."""
+    chunk = b"x" * 1024 * 1024
+    for _ in range(200):
+        os.write(1, chunk)
+    os.write(1, b"\nline\n")
+    for _ in range(20_000):
+        os.write(1, b"spam spam spam\n")
+    step(1)
+
+
+def failing() -> None:
+    emit("failed", reason="gpu_oom", sentence="The GPU ran out of memory.", detail={"batch": 8})
+    sys.exit(1)
+
+
+def killed() -> None:
+    step(1)
+    save(FOLDER / "checkpoints" / "step-00000001")  # written, never reported
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def aborting() -> None:
+    os.abort()
+
+
+def empty() -> None:
+    step(1)
+
+
+def hanging() -> None:
+    faulthandler.register(signal.SIGUSR1)
+    step(1)
+    time.sleep(600)
+
+
+def prying() -> None:
+    """Says what a trainer can see of the machine."""
+    pids = sorted(int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit())
+    seen: dict[str, Any] = {"pids": pids, "env": dict(os.environ)}
+    try:
+        socket.create_connection(("127.0.0.1", int(FOLDER.joinpath("port").read_text())), timeout=1).close()
+        seen["network"] = True
+    except OSError:
+        seen["network"] = False
+    status = Path("/proc/self/status").read_text()
+    seen["caps"] = next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff"))
+    (FOLDER / "seen.json").write_text(json.dumps(seen))
+
+
+def fenced() -> None:
+    """Leaves when its lifeline is cut."""
+    step(1)
+    with contextlib.suppress(OSError):
+        while os.read(0, 1):
+            (FOLDER / "beat").touch()
+    (FOLDER / "fenced").touch()
+    sys.exit(75)
+
+
+if __name__ == "__main__":
+    {name: each for name, each in globals().items() if callable(each)}[sys.argv[1]]()
