@@ -80,7 +80,7 @@ CASES = [
     Case("25 type changed", "a.jsonl", lines(*GOOD, {"text": ["a"], "label": "x"}), "type_changed", 4, words="a list"),
     Case("26 key missing", "a.jsonl", lines(*GOOD, {"text": "a"}, {"text": "b"}), "missing_field", 4, count=2),
     Case("27 extra keys", "a.jsonl", lines(*(row | {"id": 1} for row in GOOD)), "unused_columns", None, "notice"),
-    Case("28 empty text", "a.jsonl", lines(*GOOD, {"text": "  ", "label": "pos"}), "empty_text", 4),
+    Case("28 empty text", "a.jsonl", lines(*GOOD, {"text": "  ", "label": "pos"}), "empty_text", 4, "warning"),
     Case(
         "29 a very long line",
         "a.jsonl",
@@ -100,7 +100,7 @@ CASES = [
     Case("37 newline in a field", "a.csv", b'text,label\n"a\nb",x\nb,y\nc\n', "ragged_row", 5),
     Case("38 a field of 9 MiB", "a.csv", b"text,label\n" + b"a" * (9 * 1024**2) + b",x\n", "field_too_long", 2),
     Case("39 many columns", "a.csv", ",".join(f"c{n}" for n in range(10_000)).encode() + b"\n", "too_many_columns", 1),
-    Case("40 sep=;", "a.csv", b"sep=;\ntext;label\na;x\nb;y\nc;x\n", "separator_line", None, "notice"),
+    Case("40 sep=;", "a.csv", b"sep=;\ntext;label\na;x\nb;y\nc;x\n", "separator_line", 1, "notice"),
     Case("41 formulas stay text", "a.csv", b"text,label\n=1+1,x\n@x,y\n-x,x\n"),
     Case(
         "43 unknown role", "a.jsonl", lines(TALK, chat(("user", "a"), ("bot", "b"))), "unknown_role", 2, words="`bot`"
@@ -184,7 +184,7 @@ CASES = [
     Case("77 only a mark", "a.csv", b"\xef\xbb\xbf", "empty_file"),
     Case("77 only newlines", "a.jsonl", b"\n\n\r\n", "empty_file"),
     Case("no fitting column", "a.csv", b"one,two\na,b\n", "missing_column", None, words="`one`, `two`"),
-    Case("repeated rows", "a.jsonl", lines(*GOOD, GOOD[0]), "duplicate_row", None, "warning"),
+    Case("repeated rows", "a.jsonl", lines(*GOOD, GOOD[0]), "duplicate_row", 4, "warning"),
 ]
 
 

@@ -1,28 +1,43 @@
 """Reads an uploaded file in a child process with limits: its death is an answer, not an outage.
 
-Limits: address space, CPU time, file size, open files, no core dumps; own session, empty environment, and no network
-where the host lets an unprivileged process give it up. What is in the file is for reading.py to say.
+The child has its own session, an empty environment, an isolated interpreter without Django, and what confinement.py
+takes away. What is in the file is for reading.py to say.
 """
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
+import errno
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from webapp.datasets.limits import Limits
+from webapp.datasets.confinement import confine
+from webapp.datasets.limits import MIB, Limits
 from webapp.datasets.problems import Problems
 from webapp.datasets.reading import Report, read
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-PR_SET_PDEATHSIG, CLONE_NEWUSER, CLONE_NEWNET = 1, 0x10000000, 0x40000000
+SITE = Path(__file__).resolve().parent.parent
+# Importing the package `webapp` starts the site's Celery app; the child gets the same package without that.
+START = """
+import sys, types
+webapp = types.ModuleType("webapp")
+webapp.__path__ = [sys.argv[1]]
+sys.modules["webapp"] = webapp
+from webapp.datasets.checking import main
+main()
+"""
+ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+EXIT_HOST = 74
+"""The host failed, not the file: the last line of stderr says how."""
+
+
+class CheckFailed(Exception):
+    """The check could not run, for a reason that is not the file's: disk full, folder gone. Nothing was left behind."""
 
 
 def check(
@@ -30,50 +45,74 @@ def check(
     name: str,
     destination: Path,
     task: str | None = None,
-    mapping: dict[str, str] | None = None,
+    mapping: dict[str, Any] | None = None,
     split: dict[str, Any] | None = None,
     limits: Limits | None = None,
 ) -> Report:
-    """The report on one file; `destination` exists afterwards only if its state is `ready`."""
+    """The report on one file. Raises CheckFailed.
+
+    `source` is only read. `destination` is written only if the state is `ready`; beside it `<name>.draft`, `.part`
+    and `.utf8` live while it runs, so its folder must exist and may need four times the room of the file.
+    """
     limits = limits or Limits()
+    if not destination.parent.is_dir():
+        raise CheckFailed(f"The check of {name} could not run: its folder is gone.")
     asked = {
-        "source": str(source),
+        "source": str(source.absolute()),
         "name": name,
-        "destination": str(destination),
+        "destination": str(destination.absolute()),
         "task": task,
         "mapping": mapping,
         "split": split,
         "limits": dataclasses.asdict(limits),
+        "parent": os.getpid(),
     }
-    environment = {"PATH": os.defpath, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8"}
-    command = [sys.executable, "-m", "webapp.datasets.checking"]
+    code, answer, complaint = _run(json.dumps(asked).encode(), destination.parent, limits)
+    if code == 0:
+        return Report(**json.loads(answer))
+    _clear(destination)
+    if code == EXIT_HOST:
+        raise CheckFailed(f"The check of {name} could not run: {complaint.strip().splitlines()[-1]}.")
+    return _unfinished(name, code, limits, source.stat().st_size)
+
+
+def _run(question: bytes, folder: Path, limits: Limits) -> tuple[int | None, bytes, str]:
+    """Exit status (None: it took too long), answer, complaint."""
+    command = [sys.executable, "-I", "-B", "-c", START, str(SITE)]
     with subprocess.Popen(
         command,
-        env=environment,
-        cwd=destination.parent,
+        env=ENVIRONMENT,
+        cwd=folder,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         start_new_session=True,
     ) as child:
         try:
-            answer, _ = child.communicate(json.dumps(asked).encode(), timeout=limits.wall_seconds)
+            answer, complaint = child.communicate(question, timeout=limits.wall_seconds)
         except subprocess.TimeoutExpired:
+            return None, b"", ""
+        finally:
             child.kill()
-            return _unfinished(name, destination, f"it took over {limits.wall_seconds:,} seconds")
-    if child.returncode == 0:
-        return Report(**json.loads(answer))
-    return _unfinished(name, destination, "")
+    return child.returncode, answer, complaint.decode("utf-8", "replace")
 
 
-def _unfinished(name: str, destination: Path, reason: str) -> Report:
-    """The child died or was ended: nothing of it stays."""
-    for leftover in destination.parent.glob(f"{destination.stem}.*"):
-        leftover.unlink()
+def _clear(destination: Path) -> None:
+    for ending in ("", ".draft", ".part", ".utf8"):
+        destination.with_name(destination.name + ending).unlink(missing_ok=True)
+
+
+def _unfinished(name: str, code: int | None, limits: Limits, source_bytes: int) -> Report:
+    """The child died or was ended."""
     problems = Problems(name)
-    if reason:
-        hint = "Split the file, or ask the site's admin for more time."
-        problems.error("check_too_long", f"The check was ended: {reason}.", hint)
+    if code in (None, -signal.SIGXCPU):
+        allowed = limits.wall_seconds if code is None else limits.cpu_seconds_for(source_bytes)
+        message = f"The check was ended after {allowed:,} seconds, its limit."
+        problems.error("check_too_long", message, "Split the file, or ask the site's admin for more time.")
+    elif code == errno.EFBIG:
+        limit = limits.output_bytes_for(source_bytes) / MIB
+        message = f"The rows take more than {limit:,.0f} MiB, the limit for a file of {source_bytes:,} bytes."
+        problems.error("expands_too_far", message, "Split the file.")
     else:
         message = "The file is damaged or hostile: reading it stopped our checker."
         problems.error("parser_died", message, "Export the file again; split it if it is very large.")
@@ -83,34 +122,16 @@ def _unfinished(name: str, destination: Path, reason: str) -> Report:
 # ---- In the child --------------------------------------------------------------------------------
 
 
-def confine(limits: Limits, source_bytes: int) -> None:
-    """Give up what reading a file does not need. Raises OSError where a limit cannot be set: fail closed."""
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None, use_errno=True)
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        libc.unshare(CLONE_NEWUSER | CLONE_NEWNET)  # best effort: some hosts forbid it
-    cpu = limits.cpu_seconds + limits.cpu_seconds_per_gigabyte * source_bytes // 1024**3
-    room = max(64 * 1024**2, 4 * source_bytes)
-    wanted = {
-        resource.RLIMIT_CPU: cpu,
-        resource.RLIMIT_FSIZE: room,
-        resource.RLIMIT_NOFILE: 64,
-        resource.RLIMIT_CORE: 0,
-    }
-    if sys.platform == "linux":
-        wanted[resource.RLIMIT_AS] = limits.memory_bytes
-    for kind, value in wanted.items():
-        resource.setrlimit(kind, (value, value))
-
-
 def main() -> None:
+    """Answer the question on stdin with a report on stdout."""
     asked = json.load(sys.stdin)
     limits = Limits(**asked.pop("limits"))
     source, destination = Path(asked.pop("source")), Path(asked.pop("destination"))
-    confine(limits, source.stat().st_size)
-    report = read(source, asked.pop("name"), destination, limits=limits, **asked)
+    try:
+        layers = confine(limits, source.stat().st_size, asked.pop("parent"))
+        report = read(source, asked.pop("name"), destination, limits=limits, **asked)
+    except OSError as error:
+        print(error.strerror or "the host refused", file=sys.stderr)  # noqa: T201 - this is the answer to the parent
+        sys.exit(errno.EFBIG if error.errno == errno.EFBIG else EXIT_HOST)
+    report.isolation = layers
     json.dump(dataclasses.asdict(report), sys.stdout)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,22 +1,25 @@
-"""Rows out of CSV and its relatives: the delimiter is found, physical lines are kept, open quotes are caught."""
+"""Rows out of CSV and its relatives: finds the delimiter, keeps physical lines, catches quotes that swallow."""
 
 from __future__ import annotations
 
-import codecs
 import csv
+import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 from webapp.datasets.json_rows import Row
-from webapp.datasets.limits import Limits
+from webapp.datasets.limits import MIB, Limits
+from webapp.datasets.lines import Lines
 from webapp.datasets.problems import Problems, Refused
+from webapp.datasets.quotes import opening_line
 from webapp.datasets.sniffing import decode_line
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 SAMPLE_LINES = 30
+CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+DOUBLE = 'A quote inside quoted text is written twice: "".'
 
 
 @dataclass
@@ -27,8 +30,14 @@ class CsvFile:
     problems: Problems
     limits: Limits
     delimiter: str = ","
-    line: int = 0
-    """Physical line that was handed to the parser last."""
+    lines: Lines = field(init=False)
+    row: int = -1
+    """Data row given last; -1 before the header is read."""
+    spoilt: bool = False
+    """The record that is being read has a line that could not be read as it is."""
+
+    def __post_init__(self) -> None:
+        self.lines = Lines(self.path, self.problems, self.limits.line_bytes)
 
     @property
     def format(self) -> str:
@@ -37,54 +46,59 @@ class CsvFile:
     def rows(self) -> Iterator[Row]:
         """Good rows with the line each starts on. Raises Refused where reading on makes no sense."""
         csv.field_size_limit(self.limits.field_characters)
-        first = self._find_delimiter()
-        with self.path.open("rb") as file:
-            reader = csv.reader(self._text(file, first), delimiter=self.delimiter, strict=True)
-            header = self._header(reader)
-            yield from self._data(reader, header)
+        skipped = self._find_delimiter()
+        reader = csv.reader(self._text(skipped), delimiter=self.delimiter, strict=True)
+        yield from self._data(reader, self._header(reader))
 
     def _find_delimiter(self) -> int:
         """Sets the delimiter; answers with the number of lines to pass over (`sep=;`)."""
-        with self.path.open("rb") as file:
-            sample = [file.readline(64 * 1024) for _ in range(SAMPLE_LINES)]
-        lines = [line.decode("utf-8", "replace") for line in sample if line.strip()]
-        lines[0] = lines[0].removeprefix("\ufeff")
-        if lines[0].lower().startswith("sep=") and lines[0].strip()[4:] in DELIMITERS:
-            self.delimiter = lines[0].strip()[4:]
-            self.problems.notice("separator_line", f"The first line names the delimiter: {DELIMITERS[self.delimiter]}.")
+        lines = self._sample()
+        named = lines[0].strip("\r\n")[4:] if lines and lines[0].lower().startswith("sep=") else ""
+        if named in DELIMITERS:
+            self.delimiter = named
+            message = f"The first line names the delimiter: {DELIMITERS[named]}. It was not taken as the header."
+            self.problems.notice("separator_line", message, line=1)
             return 1
-        self.delimiter = max(DELIMITERS, key=lambda each: _consistency(lines, each))
+        self.delimiter = max(DELIMITERS, key=lambda each: _agreement(lines, each))
         return 0
 
-    def _text(self, file: IO[bytes], skip: int) -> Iterator[str]:
-        """Decoded lines with their ends; a line that is not UTF-8 ends the reading, since quotes may span lines."""
-        while line := file.readline(self.limits.line_bytes + 1):
-            self.line += 1
-            if self.line == 1:
-                line = line.removeprefix(codecs.BOM_UTF8)
-            if self.line <= skip:
-                continue
-            if len(line) > self.limits.line_bytes:
-                limit = self.limits.line_bytes // 1024**2
-                message = f"Line {self.line:,} is over {limit} MiB."
-                raise self.problems.refuse("line_too_long", message, "Is this a CSV file?", line=self.line)
-            yield self._clean(line)
+    def _sample(self) -> list[str]:
+        sample: list[str] = []
+        for line in Lines(self.path, Problems(""), self.limits.line_bytes):
+            if line.strip():
+                sample.append(line[: 64 * 1024].decode("utf-8", "replace"))
+            if len(sample) == SAMPLE_LINES:
+                break
+        return sample
 
-    def _clean(self, line: bytes) -> str:
-        if b"\0" in line:
-            message = f"Line {self.line:,} holds a NUL character."
-            raise self.problems.refuse("nul_char", message, "Remove the NUL characters.", line=self.line)
-        text = decode_line(line, self.line, self.problems)
-        if text is None:
-            raise Refused("not UTF-8")
-        if any(c < " " and c not in "\t\r\n" for c in text):
-            message = f"Line {self.line:,} holds a control character."
-            raise self.problems.refuse("control_char", message, "Remove it.", line=self.line, excerpt=text)
-        return text
+    def _text(self, skipped: int) -> Iterator[str]:
+        """Decoded lines with their ends; of a bad line, a readable form, so that quotes still pair up."""
+        for line in self.lines:
+            if self.lines.number <= skipped:
+                continue
+            if CONTROL.search(line):
+                self._note_control(line)
+                line = CONTROL.sub(b"?", line)
+            try:
+                yield line.decode("utf-8")
+            except UnicodeDecodeError:
+                decode_line(line, self.lines.number, self.row + 1 or None, self.problems)
+                self.spoilt = True
+                yield line.decode("utf-8", "replace")
+
+    def _note_control(self, line: bytes) -> None:
+        code, what = ("nul_char", "a NUL character") if b"\0" in line else ("control_char", "a control character")
+        message = f"Line {self.lines.number:,} holds {what}."
+        shown = line[:90].decode("utf-8", "replace")
+        self.problems.error(
+            code, message, "Remove it.", line=self.lines.number, row=self.row + 1 or None, excerpt=shown
+        )
+        self.spoilt = True
 
     def _next(self, reader: Iterator[list[str]]) -> tuple[int, list[str]] | None:
         """The next record and its first line; None at the end. Refuses what the parser cannot read."""
-        start = self.line + 1
+        start = self.lines.number + 1
+        self.spoilt = False
         try:
             return start, next(reader)
         except StopIteration:
@@ -93,81 +107,89 @@ class CsvFile:
             raise self._refusal(str(error), start) from error
 
     def _refusal(self, said: str, start: int) -> Refused:
+        """Messages of the parser are read for their kind only; the place is found by a pass of our own."""
+        now = self.lines.number
+        opened = opening_line(self.path, self.delimiter, start, now)
+        row = self.row + 1 or None
+        place = {"line": opened, "row": row}
         if "unexpected end of data" in said:
-            message = f"The quote opened on line {start:,} never closes."
-            hint = 'Close it; a quote inside quoted text is written twice: "".'
-            return self.problems.refuse("unclosed_quote", message, hint, line=start)
+            message = f"The quote opened on line {opened:,} never closes."
+            return self.problems.refuse("unclosed_quote", message, f"Close it. {DOUBLE}", **place)
         if "field larger" in said:
-            limit = self.limits.field_characters // 1024**2
-            message = f"A value that starts on line {start:,} is over {limit} MiB. Did a quote stay open?"
-            return self.problems.refuse("field_too_long", message, "Close the quote, or cut the text.", line=start)
-        message = f"Line {self.line:,}: text follows a closing quote."
-        hint = 'A quote inside quoted text is written twice: "".'
-        return self.problems.refuse("stray_quote", message, hint, line=self.line)
+            message = f"A value that starts on line {opened:,} is over {self._field_limit()}. Did a quote stay open?"
+            return self.problems.refuse("field_too_long", message, "Close the quote, or cut the text.", **place)
+        if opened < now:
+            message = f"The quote opened on line {opened:,} meets its next quote on line {now:,}, amid other text."
+            return self.problems.refuse("unclosed_quote", message, f"Close it on its own line. {DOUBLE}", **place)
+        message = f"Line {now:,}: text follows a closing quote."
+        return self.problems.refuse("stray_quote", message, DOUBLE, line=now, row=row)
+
+    def _field_limit(self) -> str:
+        limit = self.limits.field_characters
+        return f"{limit // MIB} MiB" if limit >= MIB else f"{limit:,} characters"
 
     def _header(self, reader: Iterator[list[str]]) -> list[str]:
         found = self._next(reader)
-        while found is not None and not any(found[1]):
+        while found is not None and not any(name.strip() for name in found[1]):
             found = self._next(reader)
         if found is None:
             raise self.problems.refuse("empty_file", "The file is empty.", "Upload a file with rows in it.")
         line, names = found
-        names = [name.strip() for name in names]
         if len(names) > self.limits.columns:
             message = f"{len(names):,} columns; the limit is {self.limits.columns:,}."
             raise self.problems.refuse("too_many_columns", message, "Keep the columns you need.", line=line)
-        self._check_names(names, line)
-        return names
+        return self._checked_names([name.strip() for name in names], line)
 
-    def _check_names(self, names: list[str], line: int) -> None:
+    def _checked_names(self, names: list[str], line: int) -> list[str]:
         for place, name in enumerate(names, start=1):
             if not name:
                 message = f"Column {place} has no name in the header."
-                self.problems.error("empty_column_name", message, "Give it a name.", line=line, column=place)
+                hint = "Give it a name, or export without the index column."
+                self.problems.error("empty_column_name", message, hint, line=line, column=place)
             elif name in names[: place - 1]:
                 message = f"The column `{name[:60]}` stands twice, at {names.index(name) + 1} and {place}."
                 self.problems.error("duplicate_column", message, "Rename one.", line=line, column=place, field=name)
         if self.problems.fatal:
             raise Refused("header")
+        self.row = 0
+        return names
 
     def _data(self, reader: Iterator[list[str]], header: list[str]) -> Iterator[Row]:
-        row = blank = 0
+        blank = 0
         while (found := self._next(reader)) is not None:
             line, values = found
-            if not values:
+            if not values or (len(values) == 1 < len(header) and not values[0].strip()):
                 blank += 1
                 continue
-            row += 1
-            if len(values) == len(header):
-                yield line, row, dict(zip(header, values, strict=True))
-            else:
-                self._ragged(line, row, values, len(header))
-        if blank:
-            self.problems.notice("blank_lines", f"{blank:,} blank lines were passed over.", count=blank)
+            self.row += 1
+            if len(values) != len(header):
+                self._ragged(line, values, len(header))
+            elif not self.spoilt:
+                yield line, self.row, dict(zip(header, values, strict=True))
+        self.lines.conclude(blank)
 
-    def _ragged(self, line: int, row: int, values: list[str], wanted: int) -> None:
+    def _ragged(self, line: int, values: list[str], wanted: int) -> None:
         found = f"{len(values)} value{'s' if len(values) != 1 else ''}"
-        few = len(values) < wanted
-        hint = "Is a delimiter or a line missing?" if few else "A comma inside text must be in quotes."
+        name = DELIMITERS[self.delimiter]
+        few = f"A {name} is missing, or a line was cut short."
+        hint = few if len(values) < wanted else f"A {name} inside text must be in quotes."
         self.problems.error(
             "ragged_row",
-            f"Row {row:,} has {found} but the header has {wanted}.",
+            f"Row {self.row:,} has {found} but the header has {wanted}.",
             hint,
             line=line,
-            row=row,
+            row=self.row,
             column=min(len(values), wanted) + 1,
-            excerpt=self.delimiter.join(values),
+            excerpt=self.delimiter.join(value[:90] for value in values[:90]),
         )
 
 
-def _consistency(lines: list[str], delimiter: str) -> tuple[float, int]:
-    """How many sample records agree on a column count above one, then that count."""
+def _agreement(lines: list[str], delimiter: str) -> tuple[float, int]:
+    """Share of sample records as wide as the header, then that width; nothing where the header is not cut at all."""
     try:
-        counts = Counter(len(record) for record in csv.reader(lines, delimiter=delimiter) if record)
+        widths = [len(record) for record in csv.reader(lines, delimiter=delimiter) if record]
     except csv.Error:
+        widths = [len(line.split(delimiter)) for line in lines]
+    if not widths or widths[0] < 2:
         return 0.0, 0
-    width, agreeing = max(counts.items(), key=lambda item: (item[1], item[0]))
-    header = len(next(csv.reader(lines[:1], delimiter=delimiter), []))
-    if header < 2:
-        return 0.0, 0
-    return (agreeing / sum(counts.values()) if width > 1 else 0.1), header
+    return 0.1 + Counter(widths)[widths[0]] / len(widths), widths[0]

@@ -4,20 +4,35 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+GIB, MIB = 1024**3, 1024**2
+
 
 @dataclass(frozen=True)
 class Limits:
     """Bytes, counts and seconds."""
 
     rows: int = 50_000_000
-    line_bytes: int = 16 * 1024**2
-    field_characters: int = 8 * 1024**2
+    line_bytes: int = 16 * MIB
+    field_characters: int = 8 * MIB
     columns: int = 1000
     depth: int = 64
     labels: int = 1000
-    array_bytes: int = 64 * 1024**2
-    """A JSON array is read whole; larger ones are asked for as JSONL."""
-    memory_bytes: int = 1024**3
+    label_characters: int = 256
+    array_bytes: int = 64 * MIB
+    """A JSON array is held in memory as text; larger ones are asked for as JSONL."""
+    preview_characters: int = 2000
+    """Longer texts are clipped in the preview, never in the rows."""
+    memory_bytes: int = GIB
     cpu_seconds: int = 60
     cpu_seconds_per_gigabyte: int = 60
     wall_seconds: int = 600
+    output_bytes_least: int = GIB
+    output_times_source: int = 100
+    output_bytes_most: int = 20 * GIB
+
+    def cpu_seconds_for(self, source_bytes: int) -> int:
+        return self.cpu_seconds + self.cpu_seconds_per_gigabyte * source_bytes // GIB
+
+    def output_bytes_for(self, source_bytes: int) -> int:
+        """What the rows of a file may take; a little text can be many rows."""
+        return min(self.output_bytes_most, max(self.output_bytes_least, self.output_times_source * source_bytes))

@@ -7,6 +7,8 @@ from typing import Any
 
 LISTED_AT_MOST = 20
 EXCERPT_CHARACTERS = 80
+MESSAGE_CHARACTERS = 500
+NAME_CHARACTERS = 255
 SEVERITIES = ("error", "warning", "notice")
 
 
@@ -27,7 +29,7 @@ class Where:
 
 @dataclass
 class Problem:
-    """One kind of problem at its first places."""
+    """One problem at one place; `count` is how many of its kind the whole file has."""
 
     code: str
     severity: str
@@ -48,25 +50,36 @@ class Refused(Exception):
 
 @dataclass
 class Problems:
-    """Collects problems: the first ones by line, each kind with its total count."""
+    """Collects problems: of each kind the first ones in the file, and its total count."""
 
     file: str
-    listed: list[Problem] = field(default_factory=list)
+    kinds: dict[str, list[Problem]] = field(default_factory=dict)
+    """Code -> its first problems, at most LISTED_AT_MOST."""
     counts: dict[str, int] = field(default_factory=dict)
-    severities: dict[str, str] = field(default_factory=dict)
-    bad_rows: set[int] = field(default_factory=set)
+    bad: int = 0
+    """Rows with an error. Rows come in order, so the last one is all that needs remembering."""
+    last_bad: int = 0
 
     def add(self, severity: str, code: str, message: str, hint: str, *, count: int = 1, **where: Any) -> None:
-        """Note one problem. `where` are fields of Where; an excerpt is cut and made visible."""
+        """Note one problem. `where` are fields of Where; all text is cut and made visible."""
         code = f"dataset.{code}"
         self.counts[code] = self.counts.get(code, 0) + count
-        self.severities[code] = severity
-        if severity == "error" and where.get("row"):
-            self.bad_rows.add(where["row"])
-        if len(self.listed) < LISTED_AT_MOST:
-            if where.get("excerpt") is not None:
-                where["excerpt"] = excerpt(where["excerpt"])
-            self.listed.append(Problem(code, severity, message, Where(self.file, **where), hint))
+        if severity == "error":
+            self.spoil(where.get("row"))
+        listed = self.kinds.setdefault(code, [])
+        worst = severity == "error" and not (listed and listed[0].severity == "error")
+        if worst or len(listed) < LISTED_AT_MOST:
+            for name, size in (("excerpt", EXCERPT_CHARACTERS), ("field", NAME_CHARACTERS)):
+                if where.get(name) is not None:
+                    where[name] = visible(where[name], size)
+            place = Where(visible(self.file, NAME_CHARACTERS), **where)
+            problem = Problem(code, severity, visible(message, MESSAGE_CHARACTERS), place, hint)
+            listed.insert(0 if worst else len(listed), problem)
+
+    def spoil(self, row: int | None) -> None:
+        """Count a row as bad, once."""
+        if row and row != self.last_bad:
+            self.bad, self.last_bad = self.bad + 1, row
 
     def error(self, code: str, message: str, hint: str, **where: Any) -> None:
         self.add("error", code, message, hint, **where)
@@ -84,21 +97,28 @@ class Problems:
 
     @property
     def fatal(self) -> bool:
-        return "error" in self.severities.values()
+        return any(listed[0].severity == "error" for listed in self.kinds.values())
 
     @property
     def total(self) -> int:
         return sum(self.counts.values())
 
     def as_json(self) -> list[dict[str, Any]]:
-        """By line, the worst first within a line; each with the count of its kind."""
-        for problem in self.listed:
+        """The first of every kind, then the first by line while there is room; worst first, then by line."""
+        first = sorted((listed[0] for listed in self.kinds.values()), key=_order)
+        rest = sorted((problem for listed in self.kinds.values() for problem in listed[1:]), key=_order)
+        chosen = sorted((first + rest)[:LISTED_AT_MOST], key=_order)
+        for problem in chosen:
             problem.count = self.counts[problem.code]
-        order = sorted(self.listed, key=lambda each: (SEVERITIES.index(each.severity), each.where.line or float("inf")))
-        return [problem.as_json() for problem in order]
+        return [problem.as_json() for problem in chosen]
 
 
-def excerpt(text: str) -> str:
-    """At most 80 characters, control characters as escapes."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:EXCERPT_CHARACTERS])
-    return shown[: EXCERPT_CHARACTERS - 1] + "…" if len(shown) >= EXCERPT_CHARACTERS else shown
+def _order(problem: Problem) -> tuple[int, float, int]:
+    place = problem.where
+    return SEVERITIES.index(problem.severity), place.line or float("inf"), place.row or 0
+
+
+def visible(text: str, size: int) -> str:
+    """At most `size` characters, everything that does not print as an escape."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: size + 1])
+    return shown if len(shown) <= size else shown[: size - 1] + "…"

@@ -1,14 +1,19 @@
 """Which rows are held out for evaluation: by a seeded hash of their content, or by a column of the file.
 
 Equal rows have equal hashes, so they stay on one side; order changes nothing; each label is split by itself.
+A row is known here by one 64-bit key, so that 50 million rows fit in the checker's memory.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from array import array
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from webapp.datasets.problems import Problems
 
@@ -18,6 +23,14 @@ NAMES = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("eval", "evaluation", "test", "testing", "validation", "valid", "val", "dev"), "eval"),
 }
+MOST = 0.9
+HASH_BITS, GROUPS = 53, 1024
+"""A key is, from the top: 10 bits for the label, 53 of the content's hash, 1 for the side that a column gave."""
+GROUP_SHIFT = HASH_BITS + 1
+CHUNK = 1 << 20
+REMEMBERED = 100_000
+
+Keys = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -39,36 +52,114 @@ def choose_split(asked: dict[str, Any] | None, columns: list[str], problems: Pro
     """What was asked for; else a column named split; else a tenth. Raises Refused."""
     if asked is None:
         asked = {"kind": "column", "column": COLUMN} if COLUMN in columns else DEFAULT
-    if asked.get("kind") == "column":
+    kind = asked.get("kind", "fraction")
+    if kind == "column":
         column = str(asked.get("column", COLUMN))
         if column not in columns:
             message = f"There is no column `{column}` to split by."
             raise problems.refuse("missing_column", message, "Name the column that says train or eval.", field=column)
         return Split("column", column=column)
+    if kind != "fraction":
+        message = f"`{kind}` is no way to split."
+        raise problems.refuse("split", message, "Choose fraction or column.", field="kind")
     fraction, seed = asked.get("fraction", DEFAULT["fraction"]), asked.get("seed", DEFAULT["seed"])
-    if isinstance(fraction, bool) or not isinstance(fraction, int | float) or not 0 <= fraction <= 0.9:
-        message = f"The eval fraction is {fraction!r}, outside 0 to 0.9."
+    if isinstance(fraction, bool) or not isinstance(fraction, int | float) or not 0 <= fraction <= MOST:
+        message = f"The eval fraction is {fraction!r}, outside 0 to {MOST}."
         raise problems.refuse("split", message, "Give a fraction such as 0.1.", field="fraction")
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise problems.refuse("split", f"The split's seed is {seed!r}, not a whole number.", "Give 17.", field="seed")
     return Split("fraction", float(fraction), seed)
 
 
-def content_hash(seed: int, line: str) -> int:
-    """64 bits of a row's content under a seed."""
-    return int.from_bytes(hashlib.sha256(f"{seed}\0{line}".encode()).digest()[:8], "big")
+class KeyMaker:
+    """Makes keys of canonical lines under one seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.start = hashlib.sha256(f"{seed}\0".encode())
+        self.groups: dict[str, int] = {}
+
+    def key(self, line: bytes, label: str, side: int = 0) -> int:
+        """The key of one canonical line. More labels than GROUPS share the last one: such a file is refused anyway."""
+        group = self.groups.setdefault(label, min(len(self.groups), GROUPS - 1))
+        content = self.start.copy()
+        content.update(line)
+        part = int.from_bytes(content.digest()[:8], "big") >> (64 - HASH_BITS)
+        return group << GROUP_SHIFT | part << 1 | side
 
 
-def held_out(hashes: list[int], groups: list[str], fraction: float) -> set[int]:
-    """Hashes of the rows to hold out: of each group (label) the same share of its distinct rows, never all of them."""
-    distinct: dict[str, set[int]] = defaultdict(set)
-    for each, group in zip(hashes, groups, strict=True):
-        distinct[group].add(each)
-    chosen: set[int] = set()
-    for members in distinct.values():
-        share = min(round(fraction * len(members)), len(members) - 1)
-        chosen.update(sorted(members)[:share])
-    if not chosen and fraction > 0:
-        largest = max(distinct.values(), key=len, default=set())
-        chosen.update(sorted(largest)[: 1 if len(largest) > 1 else 0])
-    return chosen
+@dataclass(frozen=True)
+class Repeats:
+    """Rows that stand more than once, whatever side a column gave them."""
+
+    rows: int
+    """Beyond the first of each."""
+    leaked: int
+    """Distinct rows that stand on both sides."""
+    contents: frozenset[int]
+    """`key >> 1` of some of them, to find their places."""
+
+
+def sort_keys(keys: array[int]) -> Keys:
+    """The keys in ascending order, sorted in place without a copy."""
+    view: Keys = np.frombuffer(keys, dtype=np.uint64)
+    view.sort()
+    return view
+
+
+def repeats(keys: Keys) -> Repeats:
+    """Counted over sorted keys, a stretch at a time."""
+    rows = leaked = 0
+    contents: set[int] = set()
+    for start in range(0, len(keys) - 1, CHUNK):
+        stretch = keys[start : start + CHUNK + 1]
+        differ = stretch[1:] ^ stretch[:-1]
+        rows += int(np.count_nonzero(differ <= 1))
+        leaked += int(np.count_nonzero((differ == 1) & (stretch[1:] & np.uint64(1) == 1)))
+        if len(contents) < REMEMBERED:
+            contents.update((stretch[1:][differ <= 1][:REMEMBERED] >> np.uint64(1)).tolist())
+    return Repeats(rows, leaked, frozenset(contents))
+
+
+def thresholds(keys: Keys, fraction: float) -> dict[int, int]:
+    """Group -> the largest key held out of it. From sorted keys without sides.
+
+    Each label gives its share of distinct rows, never all of them; what rounding takes away is given back where the
+    most was lost, and of two distinct rows at least one is held out if the fraction is above zero.
+    """
+    groups = list(_stretches(keys))
+    distinct = [1 + int(np.count_nonzero(changes)) for _, _, changes in groups]
+    taken = _shares(distinct, fraction)
+    return {
+        group: int(stretch[bisect_left(range(len(stretch)), share - 1, key=_steps(changes))])
+        for (group, stretch, changes), share in zip(groups, taken, strict=True)
+        if share
+    }
+
+
+def _stretches(keys: Keys) -> list[tuple[int, Keys, NDArray[np.bool_]]]:
+    """Per group: its number, its keys, and whether each next key is another one."""
+    found, start = [], 0
+    while start < len(keys):
+        group = int(keys[start]) >> GROUP_SHIFT
+        above = (group + 1) << GROUP_SHIFT
+        end = len(keys) if above >= 1 << 64 else int(np.searchsorted(keys, np.uint64(above)))
+        stretch = keys[start:end]
+        found.append((group, stretch, stretch[1:] != stretch[:-1]))
+        start = end
+    return found
+
+
+def _steps(changes: NDArray[np.bool_]) -> Any:
+    """Place in a stretch -> how many distinct keys stand before it."""
+    return lambda place: int(np.count_nonzero(changes[:place]))
+
+
+def _shares(distinct: list[int], fraction: float) -> list[int]:
+    wanted = [fraction * count for count in distinct]
+    taken = [min(int(share), count - 1) for share, count in zip(wanted, distinct, strict=True)]
+    total = round(sum(wanted)) or int(fraction > 0)
+    by_loss = sorted(range(len(distinct)), key=lambda place: (taken[place] - wanted[place], -distinct[place]))
+    for place in by_loss:
+        if sum(taken) < total and taken[place] < distinct[place] - 1:
+            taken[place] += 1
+    return taken

@@ -1,0 +1,105 @@
+"""What all labels together must be: of one kind, more than one, not too many, not confusable."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from webapp.datasets.limits import Limits
+from webapp.datasets.problems import Problems
+
+UNBALANCED = 20
+HOPELESS = 100
+"""Times the limit of labels at which reading on only costs memory."""
+BAD_SHARE = 10
+"""One bad row in so many good ones still lets us judge the labels; more bad rows do not."""
+KIND_NAMES = {bool: "true or false", int: "a number", float: "a number", str: "text"}
+
+
+@dataclass
+class Labels:
+    """The labels of one file, counted while its rows are read."""
+
+    column: str
+    problems: Problems
+    limits: Limits
+    counts: Counter[str] = field(default_factory=Counter)
+    first: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    """(label, kind of value) -> line and row where it first stood."""
+
+    def add(self, label: str, value: Any, line: int, row: int) -> None:
+        """Count one. Raises Refused where there are hopelessly many."""
+        self.counts[label] += 1
+        if (key := (label, KIND_NAMES[type(value)])) not in self.first:
+            self.first[key] = line, row
+            if len(self.counts) > HOPELESS * self.limits.labels:
+                raise self.problems.refuse("too_many_classes", self._many("over "), self._fewer(), field=self.column)
+
+    def _many(self, over: str = "") -> str:
+        return f"{over}{len(self.counts):,} labels in {self.counts.total():,} rows: is this the right column?"
+
+    def _fewer(self) -> str:
+        return f"Choose a column with at most {self.limits.labels:,} labels."
+
+    def conclude(self) -> None:
+        """What only shows once all rows are read."""
+        good, field_ = self.counts.total(), self.column
+        if not good:
+            return
+        self._tell_mixed()
+        if len(self.counts) > self.limits.labels:
+            self.problems.error("too_many_classes", self._many(), self._fewer(), field=field_)
+            return
+        self._warn_of_alike()
+        if self.problems.bad * BAD_SHARE > good:
+            return  # the rest may look otherwise once those rows are mended
+        if len(self.counts) == 1:
+            rows = f"All {good:,} rows have" if good > 1 else "The only row has"
+            message = f"{rows} the label `{next(iter(self.counts))[:60]}`."
+            self.problems.error("one_class", message, "Add rows with another label.", field=field_)
+            return
+        self._warn_of_few()
+
+    def _tell_mixed(self) -> None:
+        if len(self.first) == len(self.counts):
+            return
+        places: dict[str, list[tuple[int, int, str]]] = {}
+        for (label, kind), (line, row) in self.first.items():
+            places.setdefault(label, []).append((line, row, kind))
+        for label, found in places.items():
+            if len(found) > 1:
+                told = " and ".join(f"as {kind} (first in row {row:,})" for _, row, kind in sorted(found))
+                message = f"The label {label[:60]} is written {told}."
+                line, row, _ = sorted(found)[1]
+                hint = "Write it the same way everywhere."
+                self.problems.error("mixed_label_types", message, hint, line=line, row=row, field=self.column)
+
+    def _warn_of_alike(self) -> None:
+        alike: dict[str, list[str]] = {}
+        for label in self.counts:
+            alike.setdefault(unicodedata.normalize("NFKC", label).strip().casefold(), []).append(label)
+        for same in (each for each in alike.values() if len(each) > 1):
+            named = " and ".join(f"`{label[:40]}` ({self.counts[label]:,})" for label in sorted(same))
+            message = f"The labels {named} differ only by space, case or form."
+            hint = "Write them alike if they mean the same."
+            self.problems.warn("labels_differ_by_space", message, hint, field=self.column)
+
+    def _warn_of_few(self) -> None:
+        for label in sorted(label for label, count in self.counts.items() if count == 1):
+            message = f"Only one row has the label `{label[:60]}`, so it cannot stand in both training and evaluation."
+            self.problems.warn("class_too_small", message, "Add rows with this label.", field=self.column)
+        most, least = max(self.counts.values()), min(self.counts.values())
+        if most > UNBALANCED * least:
+            message = f"The largest label has {most:,} rows, the smallest {least:,}."
+            self.problems.warn("labels_unbalanced", message, "Look at F1 beside accuracy.", field=self.column)
+
+    def in_order(self) -> dict[str, int]:
+        """Label -> rows, in the order of the label ids: numbers by value, then words."""
+        return {label: self.counts[label] for label in sorted(self.counts, key=_natural)}
+
+
+def _natural(label: str) -> tuple[int, int, str]:
+    number = label.isascii() and label.removeprefix("-").isdigit() and len(label) < 20
+    return (0, int(label), label) if number else (1, 0, label)
