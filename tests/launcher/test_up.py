@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import signal
 import subprocess
@@ -49,8 +50,8 @@ def toy_site(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def up(folder: Path, *words: str) -> Iterator[Up]:
-    mark, port = uuid.uuid4().hex, free_port()
+def up(folder: Path, *words: str, port: int = 0) -> Iterator[Up]:
+    mark, port = uuid.uuid4().hex, port or free_port()
     environment = {**os.environ, MARK: mark, "DELTABOARD_VAR": str(folder / "var"), "DELTABOARD_NO_BOOTSTRAP": "1"}
     environment["SECRET_KEY"] = "not for workers"
     command = [sys.executable, "manage.py", "up", "--port", str(port), *words]
@@ -97,10 +98,11 @@ def test_a_second_up_names_the_first(toy_site: Path) -> None:
 
 
 def test_an_enrolled_worker_needs_no_key(toy_site: Path) -> None:
-    token = toy_site / "var" / "workers" / "worker-1" / "token"
+    token = toy_site / "var" / "workers" / "worker-1" / "token.json"
     token.parent.mkdir(parents=True)
-    token.touch()
-    with up(toy_site) as site:
+    port = free_port()
+    token.write_text(json.dumps({"site": f"http://127.0.0.1:{port}"}))
+    with up(toy_site, port=port) as site:
         assert "DELTABOARD_WORKER_KEY" not in site.told("worker-1")[1]
 
 

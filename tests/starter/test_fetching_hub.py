@@ -23,6 +23,13 @@ FILES = {
 }
 
 
+@pytest.fixture(autouse=True)
+def online(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hubs here are on loopback."""
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+
+
 def fetched(into: Path, **more: Any) -> list[str]:
     told: list[str] = []
     question = {"kind": "hub_base_model", "hub_id": "weather/tiny", "revision": "v1", **more}

@@ -13,7 +13,7 @@ class Training(Options):
 
     epochs: float = option(
         3.0,
-        "How often the training rows are seen; once is the start value from 5,000 rows on.",
+        "How often the training rows are seen; from 5,000 rows on, once to start with.",
         minimum=0.01,
         maximum=1000,
     )
