@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
 from workers.methods.shape import Shape
 
 SMALL_PARAMETERS = 50_000_000
 LARGE_PARAMETERS = 1_000_000_000
-LONG_STEPS = 1_000
+SHORT_STEPS = 150
 
 
 def raised_for_small(rate: float, factor: float, shape: Shape, steps: int) -> float:
-    """`rate` times `factor` where a base model below 50 M trains for at most 1,000 steps.
+    """`rate`, raised where the base model has less than 50 M parameters: times `factor` for short trainings.
 
-    Small base models in short trainings stay at the majority class with the rates that papers give for large ones.
+    Small base models in short trainings stay at the majority class with the rates that papers give for large ones,
+    and fall back to it with too high a rate in longer ones: beyond 150 steps the raise falls with their square root.
     """
-    small_and_short = shape.parameters < SMALL_PARAMETERS and steps <= LONG_STEPS
-    return rate * factor if small_and_short else rate
+    if shape.parameters >= SMALL_PARAMETERS:
+        return rate
+    return rate * max(1.0, factor * min(1.0, math.sqrt(SHORT_STEPS / steps)))
