@@ -16,6 +16,14 @@ WATCH_POLICY = (
     "window.__violations = []; document.addEventListener('securitypolicyviolation',"
     " e => window.__violations.push(e.effectiveDirective + ' ' + e.blockedURI))"
 )
+SCROLL = """async () => {
+    for (let y = 0; y < document.body.scrollHeight; y += 400) {
+        scrollTo(0, y);
+        await new Promise(later => setTimeout(later, 50));
+    }
+    scrollTo(0, 0);
+}"""
+"""Charts are drawn when they come near view."""
 ABANDONED = ("htmx:sendAbort", "htmx:afterRequest")
 """htmx calls it an error when a newer keystroke or a new page abandons a request; it is the plan."""
 
@@ -35,6 +43,7 @@ class Browser:
             self.page.emulate_media(color_scheme=theme)
             for width, word in ((1280, "wide"), (390, "narrow")):
                 self.page.set_viewport_size({"width": width, "height": 900})
+                self.page.evaluate(SCROLL)
                 self.page.wait_for_timeout(500)
                 self.page.screenshot(path=SCREENSHOTS / f"{name}-{theme}-{word}.png", full_page=True)
         self.page.emulate_media(color_scheme="light")

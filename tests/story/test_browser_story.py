@@ -101,7 +101,7 @@ def test_a_job_is_launched_watched_reloaded_and_taken_away(browser: Browser, fre
     browser.look("new-job")
     page.locator("#settings summary").first.click()
     page.get_by_label("Epochs").fill("20")
-    page.get_by_label("Learning rate").fill("0.01")
+    page.get_by_label("Learning rate").fill("0.005")
     page.get_by_role("button", name="Start").click()
     page.wait_for_url(re.compile(r"/jobs/\d+/"))
     job_id = int(page.url.rstrip("/").rsplit("/", 1)[1])

@@ -6,7 +6,7 @@ and the colour token, so one figure serves both themes and every update.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import plotly.graph_objects as go
@@ -72,7 +72,8 @@ def charts_for(job: Job) -> list[Chart]:
     """The charts of a job, in the order of the page."""
     every = job.spec.get("training", {}).get("eval_every")
     waits = f"Evaluated every {every:,} steps; the first comes at step {every:,}." if every else "No evaluation yet."
-    return [_loss(), *_metrics(job, waits), _gradient_norm(), _learning_rate(), _throughput(), _memory(job)]
+    charts = [_loss(), *_metrics(job, waits), _gradient_norm(), _learning_rate(), _throughput(), _memory(job)]
+    return [replace(chart, empty="The job logged no two such points.") for chart in charts] if job.ended else charts
 
 
 def _loss() -> Chart:
