@@ -13,6 +13,7 @@ from webapp.accounts.auth import BrowserAuth, TokenAuth
 from webapp.basemodels.api import router as base_models
 from webapp.datasets.api import dataset_versions, datasets
 from webapp.jobs.api import artifacts, jobs, methods, workers
+from webapp.json_body import StrictParser
 
 api = NinjaAPI(
     title="Deltaboard",
@@ -20,6 +21,7 @@ api = NinjaAPI(
     description="Everything a person can do in the browser, a program can do here.",
     auth=[TokenAuth(), BrowserAuth()],
     urls_namespace="api",
+    parser=StrictParser(),
 )
 api_errors.install(api)
 api.add_router("datasets", datasets)

@@ -6,9 +6,10 @@ import logging
 import secrets
 from typing import Any
 
-from django.core.exceptions import ObjectDoesNotExist
+from django.core.exceptions import ObjectDoesNotExist, RequestDataTooBig, SuspiciousOperation
 from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
@@ -18,7 +19,7 @@ from webapp.datasets.uploading import UploadRefused
 from webapp.jobs.downloading import Damaged
 from webapp.jobs.enrolling import EnrolmentRefused, WorkerRunning
 from webapp.jobs.launching import LaunchRefused
-from webapp.jobs.reporting import BadReport
+from webapp.jobs.reported import BadReport
 from webapp.jobs.transitions import NotNow, StaleAttempt
 from webapp.storing import DiskNearlyFull
 
@@ -49,6 +50,9 @@ def install(api: NinjaAPI) -> None:
 
     missing = "There is no such thing here, or it belongs to a team you are not in."
     answers(AuthenticationError, 401, "unauthenticated", "This needs a valid token.", "Send Authorization: Bearer …")
+    answers(MultiPartParserError, 400, "malformed", "The form is not complete multipart data.")
+    answers(RequestDataTooBig, 413, "too_large", "The request's body is too large for this call.")
+    answers(SuspiciousOperation, 400, "malformed", "The request is larger or odder than this call takes.")
     answers(NotAllowed, 403, "role")
     answers(EnrolmentRefused, 403, "worker.refused")
     for kind in (Unknown, Http404, ObjectDoesNotExist):
@@ -99,7 +103,7 @@ def _invalid(api: NinjaAPI) -> Any:
     def handler(request: HttpRequest, error: ValidationError) -> HttpResponse:
         problems = [
             {
-                "field": ".".join(str(part) for part in each["loc"] if part not in ("body", "form", "query", "file")),
+                "field": _place(each["loc"]),
                 "code": "field",
                 "message": each["msg"],
                 "hint": "See /api/v1/docs for this call's fields.",
@@ -114,10 +118,16 @@ def _invalid(api: NinjaAPI) -> Any:
     return handler
 
 
+def _place(parts: tuple[str | int, ...]) -> str:
+    """The field's own path, without where in the request it travels (and without our parameter's name for a body)."""
+    own = parts[2:] if parts[0] == "body" and len(parts) > 2 else parts[1:]
+    return ".".join(str(part) for part in own)
+
+
 def _http(api: NinjaAPI) -> Any:
     def handler(request: HttpRequest, error: HttpError) -> HttpResponse:
         codes = {400: "malformed", 401: "unauthenticated", 403: "forbidden", 429: "too_many_requests"}
-        message = "The request is not valid JSON." if error.status_code == 400 else str(error)
+        message = str(error)
         code = codes.get(error.status_code, "refused")
         return api.create_response(request, body(code, message), status=error.status_code)
 

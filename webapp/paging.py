@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 from django.db.models import QuerySet
+from pydantic import Field
 
 LIMIT_AT_MOST = 200
+Whole = Annotated[int, Field(ge=0, le=2**53)]
+"""A count or cursor in a query."""
+Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 
 
 def page(rows: QuerySet[Any], show: Callable[[Any], dict[str, Any]], limit: int, cursor: int | None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 
 from tests.conftest import Api, Cast, api_of, claim_next
+from webapp.accounts.models import Membership
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
 from webapp.jobs import reporting
@@ -165,3 +166,31 @@ def test_methods_describe_themselves(bob_api: Api) -> None:
 def test_the_openapi_description_is_served(db: Any) -> None:
     paths = Client().get("/api/v1/openapi.json").json()["paths"]
     assert "/api/v1/jobs/{job_id}/cancel" in paths
+
+
+def test_a_token_of_one_team_reaches_nothing_of_the_persons_other_team(
+    cast: Cast, wanted: dict[str, Any], version: DatasetVersion
+) -> None:
+    Membership.objects.create(user=cast.charlie, team=cast.team, role="viewer")
+    api = api_of(cast.charlie, cast.other_team)
+    assert api("get", f"dataset-versions/{version.pk}/rows").status_code == 404
+    assert api("get", "datasets").json()["items"] == []
+    assert api("post", "jobs", wanted).json()["problems"][0]["field"] == "dataset_version"
+    assert not Job.objects.exists()
+
+
+def test_a_retry_pressed_twice_is_one_job(bob_api: Api, job: Job) -> None:
+    bob_api("post", f"jobs/{job.pk}/cancel", {})
+    retries = {bob_api("post", f"jobs/{job.pk}/retry", {}).json()["id"] for _ in range(3)}
+    assert len(retries) == 1
+    assert Job.objects.count() == 2
+
+
+@pytest.mark.parametrize("query", ["jobs?limit=x", "jobs?cursor=9999999999999999999999", "methods", "jobs?smooth=nan"])
+def test_odd_queries_are_answered_in_words(bob_api: Api, query: str) -> None:
+    assert bob_api("get", query).status_code in (200, 422)
+
+
+@pytest.mark.parametrize("smooth", ["nan", "1", "-1", "inf"])
+def test_a_smoothing_that_cannot_be_is_refused(bob_api: Api, job: Job, smooth: str) -> None:
+    assert bob_api("get", f"jobs/{job.pk}/metrics?smooth={smooth}").status_code == 422

@@ -293,3 +293,88 @@ def test_an_inspection_is_given_back_three_times_at_most(calls: WorkerCalls, bas
     inspection.refresh_from_db()
     assert inspection.state == "failed"
     assert "stopped answering" in inspection.problem["message"]
+
+
+# ---- Hostile reports ----------------------------------------------------------------------------
+
+RAW = [
+    '{"a": NaN}',
+    '{"a": 1e999}',
+    '{"a": "\\ud800"}',
+    '{"a": "\\u0000"}',
+    '{"a": 9' + "9" * 5000 + "}",
+    "[" * 100_000,
+]
+
+
+@pytest.mark.parametrize("raw", RAW, ids=["NaN", "too large", "surrogate", "NUL", "digits", "deep"])
+@pytest.mark.parametrize("path", ["hello", "claim", "attempts/1/events", "attempts/1/end", "attempts/1/artifacts"])
+def test_json_that_cannot_be_stored_stops_at_the_door(
+    calls: WorkerCalls, claimed: dict[str, Any], path: str, raw: str
+) -> None:
+    token = claimed["token"] if path.startswith("attempts") else calls.token
+    path = path.replace("/1/", f"/{claimed['attempt']}/")
+    headers = {"Authorization": f"Bearer {token}"}
+    answer = calls.client.post(f"/api/worker/{path}", raw, "application/json", headers=headers)
+    assert answer.status_code == 400
+    assert Attempt.objects.get().state == "running"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"kind": ["log"]},
+        {"kind": "plan", "total_steps": -1},
+        {"kind": "plan", "total_steps": 10, "trainable_parameters": "x"},
+        {"kind": "metrics", "step": 1, "epoch": None, "values": {"loss": [1]}},
+        {"kind": "metrics", "step": 2**40, "values": {"loss": 1}},
+        {"kind": "result", "best_metric": {"x": 1}},
+        {"kind": "result", "notes": 5},
+        {"kind": "log", "text": {}},
+    ],
+)
+def test_an_event_of_another_shape_is_refused(
+    calls: WorkerCalls, claimed: dict[str, Any], event: dict[str, Any]
+) -> None:
+    body = {"first_seq": 1, "events": [event]}
+    answer = calls.post(f"attempts/{claimed['attempt']}/events", body, claimed["token"])
+    assert answer.status_code == 422
+    assert "does not fit" in answer.json()["error"]["message"]
+
+
+def test_infinite_metrics_are_kept_and_break_no_page(
+    calls: WorkerCalls, claimed: dict[str, Any], job: Job, cast: Cast
+) -> None:
+    words = {"loss": "NaN", "tokens_per_second": "Infinity", "step_seconds": "Infinity", "device_memory_bytes": 1e300}
+    events = [
+        {"kind": "metrics", "step": 1, "values": words},
+        {"kind": "result", "final_metrics": {"eval_perplexity": "Infinity", "eval_loss": 2.0}},
+    ]
+    answer = calls.post(f"attempts/{claimed['attempt']}/events", {"first_seq": 1, "events": events}, claimed["token"])
+    assert answer.status_code == 200
+    job.refresh_from_db()
+    assert job.final_metrics == {"eval_loss": 2.0}
+    browser = Client()
+    browser.force_login(cast.bob)
+    for address in ("/", f"/jobs/{job.pk}/", f"/api/v1/jobs/{job.pk}", f"/api/v1/jobs/{job.pk}/metrics"):
+        assert browser.get(address).status_code == 200
+
+
+def test_a_teams_worker_answers_only_its_own_teams_questions(
+    calls: WorkerCalls, base_model: BaseModel, cast: Cast
+) -> None:
+    Worker.objects.update(team=cast.other_team)
+    Inspection.objects.create(question={"kind": "base_model_shape"}, base_model=base_model)
+    Inspection.objects.create(question={"kind": "starter_dataset"}, starter="x")
+    assert calls.claim().status_code == 204
+    base_model.team = cast.other_team
+    base_model.save()
+    assert calls.claim().json()["kind"] == "inspection"
+
+
+def test_a_step_beyond_the_last_is_refused(calls: WorkerCalls, claimed: dict[str, Any]) -> None:
+    path = f"attempts/{claimed['attempt']}/events"
+    plan = {"kind": "plan", "total_steps": 5}
+    assert calls.post(path, {"first_seq": 1, "events": [plan]}, claimed["token"]).status_code == 200
+    late = {"kind": "metrics", "step": 6, "values": {"loss": 1.0}}
+    assert calls.post(path, {"first_seq": 2, "events": [late]}, claimed["token"]).status_code == 422

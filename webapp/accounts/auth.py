@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from ninja.security import HttpBearer, SessionAuth
 
 from webapp.accounts.models import ApiToken, Team, User
+
+Rows = TypeVar("Rows", bound=QuerySet[Any])
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,10 @@ class Caller:
 
     user: User
     team: Team | None
+
+    def within(self, rows: Rows, field: str = "team") -> Rows:
+        """Rows that this call may reach of those its person may see: for a token its team's and the shared ones."""
+        return rows.filter(Q(**{field: self.team}) | Q(**{f"{field}__isnull": True})) if self.team else rows
 
 
 class TokenAuth(HttpBearer):

@@ -11,7 +11,7 @@ from webapp.accounts.auth import Caller
 from webapp.accounts.permissions import teams_to_work_in
 from webapp.basemodels.models import BaseModel
 from webapp.basemodels.registering import RegistrationRefused, register_folder, register_hub
-from webapp.paging import page
+from webapp.paging import Whole, page
 
 router = Router(tags=["base models"])
 
@@ -45,10 +45,11 @@ class Registration(Schema):
 
 
 @router.get("")
-def list_base_models(request: Any, limit: int = 50, cursor: int | None = None) -> dict[str, Any]:
+def list_base_models(request: Any, limit: Whole = 50, cursor: Whole | None = None) -> dict[str, Any]:
     """Base models of your teams, and those that all teams share; newest first."""
-    models = BaseModel.objects.visible_to(request.auth.user).select_related("team")
-    return page(models, base_model_answer, limit, cursor)
+    caller: Caller = request.auth
+    models = caller.within(BaseModel.objects.visible_to(caller.user))
+    return page(models.select_related("team"), base_model_answer, limit, cursor)
 
 
 @router.post("", response={201: dict[str, Any]})
@@ -68,5 +69,6 @@ def register(request: Any, body: Registration) -> Any:
 @router.get("{model_id}")
 def get_base_model(request: Any, model_id: int) -> dict[str, Any]:
     """One base model."""
-    model = get_object_or_404(BaseModel.objects.visible_to(request.auth.user), pk=model_id)
+    caller: Caller = request.auth
+    model = get_object_or_404(caller.within(BaseModel.objects.visible_to(caller.user)), pk=model_id)
     return base_model_answer(model)

@@ -18,7 +18,7 @@ from webapp.accounts.models import AuditEntry, Role, Team, User
 from webapp.accounts.permissions import require
 from webapp.basemodels.models import BaseModel, BaseModelState, Source
 
-HUB_ID = re.compile(r"[\w.-]{1,96}(/[\w.-]{1,96})?", re.ASCII)
+HUB_ID = re.compile(r"[a-zA-Z0-9][\w.-]{0,95}(/[\w.-]{1,96})?", re.ASCII)
 REVISION = re.compile(r"[\w./-]{1,80}", re.ASCII)
 WANTED = re.compile(r"[\w.-]+\.(safetensors|json|txt|model|jinja)", re.ASCII)
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".joblib", ".h5")

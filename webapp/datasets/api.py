@@ -14,7 +14,8 @@ from webapp.accounts.permissions import teams_to_work_in
 from webapp.datasets.browsing import rows_page
 from webapp.datasets.models import Dataset, DatasetVersion, VersionState
 from webapp.datasets.uploading import UploadRefused, new_version, upload
-from webapp.paging import LIMIT_AT_MOST, page
+from webapp.json_body import require_storable
+from webapp.paging import LIMIT_AT_MOST, Whole, page
 
 datasets = Router(tags=["datasets"])
 dataset_versions = Router(tags=["datasets"])
@@ -65,7 +66,8 @@ def _object(name: str, text: str) -> dict[str, Any] | None:
         return None
     try:
         value = json.loads(text)
-    except ValueError:
+        require_storable(value)
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         example = (
@@ -76,10 +78,10 @@ def _object(name: str, text: str) -> dict[str, Any] | None:
 
 
 @datasets.get("")
-def list_datasets(request: Any, limit: int = 50, cursor: int | None = None) -> dict[str, Any]:
+def list_datasets(request: Any, limit: Whole = 50, cursor: Whole | None = None) -> dict[str, Any]:
     """Datasets of your teams, and those that all teams share; newest first."""
     caller: Caller = request.auth
-    return page(Dataset.objects.visible_to(caller.user).for_list(), dataset_answer, limit, cursor)
+    return page(caller.within(Dataset.objects.visible_to(caller.user).for_list()), dataset_answer, limit, cursor)
 
 
 @datasets.post("", response={201: dict[str, Any]})
@@ -104,7 +106,7 @@ def create_dataset(
 @datasets.get("{dataset_id}")
 def get_dataset(request: Any, dataset_id: int) -> dict[str, Any]:
     """One dataset with all its versions."""
-    dataset = get_object_or_404(Dataset.objects.visible_to(request.auth.user), pk=dataset_id)
+    dataset = _dataset(request, dataset_id)
     return dataset_answer(dataset) | {"versions": [version_answer(version) for version in dataset.versions.all()]}
 
 
@@ -118,14 +120,20 @@ def create_version(
     split: Form[str] = "",
 ) -> Any:
     """Upload a further version."""
-    dataset = get_object_or_404(Dataset.objects.visible_to(request.auth.user), pk=dataset_id)
+    dataset = _dataset(request, dataset_id)
     version = new_version(request.auth.user, dataset, file, _asked(task, mapping, split))
     return Status(201, version_answer(version))
 
 
+def _dataset(request: Any, dataset_id: int) -> Dataset:
+    caller: Caller = request.auth
+    return get_object_or_404(caller.within(Dataset.objects.visible_to(caller.user)), pk=dataset_id)
+
+
 def _version(request: Any, version_id: int) -> DatasetVersion:
-    versions = DatasetVersion.objects.visible_to(request.auth.user).select_related("dataset")
-    return get_object_or_404(versions, pk=version_id)
+    caller: Caller = request.auth
+    versions = caller.within(DatasetVersion.objects.visible_to(caller.user), "dataset__team")
+    return get_object_or_404(versions.select_related("dataset"), pk=version_id)
 
 
 @dataset_versions.get("{version_id}")
@@ -135,9 +143,9 @@ def get_version(request: Any, version_id: int) -> dict[str, Any]:
 
 
 @dataset_versions.get("{version_id}/rows")
-def get_rows(request: Any, version_id: int, offset: int = 0, limit: int = 50) -> dict[str, Any]:
+def get_rows(request: Any, version_id: int, offset: Whole = 0, limit: Whole = 50) -> dict[str, Any]:
     """Rows as stored; empty until the version is ready."""
     version = _version(request, version_id)
-    limit, offset = max(1, min(limit, LIMIT_AT_MOST)), max(0, offset)
+    limit = max(1, min(limit, LIMIT_AT_MOST))
     rows = rows_page(version, offset, limit) if version.state == VersionState.READY else []
     return {"items": rows, "next": offset + limit if len(rows) == limit else None}

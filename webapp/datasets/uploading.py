@@ -38,6 +38,8 @@ def upload(user: User, team: Team, name: str, file: UploadedFile[bytes], asked: 
             return version_from_stored(user, dataset, stored.key, stored.bytes, file.name or "", asked)
     except IntegrityError as error:
         forget(stored.key)
+        if not Dataset.objects.filter(team=team, name=name).exists():
+            raise
         raise _name_taken(name) from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from dataclasses import asdict
 from datetime import timedelta
@@ -14,9 +15,12 @@ from django.utils import timezone
 
 from webapp.datasets.checking import check
 from webapp.datasets.models import DatasetVersion, VersionState
+from webapp.datasets.problems import Problems
+from webapp.datasets.reading import Report
 from webapp.storing import copy_to, forget, store_file
 
 CHECK_LEASE_MINUTES = 30
+log = logging.getLogger(__name__)
 
 
 def waiting_for_check() -> list[int]:
@@ -34,28 +38,44 @@ def run_check(version_id: int) -> None:
     version = DatasetVersion.objects.select_related("dataset").get(pk=version_id)
     (settings.VAR / "checks").mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=settings.VAR / "checks") as scratch:
-        source, destination = Path(scratch) / "upload", Path(scratch) / "rows.jsonl"
-        copy_to(version.upload_key, source)
-        asked = version.asked
-        report = check(
-            source,
-            version.upload_name,
-            destination,
-            task=asked.get("task"),
-            mapping=asked.get("mapping"),
-            split=asked.get("split"),
-        )
-        _finish(version, asdict(report), destination)
+        try:
+            _check(version, Path(scratch))
+        except Exception:
+            log.exception("the check of dataset version %s failed", version_id)
+            _finish(version, asdict(_our_fault(version.upload_name)), Path(scratch))
+
+
+def _check(version: DatasetVersion, scratch: Path) -> None:
+    source, destination = scratch / "upload", scratch / "rows.jsonl"
+    copy_to(version.upload_key, source)
+    asked = version.asked
+    report = check(
+        source,
+        version.upload_name,
+        destination,
+        task=asked.get("task"),
+        mapping=asked.get("mapping"),
+        split=asked.get("split"),
+    )
+    _finish(version, asdict(report), destination)
+
+
+def _our_fault(name: str) -> Report:
+    """The file may be fine: the machine that checks was not. An answer all the same, so nobody waits for ever."""
+    problems = Problems(name)
+    message = "The check could not be done on the site's machine."
+    problems.error("check_failed", message, "Upload the file again; if this comes back, tell the site's admin.")
+    return Report("refused", problems=problems.as_json(), problems_total=problems.total)
 
 
 def _finish(version: DatasetVersion, report: dict[str, Any], rows: Path) -> None:
     stored = store_file(f"{version.dataset.team_id or 'site'}/versions", rows) if report["state"] == "ready" else None
     facts = {
-        name: report[name]
-        for name in ("state", "format", "columns", "labels", "rows", "problems", "problems_total", "preview")
+        name: report[name] for name in ("state", "columns", "labels", "rows", "problems", "problems_total", "preview")
     }
     DatasetVersion.objects.filter(pk=version.pk, state=VersionState.CHECKING).update(
         **facts,
+        format=report["format"] or "",
         task=report["task"] or "",
         mapping=report["mapping"] or {},
         split=report["split"] or {},

@@ -52,7 +52,7 @@ def _dataset_to_extend(request: HttpRequest) -> Dataset | None:
     asked = request.GET.get("dataset")
     if not asked:
         return None
-    if not asked.isdecimal():
+    if not asked.isdecimal() or len(asked) > 18:
         raise Http404
     return get_object_or_404(Dataset.objects.visible_to(signed_in(request)), pk=asked)
 

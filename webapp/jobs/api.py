@@ -6,7 +6,7 @@ from typing import Any
 
 from django.http import StreamingHttpResponse
 from django.shortcuts import get_object_or_404
-from ninja import Header, Query, Router, Schema, Status
+from ninja import Header, Router, Schema, Status
 from pydantic import Field
 
 from webapp import api_errors
@@ -20,7 +20,7 @@ from webapp.jobs.answers import artifact_answer, job_answer, job_answer_in_full,
 from webapp.jobs.launching import FieldProblem, Launch, LaunchRefused, launch
 from webapp.jobs.models import Artifact, Event, Job, Worker
 from webapp.jobs.recording import messages_after
-from webapp.paging import page
+from webapp.paging import Share, Whole, page
 from workers.methods import METHODS
 from workers.protocol import DEFAULT_POOL
 
@@ -70,8 +70,8 @@ class NewJob(Schema):
 def create_job(request: Any, body: NewJob, idempotency_key: Header[str | None] = None) -> Any:
     """Queue a job. 422 names each wrong field."""
     caller: Caller = request.auth
-    model = BaseModel.objects.visible_to(caller.user).filter(pk=body.base_model).first()
-    versions = DatasetVersion.objects.visible_to(caller.user).select_related("dataset")
+    model = caller.within(BaseModel.objects.visible_to(caller.user)).filter(pk=body.base_model).first()
+    versions = caller.within(DatasetVersion.objects.visible_to(caller.user), "dataset__team").select_related("dataset")
     version = versions.filter(pk=body.dataset_version).first()
     team = caller.team or next(iter(teams_to_work_in(caller.user)), None)
     if model is None or version is None or team is None:
@@ -103,7 +103,7 @@ def _unknown(model: Any, version: Any, team: Any) -> list[FieldProblem]:
 
 
 @jobs.get("")
-def list_jobs(request: Any, state: str = "", limit: int = 50, cursor: int | None = None) -> dict[str, Any]:
+def list_jobs(request: Any, state: str = "", limit: Whole = 50, cursor: Whole | None = None) -> dict[str, Any]:
     """Jobs of your teams, newest first; `state` filters."""
     rows = visible_jobs(request).for_list()
     return page(rows.filter(state=state) if state else rows, job_answer, limit, cursor)
@@ -134,9 +134,9 @@ def get_metrics(
     request: Any,
     job_id: int,
     series: str = "",
-    points: Query[int] = 1000,
-    smooth: float = 0.0,
-    after: int = 0,
+    points: Whole = 1000,
+    smooth: Share = 0.0,
+    after: Whole = 0,
     format: str = "json",
 ) -> Any:
     """Metric columns, at most `points` buckets a series; `format=csv` gives every raw row."""
@@ -146,19 +146,18 @@ def get_metrics(
         response["Content-Disposition"] = f'attachment; filename="job-{job.pk}-metrics.csv"'
         return response
     names = [name for name in series.split(",") if name] or None
-    weight = min(max(smooth, 0.0), 0.999)
-    return metrics.history(job, names, max(2, min(points, 5000)), weight, max(0, after))
+    return metrics.history(job, names, max(2, min(points, 5000)), smooth, after)
 
 
 @jobs.get("{int:job_id}/events")
-def get_events(request: Any, job_id: int, after: int = 0) -> dict[str, Any]:
+def get_events(request: Any, job_id: int, after: Whole = 0) -> dict[str, Any]:
     """The live stream's events as an array, for polling. Without `Accept: application/json` it is a stream."""
-    messages = messages_after(_job(request, job_id).pk, max(0, after))
+    messages = messages_after(_job(request, job_id).pk, after)
     return {"items": messages, "next": messages[-1]["n"] if messages else after}
 
 
 @jobs.get("{int:job_id}/log")
-def get_log(request: Any, job_id: int, after: int = 0, limit: int = 200) -> dict[str, Any]:
+def get_log(request: Any, job_id: int, after: Whole = 0, limit: Whole = 200) -> dict[str, Any]:
     """Log lines after an event number, oldest first."""
     job = _job(request, job_id)
     rows = Event.objects.filter(job=job, kind="log", number__gt=after).select_related("attempt").order_by("number")
@@ -211,7 +210,7 @@ def download_file(request: Any, artifact_id: int, name: str) -> StreamingHttpRes
 @workers.get("")
 def list_workers(request: Any) -> dict[str, Any]:
     """Workers that may run your jobs, with their devices and load."""
-    rows = Worker.objects.visible_to(request.auth.user)
+    rows = request.auth.within(Worker.objects.visible_to(request.auth.user))
     return {"items": [worker_answer(worker) for worker in rows], "next": None}
 
 
@@ -222,7 +221,7 @@ class Draining(Schema):
 @workers.patch("{int:worker_id}")
 def patch_worker(request: Any, worker_id: int, body: Draining) -> dict[str, Any]:
     """Drain a worker (it finishes what it has and takes no more), or let it take jobs again."""
-    worker = get_object_or_404(Worker.objects.visible_to(request.auth.user), pk=worker_id)
+    worker = get_object_or_404(request.auth.within(Worker.objects.visible_to(request.auth.user)), pk=worker_id)
     require(request.auth.user, worker.team_id, Role.MAINTAINER)
     worker.drain = body.drain
     worker.save(update_fields=["drain"])

@@ -12,9 +12,10 @@ from django.db import transaction
 from django.http import HttpRequest
 
 from webapp.basemodels.models import BaseModel
-from webapp.jobs.models import Artifact, Attempt, Checkpoint, Inspection, StoredPart
+from webapp.jobs.models import Artifact, Attempt, Checkpoint, Inspection, Job, StoredPart
 from webapp.jobs.recording import say
-from webapp.jobs.reporting import BadReport, renew
+from webapp.jobs.reported import BadReport
+from webapp.jobs.reporting import renew
 from webapp.jobs.scheduling import newest_checkpoint
 from webapp.storing import CHUNK_BYTES, chunks_of, forget, open_stored, require_space, store
 from workers.protocol import MANIFEST
@@ -104,6 +105,9 @@ def keep_checkpoint(attempt: Attempt, step: int, best: bool, files: FileList) ->
     """List a complete checkpoint; older ones go, but for the best."""
     with transaction.atomic():
         renew(attempt)
+        last_step = Job.objects.values_list("total_steps", flat=True).get(pk=attempt.job_id)
+        if last_step and step > last_step:
+            raise BadReport(f"Step {step:,} lies beyond the job's last, {last_step:,}.")
         complete = listed(attempt, files, CHECKPOINT_ENDINGS)
         _require_manifest(complete)
         size = sum(file["bytes"] for file in complete)
@@ -157,7 +161,10 @@ def _require_manifest(files: FileList) -> None:
 
 def _require_same(files: FileList, manifest: dict[str, Any]) -> None:
     """The manifest's own list of files is the one handed in."""
-    said = {file["name"]: file["sha256"] for file in manifest.get("files", [])}
+    try:
+        said = {str(file["name"]): file["sha256"] for file in manifest["files"]}
+    except (KeyError, TypeError) as error:
+        raise BadReport("The manifest's `files` is not a list of name, bytes and sha256.") from error
     sent = {file["name"]: file["sha256"] for file in files if file["name"] != MANIFEST}
     if said != sent:
         raise BadReport("The manifest lists other files than were handed in.")

@@ -17,7 +17,7 @@ from webapp.datasets.uploading import version_from_stored
 from webapp.jobs.handing_in import FileList, base_model_files, listed
 from webapp.jobs.models import Inspection
 from webapp.jobs.permits import permit_on_commit
-from webapp.jobs.reporting import BadReport
+from webapp.jobs.reported import BadReport
 from webapp.jobs.starter_catalogue import ENTRIES, Entry
 from workers.methods.shape import Shape
 

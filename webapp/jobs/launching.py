@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from webapp.accounts.models import AuditEntry, Role, Team, User
 from webapp.accounts.permissions import require
@@ -76,8 +76,14 @@ def launch(user: User, wanted: Launch) -> Job:
     method = _checked_choices(wanted)
     spec = _spec(wanted, method)
     require_space(3 * wanted.base_model.bytes if method.name == "full" else 0)
-    with transaction.atomic():
-        return _store(user, wanted, spec)
+    try:
+        with transaction.atomic():
+            return _store(user, wanted, spec)
+    except IntegrityError:
+        repeated = _asked_before(wanted)  # the same request, sent twice at once: the other one won
+        if repeated is None:
+            raise
+        return repeated
 
 
 def _asked_before(wanted: Launch) -> Job | None:
@@ -89,6 +95,13 @@ def _asked_before(wanted: Launch) -> Job | None:
 def _checked_choices(wanted: Launch) -> Method:
     problems = []
     model, version = wanted.base_model, wanted.dataset_version
+    for name, place, team_id in (
+        (model.name, "base_model", model.team_id),
+        (str(version), "dataset_version", version.dataset.team_id),
+    ):
+        if team_id not in (None, wanted.team.pk):
+            message = f"{name} belongs to another team than the job."
+            problems.append(FieldProblem(place, "job.other_team", message, "Switch to its team, or choose another."))
     if model.state != BaseModelState.READY:
         fix = "Wait until its check is done." if model.state == BaseModelState.CHECKING else "Choose another."
         problems.append(FieldProblem("base_model", "job.base_model_not_ready", f"{model.name} is {model.state}.", fix))

@@ -12,7 +12,7 @@ import json
 import logging
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,6 +47,10 @@ class Viewer:
     """It reads the database next: just opened, its queue overflowed, or something was lost."""
 
 
+class Full(Exception):
+    """Over the limit of this process or of this person: the page polls instead."""
+
+
 class Hub:
     """All viewers of this process, and the one task that feeds them."""
 
@@ -59,13 +63,15 @@ class Hub:
     def count(self) -> int:
         return sum(len(viewers) for viewers in self.viewers.values())
 
-    def full_for(self, user_id: int) -> bool:
-        """Over the limit of this process or of this person: the page polls instead."""
+    def _full_for(self, user_id: int) -> bool:
         mine = sum(viewer.user_id == user_id for viewers in self.viewers.values() for viewer in viewers)
         return self.count >= settings.LIVE_STREAMS_PER_PROCESS or mine >= settings.LIVE_STREAMS_PER_USER
 
     @contextlib.contextmanager
-    def viewing(self, viewer: Viewer) -> Any:
+    def viewing(self, viewer: Viewer) -> Iterator[None]:
+        """Hold a place. Raises Full in the same breath as it counts, so that no crowd slips in together."""
+        if self._full_for(viewer.user_id):
+            raise Full
         if self.task is None or self.task.done():
             self.task = asyncio.get_running_loop().create_task(self._feed())
         self.viewers[viewer.job_id].add(viewer)
@@ -146,33 +152,32 @@ async def nothing_follows(job_id: int, cursor: int) -> bool:
 
 
 async def messages(
-    job_id: int, user_id: int, cursor: int, allowed: Callable[[], Awaitable[bool]]
+    viewer: Viewer, cursor: int, allowed: Callable[[], Awaitable[bool]]
 ) -> AsyncIterator[Message | None]:
     """Every event after the cursor, once and in order, then live ones; None when a comment is due.
 
-    `allowed` is asked again every minute; the stream ends when it says no, or after the job's `end`.
+    The viewer holds a place in the hub. `allowed` is asked again every minute; the stream ends when it says no, or
+    after the job's `end`.
     """
-    viewer = Viewer(job_id, user_id)
-    with hub.viewing(viewer):
-        checked = time.monotonic()
-        while True:
-            batch = await _catch_up(viewer, cursor) if viewer.behind else await _next_batch(viewer)
-            for message in batch:
-                if message["n"] <= cursor:
-                    continue
-                if message["n"] > cursor + 1:
-                    viewer.behind = True  # something was lost on the way: the database has it
-                    break
-                cursor = message["n"]
-                yield message
-                if message["kind"] == "end":
-                    return
-            if not batch:
-                yield None
-            if time.monotonic() - checked > RECHECK_SECONDS:
-                checked = time.monotonic()
-                if not await allowed():
-                    return
+    checked = time.monotonic()
+    while True:
+        batch = await _catch_up(viewer, cursor) if viewer.behind else await _next_batch(viewer)
+        for message in batch:
+            if message["n"] <= cursor:
+                continue
+            if message["n"] > cursor + 1:
+                viewer.behind = True  # something was lost on the way: the database has it
+                break
+            cursor = message["n"]
+            yield message
+            if message["kind"] == "end":
+                return
+        if not batch:
+            yield None
+        if time.monotonic() - checked > RECHECK_SECONDS:
+            checked = time.monotonic()
+            if not await allowed():
+                return
 
 
 async def _catch_up(viewer: Viewer, cursor: int) -> list[Message]:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from http.cookies import SimpleCookie
 from importlib import import_module
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.conf import settings
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.db import connections
+from django.http.request import split_domain_port, validate_host
 
 from webapp.accounts.models import ApiToken, User
 from webapp.api_errors import body
@@ -48,29 +49,37 @@ async def serve(job_id: int, scope: Scope, receive: Receive, send: Send) -> None
     async def allowed() -> bool:
         return isinstance(await _ask(headers, job_id), int)
 
+    if not _from_here(headers):
+        return await _refuse(send, 400, "host", "The request names another host or comes from another site.")
     seen = await _ask(headers, job_id)
     if not isinstance(seen, int):
         return await _refuse(send, *seen)
     cursor = _cursor(scope, headers)
     if await live.nothing_follows(job_id, cursor):
         return await _nothing(send)
-    if live.hub.full_for(seen):
-        return await _refuse(send, 503, "streams_full", "Too many live streams are open. The page polls instead.")
-    await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
-    sending = asyncio.ensure_future(_stream(job_id, seen, cursor, allowed, send))
-    leaving = asyncio.ensure_future(_left(receive))
+    viewer = live.Viewer(job_id, seen)
     try:
-        await asyncio.wait([sending, leaving], return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in (sending, leaving):
-            task.cancel()
-        await asyncio.gather(sending, leaving, return_exceptions=True)
+        with live.hub.viewing(viewer):
+            await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+            await _until_one_ends(_stream(viewer, cursor, allowed, send), _left(receive))
+    except live.Full:
+        await _refuse(send, 503, "streams_full", "Too many live streams are open. The page polls instead.")
     return None
 
 
-async def _stream(job_id: int, user_id: int, cursor: int, allowed: Callable[[], Awaitable[bool]], send: Send) -> None:
+async def _until_one_ends(*parts: Coroutine[Any, Any, None]) -> None:
+    tasks = [asyncio.ensure_future(part) for part in parts]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _stream(viewer: live.Viewer, cursor: int, allowed: Callable[[], Awaitable[bool]], send: Send) -> None:
     await _write(send, "retry: 2000\n\n")
-    async for message in live.messages(job_id, user_id, cursor, allowed):
+    async for message in live.messages(viewer, cursor, allowed):
         await _write(send, ":\n\n" if message is None else as_sse(message))
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -92,8 +101,16 @@ async def _left(receive: Receive) -> None:
 def _cursor(scope: Scope, headers: dict[str, str]) -> int:
     """`?after=` or Last-Event-ID; the larger wins."""
     after = parse_qs(scope["query_string"].decode("latin-1")).get("after", ["0"])[0]
-    numbers = [int(text) for text in (after, headers.get("last-event-id", "0")) if text.isdecimal()]
+    numbers = [int(text) for text in (after, headers.get("last-event-id", "0")) if text.isdecimal() and len(text) < 19]
     return max(numbers, default=0)
+
+
+def _from_here(headers: dict[str, str]) -> bool:
+    """Django checks the Host of all other requests; here it is ours to do. A browser's Origin must be our own."""
+    host = headers.get("host", "")
+    own = validate_host(split_domain_port(host)[0], settings.ALLOWED_HOSTS)
+    origin = headers.get("origin")
+    return own and (origin is None or urlsplit(origin).netloc == host)
 
 
 async def _nothing(send: Send) -> None:

@@ -16,14 +16,11 @@ from django.utils import timezone
 from webapp.jobs import transitions
 from webapp.jobs.models import Attempt, Job, JobState
 from webapp.jobs.recording import as_numbers, record
+from webapp.jobs.reported import BadReport, check_event
 
-KINDS = frozenset({"phase", "plan", "metrics", "log", "checkpoint", "artifact", "result", "failed", "noise"})
 MAX_EVENTS = 1000
 MAX_TEXT = 8192
-
-
-class BadReport(Exception):
-    """The worker sent something that does not fit the protocol (422)."""
+LARGEST = 2**62
 
 
 def renew(attempt: Attempt) -> None:
@@ -63,35 +60,19 @@ def accept(attempt: Attempt, first_seq: int, events: list[dict[str, Any]]) -> in
         if events and first_seq > attempt.acked_seq + 1:
             raise BadReport(f"Event {attempt.acked_seq + 1} is missing: the batch starts at {first_seq}.")
         new = events[max(0, attempt.acked_seq + 1 - first_seq) :]
+        last_step = Job.objects.values_list("total_steps", flat=True).get(pk=attempt.job_id)
         for event in new:
-            _check(event)
+            check_event(event)
+            if last_step and (event.get("step") or 0) > last_step:
+                raise BadReport(f"Step {event['step']:,} lies beyond the job's last, {last_step:,}.")
+            if event["kind"] == "log":
+                event["text"] = event.get("text", "")[:MAX_TEXT]
         if new:
             attempt.acked_seq += len(new)
             attempt.save(update_fields=["acked_seq"])
             record(attempt.job_id, attempt, new)
             _summarise(attempt, new)
         return attempt.acked_seq
-
-
-def _check(event: dict[str, Any]) -> None:
-    if event.get("kind") not in KINDS:
-        raise BadReport(f"`{event.get('kind')}` is no kind of event.")
-    if event["kind"] == "log":
-        event["text"] = str(event.get("text", ""))[:MAX_TEXT]
-    if event["kind"] == "metrics":
-        _check_metrics(event)
-
-
-def _check_metrics(event: dict[str, Any]) -> None:
-    step, values = event.get("step"), event.get("values")
-    if not isinstance(step, int) or not 0 <= step < 2**31:
-        raise BadReport("A metrics event has a whole `step` from 0.")
-    if not isinstance(values, dict) or not values or len(values) > 200:
-        raise BadReport("A metrics event has between 1 and 200 `values`.")
-    try:
-        as_numbers(values)
-    except (TypeError, ValueError) as error:
-        raise BadReport("A metric value is a number, NaN, Infinity or -Infinity.") from error
 
 
 def _summarise(attempt: Attempt, events: list[dict[str, Any]]) -> None:
@@ -143,25 +124,27 @@ def _phase(job: Job, event: dict[str, Any]) -> None:
 
 def _metrics(job: Job, event: dict[str, Any]) -> None:
     values = as_numbers(event["values"])
+    pace = {name: value for name, value in values.items() if math.isfinite(value)}
     if "loss" in values:
         job.step, job.epoch = event["step"], float(event.get("epoch") or 0)
-        job.last_loss = values["loss"] if math.isfinite(values["loss"]) else None
-        job.tokens_per_second = values.get("tokens_per_second", job.tokens_per_second)
-        _pace(job, values.get("step_seconds"))
-    memory = values.get("device_memory_peak_bytes") or values.get("device_memory_bytes")
-    if memory and math.isfinite(memory):
+        job.last_loss = pace.get("loss")
+        job.tokens_per_second = pace.get("tokens_per_second", job.tokens_per_second)
+        _pace(job, pace.get("step_seconds"))
+    memory = pace.get("device_memory_peak_bytes") or pace.get("device_memory_bytes")
+    if memory and 0 < memory < LARGEST:
         job.peak_memory_bytes = max(job.peak_memory_bytes or 0, int(memory))
 
 
 def _pace(job: Job, seconds: float | None) -> None:
-    if seconds is not None and math.isfinite(seconds):
+    if seconds is not None and 0 <= seconds < LARGEST:
         job.seconds_per_step = seconds if job.seconds_per_step is None else 0.9 * job.seconds_per_step + 0.1 * seconds
 
 
 def _result(job: Job, event: dict[str, Any]) -> None:
-    job.final_metrics = event.get("final_metrics") or {}
+    numbers = as_numbers(event.get("final_metrics") or {})
+    job.final_metrics = {name: value for name, value in numbers.items() if math.isfinite(value)}
     job.best_metric = event.get("best_metric")
-    job.notes = [str(note) for note in event.get("notes") or []]
+    job.notes = list(event.get("notes") or [])
 
 
 SUMMARIES = {"plan": _plan, "phase": _phase, "metrics": _metrics, "result": _result}

@@ -74,6 +74,8 @@ def move(
             job.refresh_from_db()
             raise NotNow(job, f"made {after}")
         _write_history(job, before, after, actor, attempt, reason_code, fields.get("reason_sentence", ""))
+        if after in ENDED:
+            say(job.pk, "end", {"state": after})
     job.refresh_from_db()
 
 
@@ -164,7 +166,13 @@ def _resume(job: Job, user: User) -> Job:
 
 
 def _retry(job: Job, user: User) -> Job:
-    """A new job with the same spec; it starts from the old one's newest checkpoint where there is one."""
+    """A new job with the same spec; it starts from the old one's newest checkpoint where there is one.
+
+    Pressed twice, it is still one job: while a retry has not ended, there is no second.
+    """
+    pending = job.retries.exclude(state__in=ENDED).first()
+    if pending:
+        return pending
     fields = ("team", "base_model", "dataset_version", "method", "task", "pool", "priority")
     again = Job(
         **{name: getattr(job, name) for name in fields},
@@ -226,8 +234,6 @@ def end_attempt(
         )
         if after == JobState.QUEUED:
             permit_on_commit(job.pool)
-        if job.ended:
-            say(job.pk, "end", {"state": job.state})
     return job
 
 

@@ -6,21 +6,29 @@ A worker's token can claim, an attempt's token can touch one attempt. Every call
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from ninja import Body, NinjaAPI, Schema, Status
+from ninja import NinjaAPI, Schema, Status
+from pydantic import Field
 
 from webapp import api_errors
 from webapp.jobs import enrolling, handing_in, inspecting, permits, reporting, scheduling, transitions
 from webapp.jobs.models import Attempt, Inspection, Job
+from webapp.jobs.reported import BadReport, Count, Device, File, Finite, Report, Step
 from webapp.jobs.worker_auth import AttemptToken, InspectionToken, WorkerToken
+from webapp.json_body import StrictParser
 from webapp.storing import streamed
-from workers.protocol import PROTOCOL
+from workers.protocol import PROTOCOL, Outcome
 
 worker_api = NinjaAPI(
-    title="Deltaboard worker API", version=str(PROTOCOL), urls_namespace="worker", docs_url=None, openapi_url=None
+    title="Deltaboard worker API",
+    version=str(PROTOCOL),
+    urls_namespace="worker",
+    docs_url=None,
+    openapi_url=None,
+    parser=StrictParser(),
 )
 api_errors.install(worker_api)
 
@@ -39,11 +47,11 @@ def enrol(request: HttpRequest, body: Enrolment) -> dict[str, Any]:
 
 
 @worker_api.post("hello", auth=WorkerToken())
-def hello(request: Any, body: Body[dict[str, Any]]) -> dict[str, Any]:
+def hello(request: Any, body: Report) -> dict[str, Any]:
     """The worker's own heartbeat; the answer says whether work waits and whether to take no more."""
-    worker = enrolling.hello(request.auth, body)
+    worker = enrolling.hello(request.auth, body.dict())
     waiting = not worker.drain and scheduling.work_waits(worker)
-    if waiting and body.get("busy_slots", 0) < body.get("slots", 1):
+    if waiting and body.busy_slots < body.slots:
         permits.wake(worker)  # its own permit was lost
     return {
         "work_waiting": waiting,
@@ -55,11 +63,11 @@ def hello(request: Any, body: Body[dict[str, Any]]) -> dict[str, Any]:
 
 
 class ClaimBody(Schema):
-    claim_id: str
-    boot_id: str
-    slot: int
-    threads: int
-    device: dict[str, Any] | None = None
+    claim_id: Annotated[str, Field(min_length=1, max_length=40)]
+    boot_id: Annotated[str, Field(max_length=40)]
+    slot: Annotated[int, Field(ge=0, le=1024)]
+    threads: Annotated[int, Field(ge=1, le=4096)]
+    device: Device | None = None
 
 
 @worker_api.post("claim", auth=WorkerToken(), response={200: dict[str, Any], 204: None})
@@ -147,34 +155,38 @@ def attempt_file(request: Any, attempt_id: int, sha256: str) -> HttpResponse:
 
 
 class Listing(Schema):
-    files: list[dict[str, Any]]
+    files: Annotated[list[File], Field(max_length=1000)]
     manifest: dict[str, Any] = {}
-    step: int = 0
+    step: Step = 0
     best: bool = False
-    kind: str = "delta"
+    kind: Literal["delta"] = "delta"
+
+    @property
+    def plain(self) -> handing_in.FileList:
+        return [file.dict() for file in self.files]
 
 
 @worker_api.post("attempts/{attempt_id}/checkpoints", auth=AttemptToken(), response={201: dict[str, Any]})
 def checkpoints(request: Any, attempt_id: int, body: Listing) -> Any:
     """All files of a checkpoint are in: list it."""
-    checkpoint = handing_in.keep_checkpoint(_attempt(request, attempt_id), body.step, body.best, body.files)
+    checkpoint = handing_in.keep_checkpoint(_attempt(request, attempt_id), body.step, body.best, body.plain)
     return Status(201, {"id": checkpoint.pk})
 
 
 @worker_api.post("attempts/{attempt_id}/artifacts", auth=AttemptToken(), response={201: dict[str, Any]})
 def artifacts(request: Any, attempt_id: int, body: Listing) -> Any:
     """All files of the delta artifact are in: check it against its manifest and list it."""
-    artifact = handing_in.keep_artifact(_attempt(request, attempt_id), body.kind, body.files, body.manifest)
+    artifact = handing_in.keep_artifact(_attempt(request, attempt_id), body.kind, body.plain, body.manifest)
     return Status(201, {"id": artifact.pk})
 
 
 class End(Schema):
-    outcome: str
-    reason: str | None = None
-    sentence: str | None = None
+    outcome: Outcome
+    reason: Annotated[str, Field(max_length=40)] | None = None
+    sentence: Annotated[str, Field(max_length=2000)] | None = None
     detail: dict[str, Any] = {}
-    last_seq: int = 0
-    log_tail: list[str] = []
+    last_seq: Count = 0
+    log_tail: Annotated[list[str], Field(max_length=200)] = []
 
 
 @worker_api.post("attempts/{attempt_id}/end", auth=AttemptToken())
@@ -185,7 +197,7 @@ def end(request: Any, attempt_id: int, body: End) -> dict[str, Any]:
         return {"state": attempt.job.state}
     attempt = _attempt(request, attempt_id)
     if body.last_seq > attempt.acked_seq:
-        raise reporting.BadReport(f"Events up to {body.last_seq} were not handed in; {attempt.acked_seq} were.")
+        raise BadReport(f"Events up to {body.last_seq} were not handed in; {attempt.acked_seq} were.")
     actor = f"worker {attempt.worker.name}"
     job = transitions.end_attempt(
         attempt, actor, body.outcome, body.reason or "", body.sentence or "", body.detail, body.log_tail
@@ -207,7 +219,7 @@ def _inspection(request: Any, inspection_id: int) -> Inspection:
 
 class Progress(Schema):
     text: str = ""
-    fraction: float | None = None
+    fraction: Finite | None = None
 
 
 @worker_api.post("inspections/{inspection_id}/progress", auth=InspectionToken())
@@ -232,14 +244,16 @@ def inspection_file(request: Any, inspection_id: int, sha256: str) -> HttpRespon
 
 class Answer(Schema):
     answer: dict[str, Any] | None = None
-    files: list[dict[str, Any]] = []
+    files: Annotated[list[File], Field(max_length=1000)] = []
     problem: dict[str, Any] | None = None
 
 
 @worker_api.post("inspections/{inspection_id}/end", auth=InspectionToken())
 def answer(request: Any, inspection_id: int, body: Answer) -> dict[str, Any]:
     """The inspection's answer, or the problem that kept it from one."""
-    inspection = inspecting.finish(_inspection(request, inspection_id), body.answer, body.files, body.problem)
+    inspection = inspecting.finish(
+        _inspection(request, inspection_id), body.answer, [file.dict() for file in body.files], body.problem
+    )
     return {"state": inspection.state}
 
 

@@ -62,10 +62,15 @@ class Training(Options):
         None,
         "Optimizer steps between evaluations; left out, about ten in a job, fewer in a short one.",
         minimum=1,
+        maximum=10_000_000,
         advanced=True,
     )
     save_every: int | None = option(
-        None, "Optimizer steps between checkpoints; left out, about ten in a job.", minimum=1, advanced=True
+        None,
+        "Optimizer steps between checkpoints; left out, about ten in a job.",
+        minimum=1,
+        maximum=10_000_000,
+        advanced=True,
     )
     early_stopping_patience: int | None = option(
         None, "Stop after so many evaluations without a better one.", minimum=1, maximum=1000, advanced=True

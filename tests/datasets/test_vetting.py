@@ -1,0 +1,80 @@
+"""From an upload over the API to an answer: ready with rows, or refused with a reason, and never checking for ever."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.core.files.storage import default_storage
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from tests.conftest import Api
+from webapp.datasets.models import DatasetVersion
+from webapp.datasets.vetting import run_check
+
+GOOD = b"text,label\n" + b"".join(b"row %d,%s\n" % (n, b"pos" if n % 2 else b"neg") for n in range(40))
+BAD = {
+    "empty": b"",
+    "a pickle": b"\x80\x04\x95",
+    "an archive": b"PK\x03\x04....",
+    "NUL": b"\0" * 1000,
+    "noise": bytes(range(128, 256)) * 4,
+    "wide": b",".join(b"c%d" % n for n in range(20_000)),
+    "an open quote": b'text,label\n"a,b\n',
+    "truncated": b'{"text":"a","label":"b"}\n{"text":',
+    "no column": b"one,two\n1,2\n",
+    "one class": b"text,label\na,b\nc,b\n",
+}
+
+
+def uploaded(api: Api, file_name: str, content: bytes, **fields: Any) -> Any:
+    file = SimpleUploadedFile(file_name, content)
+    headers = {"Authorization": f"Bearer {api.token}"}
+    return api.client.post("/api/v1/datasets", {"file": file, **fields}, headers=headers)
+
+
+def test_an_upload_becomes_a_version_with_rows(bob_api: Api) -> None:
+    answer = uploaded(bob_api, "reviews.csv", GOOD, name="reviews")
+    assert answer.status_code == 201
+    version_id = answer.json()["version"]["id"]
+    run_check(version_id)
+    version = bob_api("get", f"dataset-versions/{version_id}").json()
+    assert (version["state"], version["task"], version["rows"]["eval"]) == ("ready", "text-classification", 4)
+    rows = bob_api("get", f"dataset-versions/{version_id}/rows?limit=3").json()
+    assert [row["text"] for row in rows["items"]] == ["row 0", "row 1", "row 2"]
+    assert rows["next"] == 3
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_a_bad_file_is_refused_with_a_reason_and_leaves_nothing(bob_api: Api, what: str) -> None:
+    version_id = uploaded(bob_api, "a.csv", BAD[what]).json()["version"]["id"]
+    run_check(version_id)
+    version = bob_api("get", f"dataset-versions/{version_id}").json()
+    assert version["state"] == "refused"
+    assert version["problems"][0]["message"]
+    assert version["problems"][0]["hint"]
+    row = DatasetVersion.objects.get(pk=version_id)
+    assert row.file_key == ""
+    assert not default_storage.exists(row.upload_key)
+
+
+def test_a_name_is_taken_once(bob_api: Api) -> None:
+    assert uploaded(bob_api, "a.csv", GOOD, name="reviews").status_code == 201
+    again = uploaded(bob_api, "a.csv", GOOD, name="reviews")
+    assert again.status_code == 422
+    assert "already has a dataset" in again.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("mapping", ["[", "[" * 50_000, "5", '{"a": NaN}'])
+def test_a_mapping_that_is_no_object_is_refused(bob_api: Api, mapping: str) -> None:
+    answer = uploaded(bob_api, "a.csv", GOOD, mapping=mapping)
+    assert answer.status_code == 422
+    assert answer.json()["error"]["code"] == "dataset.mapping"
+
+
+def test_a_form_without_a_file_names_the_field(bob_api: Api) -> None:
+    answer = bob_api.client.post(
+        "/api/v1/datasets", {"name": "x"}, headers={"Authorization": f"Bearer {bob_api.token}"}
+    )
+    assert answer.status_code == 422
+    assert answer.json()["problems"][0]["field"] == "file"

@@ -1,0 +1,131 @@
+"""The shapes of what workers may report: events, files, their own state. Claims, not facts: checked before use."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from ninja import Schema
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+Count = Annotated[int, Field(strict=True, ge=0, lt=2**62)]
+Step = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
+Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Number = Finite | Literal["NaN", "Infinity", "-Infinity"]
+"""NaN and infinities travel as words."""
+Name = Annotated[str, Field(min_length=1, max_length=60)]
+Short = Annotated[str, Field(max_length=255)]
+
+
+class BadReport(Exception):
+    """The worker sent something that does not fit the protocol (422)."""
+
+
+class Said(Schema):
+    """What all events have; fields that only newer workers know are kept."""
+
+    model_config = ConfigDict(extra="allow")
+    time: Finite = 0.0
+
+
+class Metrics(Said):
+    kind: Literal["metrics"]
+    step: Step
+    epoch: Finite | None = None
+    values: Annotated[dict[Name, Number], Field(min_length=1, max_length=200)]
+
+
+class Phase(Said):
+    kind: Literal["phase"]
+    phase: Name
+    step: Step | None = None
+
+
+class Plan(Said):
+    kind: Literal["plan"]
+    total_steps: Step
+    resumed_step: Step = 0
+    trainable_parameters: Count | None = None
+    total_parameters: Count | None = None
+    device: Short = ""
+    memory_kind: Short = ""
+    device_memory_total_bytes: Count | None = None
+
+
+class Best(Schema):
+    name: Name
+    value: Finite
+    step: Step
+
+
+class Result(Said):
+    kind: Literal["result"]
+    final_metrics: dict[Name, Number] = Field(default_factory=dict)
+    best_metric: Best | None = None
+    notes: list[Annotated[str, Field(max_length=2000)]] = Field(default_factory=list, max_length=50)
+
+
+class Checkpointed(Said):
+    kind: Literal["checkpoint"]
+    step: Step
+    best: bool = False
+
+
+class Line(Said):
+    kind: Literal["log"]
+    level: Name = "info"
+    text: str = ""
+
+
+class Other(Said):
+    kind: Literal["artifact", "failed", "noise"]
+
+
+EVENT: TypeAdapter[Any] = TypeAdapter(
+    Annotated[
+        Metrics | Phase | Plan | Result | Checkpointed | Line | Other,
+        Field(discriminator="kind"),
+    ]
+)
+
+
+def check_event(event: dict[str, Any]) -> None:
+    """Raises BadReport naming the field that does not fit."""
+    try:
+        EVENT.validate_python(event)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise BadReport(f"An event does not fit, at {place or 'kind'}: {first['msg']}.") from error
+
+
+class File(Schema):
+    name: Short
+    bytes: Count
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Device(Schema):
+    model_config = ConfigDict(extra="allow")
+    index: Count = 0
+    kind: Name
+    name: Short
+    memory_bytes: Count
+    memory_free_bytes: Count
+    utilisation_percent: Finite | None = None
+    power_watts: Finite | None = None
+    temperature_celsius: Finite | None = None
+
+
+class Report(Schema):
+    """A worker's hello."""
+
+    model_config = ConfigDict(extra="allow")
+    boot_id: Annotated[str, Field(min_length=1, max_length=40)]
+    hostname: Short = ""
+    version: Short = ""
+    slots: Annotated[int, Field(ge=0, le=1024)] = 1
+    busy_slots: Annotated[int, Field(ge=0, le=1024)] = 0
+    devices: Annotated[list[Device], Field(max_length=256)] = Field(default_factory=list)
+    labels: Annotated[list[Short], Field(max_length=64)] = Field(default_factory=list)
+    isolation: Annotated[dict[Name, bool], Field(max_length=64)] = Field(default_factory=dict)
+    draining: bool = False
