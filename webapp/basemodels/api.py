@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.http import StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from ninja import Router, Schema, Status
 
 from webapp.accounts.auth import Caller
 from webapp.accounts.permissions import teams_to_work_in
+from webapp.basemodels.downloading import as_zip
 from webapp.basemodels.models import BaseModel
 from webapp.basemodels.registering import RegistrationRefused, register_folder, register_hub
 from webapp.paging import Whole, page
@@ -66,9 +68,18 @@ def register(request: Any, body: Registration) -> Any:
     return Status(201, base_model_answer(register_hub(caller.user, team, body.hub_id, body.revision)))
 
 
-@router.get("{model_id}")
+@router.get("{int:model_id}")
 def get_base_model(request: Any, model_id: int) -> dict[str, Any]:
     """One base model."""
+    return base_model_answer(_model(request, model_id))
+
+
+@router.get("{int:model_id}/download")
+def download_base_model(request: Any, model_id: int) -> StreamingHttpResponse:
+    """Its folder as a zip: what a delta artifact's card calls `base_model`."""
+    return as_zip(_model(request, model_id), request.auth.user)
+
+
+def _model(request: Any, model_id: int) -> BaseModel:
     caller: Caller = request.auth
-    model = get_object_or_404(caller.within(BaseModel.objects.visible_to(caller.user)), pk=model_id)
-    return base_model_answer(model)
+    return get_object_or_404(caller.within(BaseModel.objects.visible_to(caller.user)), pk=model_id)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import mimetypes
 import re
-import tempfile
-import zipfile
 from typing import IO, Any
 
-from django.conf import settings
 from django.http import StreamingHttpResponse
 
 from webapp.accounts.models import AuditEntry, User
 from webapp.jobs.handing_in import verified
 from webapp.jobs.models import Artifact
-from webapp.storing import chunks_of, streamed
+from webapp.storing import streamed, zipped
 
 
 class Damaged(Exception):
@@ -26,21 +23,9 @@ class Damaged(Exception):
 
 def as_zip(artifact: Artifact, user: User) -> StreamingHttpResponse:
     """All files in one zip. Raises Damaged."""
-    (settings.VAR / "incoming").mkdir(parents=True, exist_ok=True)
-    archive = tempfile.TemporaryFile(dir=settings.VAR / "incoming")  # noqa: SIM115  (the response closes it)
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as zipped:
-        for file in artifact.files:
-            _add(zipped, file)
-    length = archive.tell()
-    archive.seek(0)
+    archive, length = zipped((file["name"], _opened(file)) for file in artifact.files)
     AuditEntry.note(user, artifact.job.team, "artifact.download", artifact.pk)
     return streamed(archive, length, "application/zip", f"{file_name(artifact)}.zip")
-
-
-def _add(zipped: zipfile.ZipFile, file: dict[str, Any]) -> None:
-    with _opened(file) as source, zipped.open(zipfile.ZipInfo(file["name"]), "w", force_zip64=True) as target:
-        for chunk in chunks_of(source):
-            target.write(chunk)
 
 
 def _opened(file: dict[str, Any]) -> IO[bytes]:

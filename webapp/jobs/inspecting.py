@@ -135,7 +135,11 @@ def _add_starter_base_model(entry: Entry, facts: dict[str, Any], files: FileList
     if BaseModel.objects.filter(team=None, starter=entry.name).exists():
         return
     model = BaseModel(
-        name=entry.title, source=Source.STARTER, starter=entry.name, revision=entry.version, licence=entry.licence
+        name=entry.title.partition(" (")[0],
+        source=Source.STARTER,
+        starter=entry.name,
+        revision=entry.version,
+        licence=entry.licence,
     )
     _accept_base_model(model, facts, files)
 
