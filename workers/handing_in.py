@@ -125,13 +125,17 @@ class Checkpoints:
         self._thread.join()
 
     def _run(self) -> None:
+        wanted: tuple[Path, int, bool] | None
         while (wanted := self._waiting.get()) is not None:
+            over = False
+            while not self._waiting.empty() and not over:
+                newer = self._waiting.get()
+                over, wanted = newer is None, newer or wanted
             folder, step, best = wanted
-            if self.give_up.is_set() or step <= self._newest_step:
-                continue
-            if not best and not self._waiting.empty() and not is_complete(folder):
-                continue
-            self._hand_in(folder, step, best)
+            if not self.give_up.is_set() and step > self._newest_step:
+                self._hand_in(folder, step, best)
+            if over:
+                return
 
     def _hand_in(self, folder: Path, step: int, best: bool) -> None:
         try:

@@ -45,13 +45,11 @@ class Heard:
     on_checkpoint: Callable[[dict[str, Any]], None]
     failed: dict[str, Any] | None = None
     moved_at: float = field(default_factory=time.monotonic)
-    _place: tuple[Any, ...] = ()
 
     def take(self, event: dict[str, Any]) -> None:
         kind = event["kind"]
-        place = (kind, event.get("step"), event.get("phase"))
-        if kind in PROGRESS and place != self._place:
-            self.moved_at, self._place = time.monotonic(), place
+        if kind in PROGRESS:  # a long evaluation says the same phase again and again: that is life, too
+            self.moved_at = time.monotonic()
         if kind == "failed":
             self.failed = dict(event)
         self.line.say(event)
@@ -158,7 +156,7 @@ class Watch:
     def _obey_the_rest(self, now: float) -> None:
         timings = self._timings
         if self._line.wish == "pause":
-            self._begin(Stop.PAUSE, now, timings.cancel_grace_seconds)
+            self._begin(Stop.PAUSE, now, timings.drain_limit_seconds)
         elif self._orders.drain.is_set():
             self._begin(Stop.DRAIN, now, timings.drain_limit_seconds)
         elif self._line.silent_seconds > timings.cut_off_seconds:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db.models import Q
 from django.test import Client
 from django.utils import timezone
 
@@ -378,3 +379,33 @@ def test_a_step_beyond_the_last_is_refused(calls: WorkerCalls, claimed: dict[str
     assert calls.post(path, {"first_seq": 1, "events": [plan]}, claimed["token"]).status_code == 200
     late = {"kind": "metrics", "step": 6, "values": {"loss": 1.0}}
     assert calls.post(path, {"first_seq": 2, "events": [late]}, claimed["token"]).status_code == 422
+
+
+def test_a_heartbeat_between_look_and_end_saves_the_attempt(calls: WorkerCalls, claimed: dict[str, Any]) -> None:
+    attempt = Attempt.objects.get()
+    past = Q(state="running", lease_until__lt=timezone.now())
+    with pytest.raises(transitions.StaleAttempt):
+        transitions.end_attempt(attempt, "reconciler", "released", "worker_lost", still=past)
+    assert Job.objects.get().state == "running"
+
+
+def test_the_first_sweep_after_a_start_blames_no_worker(calls: WorkerCalls, claimed: dict[str, Any]) -> None:
+    Attempt.objects.update(lease_until=timezone.now())
+    Reconciler().sweep()
+    assert Job.objects.get().state == "running"
+
+
+def test_a_lost_attempts_last_lines_are_shown(calls: WorkerCalls, claimed: dict[str, Any]) -> None:
+    path = f"attempts/{claimed['attempt']}/events"
+    calls.post(path, {"first_seq": 1, "events": [{"kind": "log", "text": "almost there"}]}, claimed["token"])
+    job = transitions.end_attempt(Attempt.objects.get(), "reconciler", "released", "worker_lost")
+    assert job.log_tail == ["almost there"]
+
+
+def test_an_artifact_of_an_earlier_attempt_proves_nothing(calls: WorkerCalls, claimed: dict[str, Any]) -> None:
+    assert hand_in_artifact(calls, claimed).status_code == 201
+    calls.hello("boot-2")
+    again = calls.claim("c2", "boot-2").json()
+    calls.post(f"attempts/{again['attempt']}/ack", token=again["token"])
+    answer = calls.post(f"attempts/{again['attempt']}/end", {"outcome": "succeeded"}, again["token"])
+    assert answer.json() == {"state": "failed"}

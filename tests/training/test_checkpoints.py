@@ -120,5 +120,10 @@ def test_a_checkpoint_of_another_job_is_not_resumed(classify: MakeJob, train: Tr
 def test_the_newest_two_are_kept_and_each_is_said(classify: MakeJob, train: Trainer) -> None:
     job = classify(max_steps=12, epochs=5, save_every=3)
     run = train(job)
-    assert [event["folder"] for event in run.of("checkpoint")] == ["step-00000003", "step-00000006", "step-00000009"]
-    assert sorted(path.name for path in job.checkpoints.iterdir()) == ["step-00000006", "step-00000009"]
+    assert [event["step"] for event in run.of("checkpoint")] == [3, 6, 9, 12]
+    assert sorted(path.name for path in job.checkpoints.iterdir()) == ["step-00000009", "step-00000012"]
+
+
+def test_a_training_that_ends_between_two_checkpoints_saves_once_more(classify: MakeJob, train: Trainer) -> None:
+    run = train(classify(max_steps=5, epochs=5, save_every=3))
+    assert [event["step"] for event in run.of("checkpoint")] == [3, 5]

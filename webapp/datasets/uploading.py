@@ -52,7 +52,11 @@ def new_version(user: User, dataset: Dataset, file: UploadedFile[bytes], asked: 
     """A further version of a dataset, in `checking`."""
     require(user, dataset.team_id, Role.MEMBER)
     stored = _keep(file, f"{dataset.team_id or 'site'}/uploads")
-    return version_from_stored(user, dataset, stored.key, stored.bytes, file.name or "", asked)
+    try:
+        return version_from_stored(user, dataset, stored.key, stored.bytes, file.name or "", asked)
+    except BaseException:
+        forget(stored.key)
+        raise
 
 
 def _keep(file: UploadedFile[bytes], prefix: str) -> Stored:

@@ -29,6 +29,11 @@ def waiting_for_check() -> list[int]:
     return list(DatasetVersion.objects.filter(free, state=VersionState.CHECKING).values_list("pk", flat=True))
 
 
+def free_interrupted_checks() -> None:
+    """Housekeeping starts: whatever was being checked before was cut off, and may be taken up at once."""
+    DatasetVersion.objects.filter(state=VersionState.CHECKING).update(check_lease_until=None)
+
+
 def run_check(version_id: int) -> None:
     """Check one version, unless another process holds it or it is done."""
     free = Q(check_lease_until=None) | Q(check_lease_until__lt=timezone.now())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import timedelta
 from ipaddress import ip_address
 from typing import Any
@@ -115,7 +116,8 @@ def end_older_boots(worker: Worker) -> None:
     """End attempts and inspections of this worker that belong to an earlier boot."""
     older = Attempt.objects.filter(worker=worker).exclude(state=Attempt.State.ENDED).exclude(boot_id=worker.boot_id)
     for attempt in older:
-        transitions.end_attempt(attempt, f"worker {worker.name}", "released", "worker_lost")
+        with contextlib.suppress(transitions.StaleAttempt):  # the sweep was faster
+            transitions.end_attempt(attempt, f"worker {worker.name}", "released", "worker_lost")
     running = Inspection.objects.filter(worker=worker, state=Inspection.State.RUNNING)
     for inspection in running.exclude(boot_id=worker.boot_id):
         inspecting.give_back(inspection)

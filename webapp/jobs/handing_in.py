@@ -17,7 +17,8 @@ from webapp.jobs.recording import say
 from webapp.jobs.reported import BadReport
 from webapp.jobs.reporting import renew
 from webapp.jobs.scheduling import newest_checkpoint
-from webapp.storing import CHUNK_BYTES, chunks_of, forget, open_stored, require_space, store
+from webapp.jobs.transitions import StaleAttempt
+from webapp.storing import CHUNK_BYTES, Stored, chunks_of, forget, open_stored, require_space, store
 from workers.protocol import MANIFEST
 
 ALLOWED_ENDINGS = (".safetensors", ".json", ".md", ".txt", ".jinja", ".model", ".jsonl", ".py")
@@ -67,8 +68,25 @@ def take_part(request: HttpRequest, owner: Attempt | Inspection, sha256: str) ->
     if stored.sha256 != sha256:
         forget(stored.key)
         raise BadReport("The file's sha256 is not the one announced. Send it again.")
-    StoredPart.objects.create(**_owned_by(owner), sha256=sha256, bytes=stored.bytes, key=stored.key)
-    return True
+    return _note_part(owner, stored)
+
+
+def _note_part(owner: Attempt | Inspection, stored: Stored) -> bool:
+    """The part's row, made once whatever is sent twice at once; nothing of an ended attempt is kept."""
+    with transaction.atomic():
+        if isinstance(owner, Attempt):
+            ended = Attempt.objects.filter(pk=owner.pk, state=Attempt.State.ENDED).exists()
+        else:
+            ended = not Inspection.objects.filter(pk=owner.pk, state=Inspection.State.RUNNING).exists()
+        made = False
+        if not ended:
+            defaults = {"bytes": stored.bytes, "key": stored.key}
+            _, made = StoredPart.objects.get_or_create(**_owned_by(owner), sha256=stored.sha256, defaults=defaults)
+    if not made:
+        forget(stored.key)
+    if ended:
+        raise StaleAttempt
+    return made
 
 
 def _owned_by(owner: Attempt | Inspection) -> dict[str, Any]:
@@ -124,7 +142,8 @@ def _drop_old_checkpoints(attempt: Attempt) -> None:
     of_job = Checkpoint.objects.filter(job=attempt.job).order_by("-step", "-id")
     kept = [*of_job[:KEPT_CHECKPOINTS], *of_job.filter(best=True)]
     for old in of_job.exclude(pk__in=[each.pk for each in kept]):
-        keys = {file["key"] for file in old.files} - {file["key"] for each in kept for file in each.files}
+        listed_elsewhere = [*kept, *attempt.job.artifacts.all()]
+        keys = {file["key"] for file in old.files} - {file["key"] for each in listed_elsewhere for file in each.files}
         StoredPart.objects.filter(key__in=keys).delete()
         old.delete()
         transaction.on_commit(partial(_forget_all, keys))

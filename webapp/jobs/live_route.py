@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 from collections.abc import Awaitable, Callable, Coroutine
 from http.cookies import SimpleCookie
@@ -22,6 +23,7 @@ from webapp.api_errors import body
 from webapp.jobs import live
 from webapp.jobs.models import Job
 
+log = logging.getLogger(__name__)
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -74,7 +76,9 @@ async def _until_one_ends(*parts: Coroutine[Any, Any, None]) -> None:
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for ended in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(ended, Exception):
+                log.error("a live stream broke off", exc_info=ended)
 
 
 async def _stream(viewer: live.Viewer, cursor: int, allowed: Callable[[], Awaitable[bool]], send: Send) -> None:

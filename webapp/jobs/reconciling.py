@@ -5,7 +5,9 @@ A plain loop in the housekeeping process: it must work while the broker is down.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import math
 import time
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -28,7 +30,8 @@ log = logging.getLogger(__name__)
 class Reconciler:
     """One active per site. After a pause of its own it first gives every live attempt a fresh lease."""
 
-    last_sweep: float = field(default_factory=time.monotonic)
+    last_sweep: float = -math.inf
+    """None yet: the site may have been away for long, so the first sweep blames no worker."""
     wall_offset: float = field(default_factory=lambda: time.time() - time.monotonic())
 
     def sweep(self) -> None:
@@ -59,22 +62,20 @@ def renew_all_leases() -> None:
 
 def end_lost_attempts() -> None:
     """Running, but the lease is over: the worker is lost, and the job goes on elsewhere."""
-    for attempt in Attempt.objects.filter(state=Attempt.State.RUNNING, lease_until__lt=timezone.now()):
-        _end(attempt, "worker_lost")
+    _end_those(Q(state=Attempt.State.RUNNING, lease_until__lt=timezone.now()), "worker_lost")
 
 
 def give_back_unacknowledged() -> None:
     """Claimed but never acknowledged: back to the queue, not counted."""
     limit = timezone.now() - timedelta(seconds=settings.TIMINGS.ack_limit_seconds)
-    for attempt in Attempt.objects.filter(state=Attempt.State.STARTING, created_at__lt=limit):
-        _end(attempt, "not_acked")
+    _end_those(Q(state=Attempt.State.STARTING, created_at__lt=limit), "not_acked")
 
 
-def _end(attempt: Attempt, reason: str) -> None:
-    try:
-        transitions.end_attempt(attempt, "reconciler", "released", reason)
-    except transitions.StaleAttempt:
-        return  # it ended by itself meanwhile
+def _end_those(where: Q, reason: str) -> None:
+    """End each attempt for which the condition still holds in the statement that ends it."""
+    for attempt in Attempt.objects.filter(where):
+        with contextlib.suppress(transitions.StaleAttempt):  # it ended, or renewed its lease, meanwhile
+            transitions.end_attempt(attempt, "reconciler", "released", reason, still=where)
 
 
 def give_back_inspections() -> None:

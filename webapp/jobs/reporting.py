@@ -32,7 +32,7 @@ def renew(attempt: Attempt) -> None:
 
 
 def acknowledge(attempt: Attempt) -> None:
-    """`starting` to `running`; the same call again is fine. Raises StaleAttempt, or NotNow past the limit."""
+    """`starting` to `running`; the same call again is fine. Raises StaleAttempt."""
     with transaction.atomic():
         renew(attempt)
         starting = Attempt.objects.filter(pk=attempt.pk, state=Attempt.State.STARTING)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Max, Q
 from django.utils import timezone
 
 from webapp.accounts.models import AuditEntry, Role, User
@@ -115,7 +115,7 @@ VERBS = {"cancel": "cancelled", "pause": "paused", "resume": "resumed", "retry":
 def act(job: Job, user: User, action: str) -> Job:
     """Cancel, pause, resume or retry. Returns the job, or for retry the new one.
 
-    Raises NotAllowed (role), NotNow (state). Asking twice for what already is so changes nothing.
+    Raises NotAllowed (role), NotNow (state). Cancelling or pausing twice changes nothing.
     """
     require(user, job.team_id, Role.MEMBER)
     with transaction.atomic():
@@ -207,20 +207,21 @@ def end_attempt(
     sentence: str = "",
     detail: dict[str, Any] | None = None,
     log_tail: list[str] | None = None,
+    still: Q | None = None,
 ) -> Job:
-    """End an attempt and move its job on. Raises StaleAttempt if it had ended already."""
+    """End an attempt and move its job on. Raises StaleAttempt if it had ended already, or `still` no longer holds."""
     with transaction.atomic():
-        live = Attempt.objects.filter(pk=attempt.pk).exclude(state=Attempt.State.ENDED)
+        live = Attempt.objects.filter(still or Q(), pk=attempt.pk).exclude(state=Attempt.State.ENDED)
         now = timezone.now()
         ended = {"state": Attempt.State.ENDED, "ended_at": now, "outcome": outcome, "reason_code": reason_code}
         if live.update(**ended) == 0:
             raise StaleAttempt
         job = Job.objects.select_for_update().get(pk=attempt.job_id)
-        after, code, fields = _consequence(job, outcome, reason_code)
+        after, code, fields = _consequence(job, attempt, outcome, reason_code)
         fields["reason_sentence"] = sentence_for(code, sentence if code == reason_code else "")
         if job.state == JobState.STARTING and after in (JobState.SUCCEEDED, JobState.FAILED):
             move(job, JobState.STARTING, JobState.RUNNING, actor, attempt=attempt)  # ended before it acknowledged
-        tail = log_tail[-50:] if log_tail else job.log_tail
+        tail = log_tail[-50:] if log_tail else _last_lines(attempt)
         move(
             job,
             job.state,
@@ -237,12 +238,18 @@ def end_attempt(
     return job
 
 
-def _consequence(job: Job, outcome: str, code: str) -> tuple[str, str, dict[str, Any]]:
+def _last_lines(attempt: Attempt) -> list[str]:
+    """What the attempt logged last, where it could not say so itself."""
+    logged = attempt.events.filter(kind="log").order_by("-number").values_list("body", flat=True)[:50]
+    return [str(body.get("text", "")) for body in reversed(logged)]
+
+
+def _consequence(job: Job, attempt: Attempt, outcome: str, code: str) -> tuple[str, str, dict[str, Any]]:
     """The job's next state, its reason code, and fields that change with it."""
     if job.wish == "cancel":
         return JobState.CANCELLED, "cancelled_by_user", {}
     if outcome == "succeeded":
-        if not job.artifacts.exists():
+        if not attempt.artifacts.exists():
             return JobState.FAILED, "no_output", {}
         return JobState.SUCCEEDED, "", {}
     if code in USER_REASONS:

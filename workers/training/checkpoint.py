@@ -6,17 +6,21 @@ too, since a resume may happen on another machine. What is exported is the busin
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import random
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -61,7 +65,8 @@ def save(checkpoints: Path, spec: JobSpec, moving: Moving, best_weights: Path) -
     folder = partial(final)
     try:
         save_weights(moving.model, folder / WEIGHTS)
-        torch.save(_state(moving), folder / TRAINING)
+        with writing():
+            torch.save(_state(moving), folder / TRAINING)
         (folder / PROGRESS).write_text(json.dumps(moving.progress.as_json()), encoding="utf-8")
         best = moving.progress.best
         if best and best.step != moving.progress.step:
@@ -113,11 +118,21 @@ def restore(folder: Path, moving: Moving, best_weights: Path) -> None:
     _restore_generators(state["generators"])
 
 
+@contextmanager
+def writing() -> Iterator[None]:
+    """The libraries' own errors for a failed write, as the OSError that it is: a full disk is not the job's fault."""
+    try:
+        yield
+    except (SafetensorError, RuntimeError) as error:
+        raise OSError(errno.ENOSPC, f"writing failed: {error}") from error
+
+
 def save_weights(model: nn.Module, path: Path) -> None:
     """The raw trained parameters by name, whatever the method; written beside and renamed."""
     trained = {name: each.detach().cpu().contiguous() for name, each in model.named_parameters() if each.requires_grad}
     beside = path.with_name(f".{path.name}{PARTIAL}")
-    save_file(trained, beside)
+    with writing():
+        save_file(trained, beside)
     beside.replace(path)
 
 

@@ -70,6 +70,7 @@ class Loop:
             while True:
                 self._evaluate_if_due()
                 if progress.step >= self.total_steps or self._enough():
+                    self._save_at_the_end()
                     return
                 self._save_if_due()
                 self._stop_if_asked()
@@ -204,6 +205,11 @@ class Loop:
         progress = self.moving.progress
         due = progress.step and progress.step % (self.training.save_every or self.total_steps) == 0
         if due and progress.saved_step != progress.step:
+            self._save()
+
+    def _save_at_the_end(self) -> None:
+        """What follows (scoring, handing in) may be cut off: the next attempt then repeats nothing."""
+        if self.moving.progress.saved_step != self.moving.progress.step:
             self._save()
 
     def _save(self) -> None:

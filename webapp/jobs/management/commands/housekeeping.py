@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand
 from django.db import close_old_connections
 
 from webapp.celery import SITE_QUEUE
+from webapp.datasets.vetting import free_interrupted_checks
 from webapp.jobs.reconciling import Reconciler
 
 CELERY = [
@@ -28,12 +29,16 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
+        free_interrupted_checks()
         celery = subprocess.Popen([sys.executable, "-m", "celery", *CELERY])
         try:
             self._sweep_until(stop, celery)
         finally:
             celery.terminate()
-            celery.wait(10)
+            try:
+                celery.wait(5)
+            except subprocess.TimeoutExpired:
+                celery.kill()
 
     def _sweep_until(self, stop: threading.Event, celery: subprocess.Popen[bytes]) -> None:
         reconciler = Reconciler()
