@@ -82,10 +82,12 @@ def test_a_hub_model_waits_for_a_worker(bob_api: Api) -> None:
     assert Inspection.objects.get().question["kind"] == "hub_base_model"
 
 
-def test_the_folder_comes_back_as_a_zip_and_not_to_strangers(root_api: Api, charlie_api: Api, folder: Path) -> None:
+def test_the_folder_comes_back_as_a_zip_and_not_to_strangers(
+    cast: Cast, root_api: Api, charlie_api: Api, folder: Path
+) -> None:
     model_id = root_api("post", "base-models", {"folder": str(folder)}).json()["id"]
     answer = root_api("get", f"base-models/{model_id}/download")
     made = zipfile.ZipFile(io.BytesIO(b"".join(answer)))
     assert made.read("model.safetensors") == b"weights"
-    BaseModel.objects.update(team=1)
+    BaseModel.objects.update(team=cast.team)
     assert charlie_api("get", f"base-models/{model_id}/download").status_code == 404

@@ -28,7 +28,7 @@ class BaseModelState(models.TextChoices):
 
 class BaseModelQuerySet(models.QuerySet["BaseModel"]):
     def visible_to(self, user: User) -> BaseModelQuerySet:
-        return self.filter(in_teams_of_or_shared(user)).distinct()
+        return self.filter(in_teams_of_or_shared(user))
 
     def ready(self) -> BaseModelQuerySet:
         return self.filter(state=BaseModelState.READY)

@@ -15,7 +15,7 @@ from workers.protocol import DatasetRef
 
 class DatasetQuerySet(models.QuerySet["Dataset"]):
     def visible_to(self, user: User) -> DatasetQuerySet:
-        return self.filter(in_teams_of_or_shared(user)).distinct()
+        return self.filter(in_teams_of_or_shared(user))
 
     def for_list(self) -> DatasetQuerySet:
         return self.select_related("team", "created_by").prefetch_related("versions")
@@ -58,7 +58,7 @@ class VersionState(models.TextChoices):
 
 class DatasetVersionQuerySet(models.QuerySet["DatasetVersion"]):
     def visible_to(self, user: User) -> DatasetVersionQuerySet:
-        return self.filter(in_teams_of_or_shared(user, "dataset__team")).distinct()
+        return self.filter(in_teams_of_or_shared(user, "dataset__team"))
 
     def ready(self) -> DatasetVersionQuerySet:
         return self.filter(state=VersionState.READY)

@@ -37,7 +37,7 @@ AT_WORK = (JobState.STARTING, JobState.RUNNING)
 
 class JobQuerySet(models.QuerySet["Job"]):
     def visible_to(self, user: User) -> JobQuerySet:
-        return self.filter(in_teams_of(user)).distinct()
+        return self.filter(in_teams_of(user))
 
     def for_list(self) -> JobQuerySet:
         """With all that a list row shows, in one query."""
@@ -150,7 +150,7 @@ class Job(models.Model):
 class WorkerQuerySet(models.QuerySet["Worker"]):
     def visible_to(self, user: User) -> WorkerQuerySet:
         """The shared pool's workers and those of the person's teams."""
-        return self.filter(in_teams_of_or_shared(user), revoked_at=None).distinct()
+        return self.filter(in_teams_of_or_shared(user), revoked_at=None)
 
 
 class Worker(models.Model):
@@ -324,7 +324,7 @@ class Checkpoint(models.Model):
 
 class ArtifactQuerySet(models.QuerySet["Artifact"]):
     def visible_to(self, user: User) -> ArtifactQuerySet:
-        return self.filter(in_teams_of(user, "job__team")).distinct()
+        return self.filter(in_teams_of(user, "job__team"))
 
 
 class Artifact(models.Model):

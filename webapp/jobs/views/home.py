@@ -39,10 +39,10 @@ def home(request: HttpRequest) -> HttpResponse:
 def _queue(jobs: QuerySet[Job]) -> dict[str, Any]:
     queued = list(jobs.filter(state=JobState.QUEUED).order_by("-priority", "queue_position", "id")[:QUEUED_SHOWN])
     today = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
-    failed = Count("pk", filter=Q(state=JobState.FAILED, ended_at__gte=today), distinct=True)
+    failed = Count("pk", filter=Q(state=JobState.FAILED, ended_at__gte=today))
     counts = jobs.aggregate(
-        running=Count("pk", filter=Q(state__in=AT_WORK), distinct=True),
-        queued=Count("pk", filter=Q(state=JobState.QUEUED), distinct=True),
+        running=Count("pk", filter=Q(state__in=AT_WORK)),
+        queued=Count("pk", filter=Q(state=JobState.QUEUED)),
         failed_today=failed,
     )
     return {
