@@ -108,6 +108,7 @@ INSTALLED_APPS = [
     "axes",
     "csp",
     "django_htmx",
+    "ninja",
     "webapp.accounts",
     "webapp.datasets",
     "webapp.basemodels",

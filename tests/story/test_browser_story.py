@@ -166,10 +166,11 @@ def test_a_running_job_is_cancelled(browser: Browser, fresh: Stack) -> None:
     browser.complain()
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["", "jobs/", "datasets/", "models/", "artifacts/", "artifacts/1/", "workers/", "team/", "starter/", "admin/"],
-)
+PAGES = ["", "jobs/", "datasets/", "models/", "artifacts/", "artifacts/1/", "workers/", "team/", "starter/"]
+DJANGOS_OWN = ["admin/", "admin/jobs/job/", "admin/jobs/job/1/change/", "api/v1/docs"]
+
+
+@pytest.mark.parametrize("path", PAGES + DJANGOS_OWN)
 def test_every_page_is_quiet(browser: Browser, path: str) -> None:
     browser.page.goto(f"{browser.url}/{path}")
     browser.page.wait_for_timeout(300)

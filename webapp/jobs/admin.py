@@ -29,12 +29,14 @@ class LookOnly:
 class AttemptInline(LookOnly, admin.TabularInline[Attempt, Job]):
     model = Attempt
     fields = ["number", "worker", "state", "outcome", "reason_code", "created_at", "ended_at"]
+    readonly_fields = ["number", "worker", "state", "outcome", "reason_code", "created_at", "ended_at"]
     ordering = ["number"]
 
 
 class HistoryInline(LookOnly, admin.TabularInline[StateChange, Job]):
     model = StateChange
     fields = ["at", "before", "after", "actor", "reason_code"]
+    readonly_fields = ["at", "before", "after", "actor", "reason_code"]
     ordering = ["id"]
 
 
