@@ -409,3 +409,10 @@ def test_an_artifact_of_an_earlier_attempt_proves_nothing(calls: WorkerCalls, cl
     calls.post(f"attempts/{again['attempt']}/ack", token=again["token"])
     answer = calls.post(f"attempts/{again['attempt']}/end", {"outcome": "succeeded"}, again["token"])
     assert answer.json() == {"state": "failed"}
+
+
+def test_a_removed_worker_hears_so_and_gets_nothing(calls: WorkerCalls, job: Job) -> None:
+    assert calls.hello().json()["remove"] is False
+    Worker.objects.update(revoked_at=timezone.now())
+    assert calls.hello().json()["remove"] is True
+    assert calls.claim().status_code == 204

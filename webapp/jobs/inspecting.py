@@ -40,8 +40,8 @@ def ask(question: dict[str, Any], **fields: Any) -> Inspection:
     return inspection
 
 
-def progress(inspection: Inspection, text: str, fraction: float | None) -> str:
-    """Heartbeat: prolong the lease, note the progress, answer with the wish."""
+def progress(inspection: Inspection, text: str, fraction: float | None) -> None:
+    """Heartbeat: prolong the lease, note the progress."""
     until = timezone.now() + timedelta(seconds=settings.TIMINGS.lease_seconds)
     Inspection.objects.filter(pk=inspection.pk, state=Inspection.State.RUNNING).update(
         lease_until=until,
@@ -50,15 +50,13 @@ def progress(inspection: Inspection, text: str, fraction: float | None) -> str:
     )
     if inspection.base_model_id and text:
         BaseModel.objects.filter(pk=inspection.base_model_id).update(progress=text[:200])
-    cancelled = Inspection.objects.values_list("cancelled", flat=True).get(pk=inspection.pk)
-    return "cancel" if cancelled else "run"
 
 
 def give_back(inspection: Inspection) -> None:
     """Its worker is gone: back to the queue, or failed after three tries."""
     with transaction.atomic():
         running = Inspection.objects.filter(pk=inspection.pk, state=Inspection.State.RUNNING)
-        if inspection.tries < TRIES_AT_MOST and not inspection.cancelled:
+        if inspection.tries < TRIES_AT_MOST:
             if running.update(state=Inspection.State.QUEUED, worker=None, token_prefix=None):
                 permit_on_commit(inspection.pool)
             return

@@ -368,7 +368,6 @@ class Inspection(models.Model):
     asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     base_model = models.ForeignKey(BaseModel, models.CASCADE, null=True, related_name="inspections")
     starter = models.CharField(max_length=60, blank=True)
-    cancelled = models.BooleanField(default=False)
     progress_text = models.CharField(max_length=200, blank=True)
     progress_fraction = models.FloatField(null=True)
     answer: models.JSONField[Any, Any] = models.JSONField(null=True)

@@ -50,7 +50,7 @@ def claimable_jobs(worker: Worker) -> QuerySet[Job]:
 
 def claimable_inspections(worker: Worker) -> QuerySet[Inspection]:
     """Open questions this worker may answer; a team's worker answers its own team's only."""
-    asked = Inspection.objects.filter(state=Inspection.State.QUEUED, pool=worker.pool, cancelled=False)
+    asked = Inspection.objects.filter(state=Inspection.State.QUEUED, pool=worker.pool)
     if worker.team_id is not None:
         asked = asked.filter(base_model__team_id=worker.team_id)
     return asked.order_by("id")

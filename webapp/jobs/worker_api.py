@@ -50,13 +50,13 @@ def enrol(request: HttpRequest, body: Enrolment) -> dict[str, Any]:
 def hello(request: Any, body: Report) -> dict[str, Any]:
     """The worker's own heartbeat; the answer says whether work waits and whether to take no more."""
     worker = enrolling.hello(request.auth, body.dict())
-    waiting = not worker.drain and scheduling.work_waits(worker)
+    waiting = not worker.drain and not worker.revoked_at and scheduling.work_waits(worker)
     if waiting and body.busy_slots < body.slots:
         permits.wake(worker)  # its own permit was lost
     return {
         "work_waiting": waiting,
         "drain": worker.drain,
-        "remove": False,
+        "remove": worker.revoked_at is not None,
         "lowest_protocol": PROTOCOL,
         "timings": dataclasses.asdict(settings.TIMINGS),
     }
@@ -74,7 +74,7 @@ class ClaimBody(Schema):
 def claim(request: Any, body: ClaimBody) -> Any:
     """The best job or inspection that this worker may run, or 204."""
     worker = request.auth
-    if worker.drain or worker.boot_id != body.boot_id:
+    if worker.drain or worker.revoked_at or worker.boot_id != body.boot_id:
         return Status(204, None)
     claimed = scheduling.claim(worker, scheduling.Claim(**body.dict()))
     if claimed is None:
@@ -225,8 +225,8 @@ class Progress(Schema):
 @worker_api.post("inspections/{inspection_id}/progress", auth=InspectionToken())
 def progress(request: Any, inspection_id: int, body: Progress) -> dict[str, Any]:
     """Heartbeat and progress of an inspection."""
-    wish = inspecting.progress(_inspection(request, inspection_id), body.text, body.fraction)
-    return {"wish": wish, "lease_seconds": settings.TIMINGS.lease_seconds}
+    inspecting.progress(_inspection(request, inspection_id), body.text, body.fraction)
+    return {"wish": "run", "lease_seconds": settings.TIMINGS.lease_seconds}
 
 
 @worker_api.get("inspections/{inspection_id}/inputs/{sha256}", auth=InspectionToken())

@@ -52,7 +52,6 @@ class Migration(migrations.Migration):
                 ('pool', models.CharField(default='default', max_length=40)),
                 ('state', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('answered', 'Answered'), ('failed', 'Failed')], default='queued', max_length=10)),
                 ('starter', models.CharField(blank=True, max_length=60)),
-                ('cancelled', models.BooleanField(default=False)),
                 ('progress_text', models.CharField(blank=True, max_length=200)),
                 ('progress_fraction', models.FloatField(null=True)),
                 ('answer', models.JSONField(null=True)),
