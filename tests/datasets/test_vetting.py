@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.utils import timezone
 
 from tests.conftest import Api
 from webapp.datasets.models import DatasetVersion
-from webapp.datasets.vetting import run_check
+from webapp.datasets.vetting import free_interrupted_checks, run_check
 
 GOOD = b"text,label\n" + b"".join(b"row %d,%s\n" % (n, b"pos" if n % 2 else b"neg") for n in range(40))
 BAD = {
@@ -78,3 +80,13 @@ def test_a_form_without_a_file_names_the_field(bob_api: Api) -> None:
     )
     assert answer.status_code == 422
     assert answer.json()["problems"][0]["field"] == "file"
+
+
+def test_an_interrupted_check_is_taken_up_when_housekeeping_starts(bob_api: Api) -> None:
+    version_id = uploaded(bob_api, "a.csv", GOOD).json()["version"]["id"]
+    DatasetVersion.objects.update(check_lease_until=timezone.now() + timedelta(minutes=20))
+    run_check(version_id)
+    assert DatasetVersion.objects.get().state == "checking"
+    free_interrupted_checks()
+    run_check(version_id)
+    assert DatasetVersion.objects.get().state == "ready"

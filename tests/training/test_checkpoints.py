@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from tests.training.conftest import MakeJob, Run, StopAt, Trainer
 from workers.protocol import JobFolder
+from workers.training import checkpoint
 from workers.training.failures import Stopped
 
 WEIGHTS = {"lora": "adapter_model.safetensors", "full": "model.safetensors"}
@@ -127,3 +130,10 @@ def test_the_newest_two_are_kept_and_each_is_said(classify: MakeJob, train: Trai
 def test_a_training_that_ends_between_two_checkpoints_saves_once_more(classify: MakeJob, train: Trainer) -> None:
     run = train(classify(max_steps=5, epochs=5, save_every=3))
     assert [event["step"] for event in run.of("checkpoint")] == [3, 5]
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("PytorchStreamWriter failed"), SafetensorError("Os { code: 28 }")])
+def test_a_write_that_failed_inside_a_library_is_a_full_disk(fault: Exception) -> None:
+    with pytest.raises(OSError, match="writing failed") as caught, checkpoint.writing():
+        raise fault
+    assert caught.value.errno == errno.ENOSPC
