@@ -66,7 +66,10 @@ function heard(message) {
   }
 }
 
-document.body.addEventListener("htmx:afterSwap", () => header.draw());
+document.body.addEventListener("htmx:afterSwap", () => {
+  header.draw();
+  view.changed?.();
+});
 
 // ---- Toolbar -------------------------------------------------------------------------------------
 

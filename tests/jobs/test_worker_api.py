@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from webapp.datasets.models import DatasetVersion
 from webapp.jobs import enrolling, transitions
 from webapp.jobs.models import Artifact, Attempt, Checkpoint, Inspection, Job, Worker
 from webapp.jobs.reconciling import Reconciler, end_lost_attempts, give_back_inspections, give_back_unacknowledged
+from workers.protocol import Device, WorkerReport
 
 
 class WorkerCalls:
@@ -416,3 +418,10 @@ def test_a_removed_worker_hears_so_and_gets_nothing(calls: WorkerCalls, job: Job
     Worker.objects.update(revoked_at=timezone.now())
     assert calls.hello().json()["remove"] is True
     assert calls.claim().status_code == 204
+
+
+def test_the_whole_report_of_a_worker_is_kept(calls: WorkerCalls) -> None:
+    device = Device(0, "cpu", "AMD EPYC", 24 * 1024**3, 20 * 1024**3, 12.5)
+    report = WorkerReport("boot-1", "h1", "0.1.0", 2, 1, 4, 8, (device,), isolation={"no_network": True})
+    assert calls.post("hello", report.as_json()).status_code == 200
+    assert Worker.objects.get().report == json.loads(json.dumps(report.as_json()))

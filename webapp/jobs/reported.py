@@ -105,7 +105,6 @@ class File(Schema):
 
 
 class Device(Schema):
-    model_config = ConfigDict(extra="allow")
     index: Count = 0
     kind: Name
     name: Short
@@ -119,12 +118,14 @@ class Device(Schema):
 class Report(Schema):
     """A worker's hello."""
 
-    model_config = ConfigDict(extra="allow")
     boot_id: Annotated[str, Field(min_length=1, max_length=40)]
     hostname: Short = ""
     version: Short = ""
     slots: Annotated[int, Field(ge=0, le=1024)] = 1
     busy_slots: Annotated[int, Field(ge=0, le=1024)] = 0
+    threads_per_slot: Annotated[int, Field(ge=0, le=4096)] = 1
+    cores: Annotated[int, Field(ge=0, le=4096)] = 1
+    protocol: Count = 1
     devices: Annotated[list[Device], Field(max_length=256)] = Field(default_factory=list)
     labels: Annotated[list[Short], Field(max_length=64)] = Field(default_factory=list)
     isolation: Annotated[dict[Name, bool], Field(max_length=64)] = Field(default_factory=dict)
