@@ -159,4 +159,4 @@ def worker(db: Any) -> Worker:
 
 
 def claim_next(worker: Worker, claim_id: str = "claim-1", boot_id: str = "boot-1") -> Claimed | None:
-    return claim(worker, Claim(claim_id=claim_id, boot_id=boot_id, slot=0, threads=1, device=None))
+    return claim(worker, Claim(claim_id=claim_id, boot_id=boot_id, slot=0, threads=1, devices=[]))

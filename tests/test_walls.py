@@ -11,7 +11,7 @@ import pytest
 from workers.methods import METHODS
 
 ROOT = Path(__file__).resolve().parent.parent
-PLAIN = ("workers/methods", "workers/protocol.py")
+PLAIN = ("workers/methods", "workers/protocol")
 ROOMS = {
     "accounts": {"accounts"},
     "datasets": {"accounts", "datasets"},

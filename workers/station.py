@@ -95,9 +95,8 @@ class Station:
         """The best job or inspection for this slot, or None. A lost answer is asked for again under the same id."""
         if not self.takes_work:
             return None
-        claim_id, device = uuid.uuid4().hex, asdict(slot.device)
-        body = {"claim_id": claim_id, "boot_id": self.boot_id, "slot": slot.number, "device": device}
-        body["threads"] = self.threads_per_slot
+        body = {"claim_id": uuid.uuid4().hex, "boot_id": self.boot_id, "slot": slot.number}
+        body |= {"threads": self.threads_per_slot, "devices": [asdict(slot.device)]}
         try:
             return patiently(lambda: self.client.claim(body), self.orders.drain.is_set, self.timings.ack_limit_seconds)
         except (SiteUnreachable, SiteRefused, UnknownToken) as error:

@@ -48,6 +48,13 @@ class Team(models.Model):
     name = models.CharField(max_length=80)
     slug = models.SlugField(max_length=80, unique=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    gpu_hours_a_month = models.FloatField(null=True, blank=True)
+    """What its attempts may use of GPUs in a calendar month (UTC); empty for no limit."""
+    queued_jobs_at_most = models.PositiveIntegerField(default=1000)
+    queued_jobs_a_person = models.PositiveIntegerField(default=500)
+    """So that one person's flood leaves room for the others of the team."""
+    jobs_at_once = models.PositiveIntegerField(null=True, blank=True)
+    """How many may be at work together; empty for no limit."""
     objects = TeamQuerySet.as_manager()
 
     class Meta:

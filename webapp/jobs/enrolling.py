@@ -16,7 +16,7 @@ from webapp.accounts.models import Team
 from webapp.accounts.tokens import digest, make_secret
 from webapp.jobs import inspecting, transitions
 from webapp.jobs.models import Attempt, Inspection, Worker
-from workers.protocol import DEFAULT_POOL, PROTOCOL
+from workers.protocol import DEFAULT_POOL, OLDEST_PROTOCOL, PROTOCOL
 
 KEY_HOURS = 1
 
@@ -54,9 +54,10 @@ def make_key(
 
 def enrol(key: str, address: str, protocol: int) -> dict[str, Any]:
     """Exchange a one-time key for a token. Raises EnrolmentRefused with the reason and the fix."""
-    if protocol != PROTOCOL:
+    if not OLDEST_PROTOCOL <= protocol <= PROTOCOL:
         raise EnrolmentRefused(
-            f"The site speaks protocol {PROTOCOL}, this worker {protocol}. Install the same version."
+            f"The site speaks protocols {OLDEST_PROTOCOL} to {PROTOCOL}, this worker {protocol}. "
+            "Install the same version."
         )
     remote = _embedded_broker() and not _on_loopback(address)
     if remote:

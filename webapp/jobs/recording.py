@@ -59,7 +59,7 @@ def _keep_points(attempt: Attempt, numbered: list[tuple[int, dict[str, Any]]]) -
         for n, event in numbered
     ]
     _keep_columns(attempt, Columns.of_points(points))
-    if attempt.small_chunks >= SMALL_CHUNKS_AT_MOST:
+    if attempt.chunks.filter(points__lt=LARGE_CHUNK_POINTS).count() >= SMALL_CHUNKS_AT_MOST:
         merge_chunks(attempt)
 
 

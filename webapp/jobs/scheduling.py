@@ -28,7 +28,8 @@ class Claim:
     boot_id: str
     slot: int
     threads: int
-    device: dict[str, Any] | None
+    devices: list[dict[str, Any]]
+    """One entry for each slot that is free now and could work together; the first is this slot's own."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ def _new_attempt(job: Job, worker: Worker, asked: Claim, secret: Secret) -> Atte
         claim_id=asked.claim_id,
         slot=asked.slot,
         threads=job.threads or asked.threads,
-        device=asked.device,
+        devices=asked.devices[: job.gpus],
         token_prefix=secret.prefix,
         token_sha256=secret.sha256,
         lease_until=_lease_until(),

@@ -20,7 +20,7 @@ from webapp.jobs.reported import BadReport, Count, Device, File, Finite, Report,
 from webapp.jobs.worker_auth import AttemptToken, InspectionToken, WorkerToken
 from webapp.json_body import StrictParser
 from webapp.storing import streamed
-from workers.protocol import PROTOCOL, Outcome
+from workers.protocol import OLDEST_PROTOCOL, PROTOCOL, Outcome
 
 worker_api = NinjaAPI(
     title="Deltaboard worker API",
@@ -57,7 +57,7 @@ def hello(request: Any, body: Report) -> dict[str, Any]:
         "work_waiting": waiting,
         "drain": worker.drain,
         "remove": worker.revoked_at is not None,
-        "lowest_protocol": PROTOCOL,
+        "lowest_protocol": OLDEST_PROTOCOL,
         "timings": dataclasses.asdict(settings.TIMINGS),
     }
 
@@ -67,7 +67,16 @@ class ClaimBody(Schema):
     boot_id: Annotated[str, Field(max_length=40)]
     slot: Annotated[int, Field(ge=0, le=1024)]
     threads: Annotated[int, Field(ge=1, le=4096)]
+    """CPU threads of one slot."""
+    devices: Annotated[list[Device], Field(max_length=256)] = Field(default_factory=list)
     device: Device | None = None
+    """Protocol 1: the one device of the slot."""
+
+    @property
+    def as_claim(self) -> scheduling.Claim:
+        devices = self.devices or ([self.device] if self.device else [])
+        said = [device.dict() for device in devices]
+        return scheduling.Claim(self.claim_id, self.boot_id, self.slot, self.threads, said)
 
 
 @worker_api.post("claim", auth=WorkerToken(), response={200: dict[str, Any], 204: None})
@@ -76,7 +85,7 @@ def claim(request: Any, body: ClaimBody) -> Any:
     worker = request.auth
     if worker.drain or worker.revoked_at or worker.boot_id != body.boot_id:
         return Status(204, None)
-    claimed = scheduling.claim(worker, scheduling.Claim(**body.dict()))
+    claimed = scheduling.claim(worker, body.as_claim)
     if claimed is None:
         return Status(204, None)
     lease = {"token": claimed.token, "lease_seconds": settings.TIMINGS.lease_seconds}

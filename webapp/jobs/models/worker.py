@@ -1,0 +1,77 @@
+"""Workers and what they said of their devices in the last hour."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from webapp.accounts.models import Team, User
+from webapp.accounts.permissions import in_teams_of_or_shared
+from workers.protocol import DEFAULT_POOL
+
+
+class WorkerQuerySet(models.QuerySet["Worker"]):
+    def visible_to(self, user: User) -> WorkerQuerySet:
+        """The shared pool's workers and those of the person's teams."""
+        return self.filter(in_teams_of_or_shared(user), revoked_at=None)
+
+
+class Worker(models.Model):
+    """One Celery worker process with its own token."""
+
+    name = models.CharField(max_length=80, unique=True)
+    team = models.ForeignKey(Team, models.CASCADE, null=True, blank=True, related_name="workers")
+    """Set: only this team's jobs. Empty: the shared pool."""
+    pool = models.CharField(max_length=40, default=DEFAULT_POOL)
+    embedded = models.BooleanField(default=False)
+    key_sha256 = models.CharField(max_length=64, blank=True)
+    """One-time enrolment key; empty once it was used."""
+    key_expires_at = models.DateTimeField(null=True)
+    token_prefix = models.CharField(max_length=8, blank=True, db_index=True)
+    token_sha256 = models.CharField(max_length=64, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_address = models.CharField(max_length=45, blank=True)
+    """Where its newest hello came from."""
+    drain = models.BooleanField(default=False)
+    suspended_at = models.DateTimeField(null=True, blank=True)
+    """Three of its claims were never acknowledged within ten minutes: it gets no more jobs until a person says so."""
+    boot_id = models.CharField(max_length=40, blank=True)
+    last_hello_at = models.DateTimeField(null=True)
+    report: models.JSONField[Any, Any] = models.JSONField(default=dict)
+    """The newest WorkerReport."""
+    objects = WorkerQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def heartbeat_age_seconds(self) -> float | None:
+        return (timezone.now() - self.last_hello_at).total_seconds() if self.last_hello_at else None
+
+    @property
+    def online(self) -> bool:
+        """Said hello within three rounds."""
+        age = self.heartbeat_age_seconds
+        return age is not None and age < 3 * settings.TIMINGS.hello_seconds and self.revoked_at is None
+
+
+class WorkerSample(models.Model):
+    """What a worker said of its devices at one moment; kept for an hour."""
+
+    worker = models.ForeignKey(Worker, models.CASCADE, related_name="samples")
+    at = models.DateTimeField(auto_now_add=True)
+    devices: models.JSONField[Any, Any] = models.JSONField()
+
+    class Meta:
+        ordering: ClassVar = ["at"]
+        indexes: ClassVar = [models.Index(fields=["worker", "at"], name="sample_of_worker")]
+
+    def __str__(self) -> str:
+        return f"{self.worker} at {self.at:%H:%M:%S}"

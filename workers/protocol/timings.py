@@ -1,0 +1,29 @@
+"""How long things may take, for both sides of the wall."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Timings:
+    """How long things may take, in seconds. Tests pass shorter ones by environment."""
+
+    batch_seconds: float = 1.0
+    """An event batch, empty or not, is sent at least this often: it is the heartbeat."""
+    lease_seconds: float = 30.0
+    sweep_seconds: float = 5.0
+    ack_limit_seconds: float = 15.0
+    cancel_grace_seconds: float = 10.0
+    """Between SIGTERM and SIGKILL of a training tree."""
+    drain_limit_seconds: float = 120.0
+    no_progress_seconds: float = 600.0
+    cut_off_seconds: float = 900.0
+    """A worker without any answer from the site stops its training after this long."""
+    hello_seconds: float = 5.0
+
+    @classmethod
+    def from_environment(cls, environment: dict[str, str]) -> Timings:
+        """Read `DELTABOARD_TIMINGS`, a JSON object with any of the fields above."""
+        return cls(**json.loads(environment.get("DELTABOARD_TIMINGS", "{}")))
