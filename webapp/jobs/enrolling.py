@@ -12,9 +12,11 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from webapp.accounts.models import Team
+from webapp.accounts.models import AuditEntry, Role, Team, User
+from webapp.accounts.permissions import require
 from webapp.accounts.tokens import digest, make_secret
 from webapp.jobs import inspecting, transitions
+from webapp.jobs.device_history import take_down
 from webapp.jobs.models import Attempt, Inspection, Worker
 from workers.protocol import DEFAULT_POOL, OLDEST_PROTOCOL, PROTOCOL
 
@@ -108,6 +110,7 @@ def hello(worker: Worker, report: dict[str, Any]) -> Worker:
             raise WorkerRunning(worker)
         worker.boot_id, worker.report, worker.last_hello_at = boot, report, timezone.now()
         worker.save(update_fields=["boot_id", "report", "last_hello_at"])
+        take_down(worker)
     if other:
         end_older_boots(worker)
     return worker
@@ -122,3 +125,20 @@ def end_older_boots(worker: Worker) -> None:
     running = Inspection.objects.filter(worker=worker, state=Inspection.State.RUNNING)
     for inspection in running.exclude(boot_id=worker.boot_id):
         inspecting.give_back(inspection)
+
+
+def drain(worker: Worker, user: User, on: bool) -> None:
+    """Let it finish what it has and take no more, or take jobs again. Raises NotAllowed."""
+    require(user, worker.team_id, Role.MAINTAINER)
+    worker.drain = on
+    worker.suspended_at = worker.suspended_at if on else None
+    worker.save(update_fields=["drain", "suspended_at"])
+    AuditEntry.note(user, worker.team, "worker.drain", worker.pk, drain=on)
+
+
+def remove(worker: Worker, user: User) -> None:
+    """Its token dies. It hears so with its next hello, hands its jobs back and ends. Raises NotAllowed."""
+    require(user, worker.team_id, Role.MAINTAINER)
+    worker.revoked_at = timezone.now()
+    worker.save(update_fields=["revoked_at"])
+    AuditEntry.note(user, worker.team, "worker.remove", worker.pk, name=worker.name)

@@ -66,7 +66,7 @@ class WorkerSample(models.Model):
     """What a worker said of its devices at one moment; kept for an hour."""
 
     worker = models.ForeignKey(Worker, models.CASCADE, related_name="samples")
-    at = models.DateTimeField(auto_now_add=True)
+    at = models.DateTimeField(default=timezone.now)
     devices: models.JSONField[Any, Any] = models.JSONField()
 
     class Meta:
