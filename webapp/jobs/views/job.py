@@ -13,8 +13,8 @@ from webapp.accounts.context import signed_in
 from webapp.errors import problem, shows_refusals
 from webapp.jobs import figures, transitions
 from webapp.jobs.models import Event, Job
+from webapp.jobs.outlook import waiting
 from webapp.jobs.reasons import advice_for
-from webapp.jobs.scheduling import waiting
 from webapp.jobs.templatetags.badges import lost
 from webapp.jobs.views.artifacts import card_of
 from workers.methods import METHODS
