@@ -18,7 +18,7 @@ from webapp.basemodels.registering import RegistrationRefused
 from webapp.datasets.uploading import UploadRefused
 from webapp.jobs.downloading import Damaged
 from webapp.jobs.enrolling import EnrolmentRefused, WorkerRunning
-from webapp.jobs.launching import LaunchRefused
+from webapp.jobs.refusing import LaunchRefused
 from webapp.jobs.reported import BadReport
 from webapp.jobs.transitions import NotNow, StaleAttempt
 from webapp.storing import DiskNearlyFull

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from webapp.jobs import scheduling
+from webapp.jobs import outlook
 from webapp.jobs.models import Artifact, Job, Worker
 from workers.methods.method import Method
 from workers.methods.options import describe
 
 
 def job_answer(job: Job) -> dict[str, Any]:
-    waiting = scheduling.waiting(job)
+    waiting = outlook.waiting(job)
     return {
         "id": job.pk,
         "name": job.name,

@@ -16,9 +16,10 @@ from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
 from webapp.jobs import downloading, enrolling, metrics, transitions
 from webapp.jobs.answers import artifact_answer, job_answer, job_answer_in_full, method_answer, worker_answer
-from webapp.jobs.launching import FieldProblem, Launch, LaunchRefused, launch
+from webapp.jobs.launching import Launch, launch
 from webapp.jobs.models import Artifact, Event, Job, Worker
 from webapp.jobs.recording import messages_after
+from webapp.jobs.refusing import FieldProblem, LaunchRefused
 from webapp.paging import Share, Whole, page
 from workers.methods import METHODS
 from workers.protocol import DEFAULT_POOL

@@ -69,6 +69,8 @@ def move(
     if after in ENDED:
         fields["ended_at"] = timezone.now()
         fields["phase"] = ""
+    if before == JobState.QUEUED:
+        fields["reserved_on"] = None
     with transaction.atomic():
         if Job.objects.filter(pk=job.pk, state=before).update(state=after, reason_code=reason_code, **fields) == 0:
             job.refresh_from_db()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -11,6 +12,11 @@ from django.utils import timezone
 from webapp.accounts.models import Team, User
 from webapp.accounts.permissions import in_teams_of_or_shared
 from workers.protocol import DEFAULT_POOL
+
+
+def silence_allowed() -> timedelta:
+    """A worker that has said nothing for longer counts as away."""
+    return timedelta(seconds=3 * settings.TIMINGS.hello_seconds)
 
 
 class WorkerQuerySet(models.QuerySet["Worker"]):
@@ -59,7 +65,7 @@ class Worker(models.Model):
     def online(self) -> bool:
         """Said hello within three rounds."""
         age = self.heartbeat_age_seconds
-        return age is not None and age < 3 * settings.TIMINGS.hello_seconds and self.revoked_at is None
+        return age is not None and age < silence_allowed().total_seconds() and self.revoked_at is None
 
 
 class WorkerSample(models.Model):

@@ -15,8 +15,8 @@ from webapp.accounts.permissions import may
 from webapp.errors import problem, shows_refusals
 from webapp.jobs import doctor, figures, transitions
 from webapp.jobs.models import Event, Job, JobState
+from webapp.jobs.outlook import waiting
 from webapp.jobs.reasons import advice_for
-from webapp.jobs.scheduling import waiting
 from webapp.jobs.templatetags.badges import lost
 from webapp.jobs.views.artifacts import card_of
 from workers.methods import METHODS

@@ -16,8 +16,9 @@ from webapp.datasets.models import DatasetVersion
 from webapp.errors import shows_refusals
 from webapp.jobs import doctor
 from webapp.jobs.forms import both_groups, sent
-from webapp.jobs.launching import FieldProblem, Launch, LaunchRefused, launch, pairing
+from webapp.jobs.launching import Launch, launch, pairing
 from webapp.jobs.models import Job
+from webapp.jobs.refusing import FieldProblem, LaunchRefused
 from workers.methods import METHODS
 from workers.methods.hyperparameters import Training
 from workers.methods.method import Method
