@@ -15,7 +15,7 @@ from webapp.accounts.models import Role
 from webapp.accounts.permissions import require, teams_to_work_in
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
-from webapp.jobs import downloading, metrics, transitions
+from webapp.jobs import downloading, enrolling, metrics, transitions
 from webapp.jobs.answers import artifact_answer, job_answer, job_answer_in_full, method_answer, worker_answer
 from webapp.jobs.launching import FieldProblem, Launch, LaunchRefused, launch
 from webapp.jobs.models import Artifact, Event, Job, Worker
@@ -223,6 +223,5 @@ def patch_worker(request: Any, worker_id: int, body: Draining) -> dict[str, Any]
     """Drain a worker (it finishes what it has and takes no more), or let it take jobs again."""
     worker = get_object_or_404(request.auth.within(Worker.objects.visible_to(request.auth.user)), pk=worker_id)
     require(request.auth.user, worker.team_id, Role.MAINTAINER)
-    worker.drain = body.drain
-    worker.save(update_fields=["drain"])
+    enrolling.set_drain(worker, body.drain)
     return worker_answer(worker)

@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from webapp import clock
 from webapp.accounts.tokens import Secret, make_secret
 from webapp.jobs import transitions
 from webapp.jobs.models import Attempt, Checkpoint, Inspection, Job, JobState, Worker
@@ -43,7 +44,8 @@ class Claimed:
 
 def claimable_jobs(worker: Worker) -> QuerySet[Job]:
     """Queued jobs that this worker may run, best first."""
-    jobs = Job.objects.filter(state=JobState.QUEUED, pool=worker.pool)
+    jobs = Job.objects.filter(Q(not_before=None) | Q(not_before__lte=clock.now()))
+    jobs = jobs.filter(state=JobState.QUEUED, pool=worker.pool)
     if worker.team_id is not None:
         jobs = jobs.filter(team_id=worker.team_id)
     return jobs.in_queue_order()
@@ -164,9 +166,9 @@ def _new_attempt(job: Job, worker: Worker, asked: Claim, secret: Secret) -> Atte
 def newest_checkpoint(job: Job) -> Checkpoint | None:
     """What the next attempt resumes from: the job's own newest checkpoint, or that of the job it retries."""
     of_job = Q(job=job)
-    if job.retry_of_id is not None and not job.checkpoints.exists():
+    if job.retry_of_id is not None and not job.checkpoints.filter(damaged_at=None).exists():
         of_job = Q(job_id=job.retry_of_id)
-    return Checkpoint.objects.filter(of_job).order_by("-step", "-id").first()
+    return Checkpoint.objects.filter(of_job, damaged_at=None).order_by("-step", "-id").first()
 
 
 @dataclass(frozen=True)

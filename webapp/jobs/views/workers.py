@@ -17,7 +17,7 @@ from webapp.accounts.context import current_team, signed_in
 from webapp.accounts.models import AuditEntry, Role
 from webapp.accounts.permissions import may, require
 from webapp.errors import shows_refusals
-from webapp.jobs.enrolling import make_key
+from webapp.jobs.enrolling import make_key, set_drain
 from webapp.jobs.models import Attempt, Worker
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
@@ -77,8 +77,7 @@ def drain(request: HttpRequest, worker_id: int) -> HttpResponse:
     user = signed_in(request)
     worker = get_object_or_404(Worker.objects.visible_to(user), pk=worker_id)
     require(user, worker.team_id, Role.MAINTAINER)
-    worker.drain = request.POST.get("drain") == "1"
-    worker.save(update_fields=["drain"])
+    set_drain(worker, request.POST.get("drain") == "1")
     AuditEntry.note(user, worker.team, "worker.drain", worker.pk, drain=worker.drain)
     now = "finishes what it has and takes no more" if worker.drain else "takes jobs again"
     messages.success(request, f"Worker {worker.name} {now}.")
