@@ -18,8 +18,9 @@ from webapp.basemodels.registering import RegistrationRefused
 from webapp.datasets.uploading import UploadRefused
 from webapp.jobs.downloading import Damaged
 from webapp.jobs.enrolling import EnrolmentRefused, WorkerRunning
+from webapp.jobs.handing_in import CheckpointDamaged
 from webapp.jobs.refusing import LaunchRefused
-from webapp.jobs.reported import BadReport
+from webapp.jobs.reported import BadReport, TooMuch
 from webapp.jobs.transitions import NotNow, StaleAttempt
 from webapp.storing import DiskNearlyFull
 
@@ -59,10 +60,18 @@ def install(api: NinjaAPI) -> None:
         answers(kind, 404, "not_found", missing)
     answers(NotNow, 409, "job.state")
     answers(Damaged, 409, "artifact.damaged")
-    answers(StaleAttempt, 409, "stale_attempt", "This attempt has ended.", "Stop the training now.")
+    answers(
+        StaleAttempt,
+        409,
+        "stale_attempt",
+        "This attempt has ended, or was never acknowledged.",
+        "Stop the training now.",
+    )
+    answers(CheckpointDamaged, 410, "checkpoint_damaged", hint="The next attempt gets the one before it.")
     answers(WorkerRunning, 409, "worker_running")
     answers(DiskNearlyFull, 507, "disk_full", hint="Ask the site's admin to free space.")
     answers(BadReport, 422, "report")
+    answers(TooMuch, 413, "too_large", hint="Send it in smaller parts.")
     answers(OperationalError, 503, "database_busy", "The database is busy.", "Try again in a moment.", Retry_After="2")
     api.add_exception_handler(UploadRefused, _upload_refused(api))
     api.add_exception_handler(RegistrationRefused, _registration_refused(api))

@@ -226,6 +226,8 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
+PROBE_URL = os.environ.get("DELTABOARD_PROBE_URL") or os.environ.get("SITE_URL") or ""
+"""Where the reconciler asks whether the worker API answers; without it no lease is ever ended."""
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
 TIMINGS = Timings.from_environment(dict(os.environ))
 LIVE_STREAMS_PER_PROCESS = 500

@@ -9,6 +9,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from webapp import clock
 from webapp.jobs.models import Attempt, Inspection, Job, JobState, Worker
 from webapp.jobs.models.worker import silence_allowed
 from workers.protocol import INFRASTRUCTURE_REASONS
@@ -173,7 +174,7 @@ def may_run(worker: Worker, pool: str, team_id: int) -> bool:
 
 def queued_for(worker: Worker) -> QuerySet[Job]:
     """Queued jobs of the worker's pools and, where it belongs to a team, of that team, whose time has come."""
-    now = timezone.now()
+    now = clock.now()
     jobs = Job.objects.filter(state=JobState.QUEUED, pool__in=pools_of(worker))
     jobs = jobs.filter(Q(run_after=None) | Q(run_after__lte=now), Q(not_before=None) | Q(not_before__lte=now))
     return jobs if worker.team_id is None else jobs.filter(team_id=worker.team_id)

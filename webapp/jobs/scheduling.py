@@ -170,6 +170,6 @@ def _new_attempt(job: Job, worker: Worker, asked: Claim, secret: Secret, devices
 def newest_checkpoint(job: Job) -> Checkpoint | None:
     """What the next attempt resumes from: the job's own newest checkpoint, or that of the job it retries."""
     of_job = Q(job=job)
-    if job.retry_of_id is not None and not job.checkpoints.exists():
+    if job.retry_of_id is not None and not job.checkpoints.filter(damaged_at=None).exists():
         of_job = Q(job_id=job.retry_of_id)
-    return Checkpoint.objects.filter(of_job).order_by("-step", "-id").first()
+    return Checkpoint.objects.filter(of_job, damaged_at=None).order_by("-step", "-id").first()

@@ -67,6 +67,11 @@ class Worker(models.Model):
         age = self.heartbeat_age_seconds
         return age is not None and age < silence_allowed().total_seconds() and self.revoked_at is None
 
+    @property
+    def may_claim(self) -> bool:
+        """Whether it gets more work, as far as the worker itself goes."""
+        return not self.drain and self.revoked_at is None and self.suspended_at is None
+
 
 class WorkerSample(models.Model):
     """What a worker said of its devices at one moment; kept for an hour."""
