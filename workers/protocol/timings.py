@@ -22,6 +22,8 @@ class Timings:
     cut_off_seconds: float = 900.0
     """A worker without any answer from the site stops its training after this long."""
     hello_seconds: float = 5.0
+    deaf_seconds: float = 15.0
+    """Work waits and a slot is idle for so long, yet no permit came: the worker no longer hears its broker."""
 
     @classmethod
     def from_environment(cls, environment: dict[str, str]) -> Timings:
