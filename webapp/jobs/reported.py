@@ -133,4 +133,6 @@ class Report(Schema):
     devices: Annotated[list[Device], Field(max_length=256)] = Field(default_factory=list)
     labels: Annotated[list[Short], Field(max_length=64)] = Field(default_factory=list)
     isolation: Annotated[dict[Name, bool], Field(max_length=64)] = Field(default_factory=dict)
+    versions: Annotated[dict[Name, Short], Field(max_length=64)] = Field(default_factory=dict)
     draining: bool = False
+    deaf: bool = False

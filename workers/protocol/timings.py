@@ -28,6 +28,8 @@ class Timings:
     """If the last good sweep is longer ago, the site itself was away, and no worker is blamed for it."""
     no_sweep_seconds: float = 20.0
     """Without a sweep for so long the site is not well."""
+    deaf_seconds: float = 15.0
+    """Work waits and a slot is idle for so long, yet no permit came: the worker no longer hears its broker."""
 
     @classmethod
     def from_environment(cls, environment: dict[str, str]) -> Timings:
