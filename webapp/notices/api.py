@@ -89,13 +89,14 @@ class Settings(Schema):
 
 def settings_answer(caller: Caller, secret: str = "") -> dict[str, Any]:
     choice = NoticeChoice.of(caller.user)
-    teams = (
-        caller.within(Team.objects.filter(pk__in=choice.teams.values("pk")), "pk") if choice.pk else Team.objects.none()
-    )
+    followed = list(choice.teams.values_list("pk", flat=True)) if choice.pk else []
+    teams = Team.objects.visible_to(caller.user).filter(pk__in=followed)
+    if caller.team:
+        teams = teams.filter(pk=caller.team.pk)
     shown = {name: getattr(choice, name) for name in (*CHANNELS, "webhook_url", *EVENTS)}
     return {
         **shown,
-        "teams": [team.slug for team in teams],
+        "teams": [team.slug for team in teams.distinct()],
         "email_address": caller.user.email,
         "email_is_set_up": mailing.is_set_up(),
         "webhook_has_secret": bool(choice.sealed_secret),

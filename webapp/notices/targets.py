@@ -19,7 +19,8 @@ Resolver = Callable[[str, int], list[str]]
 
 PORTS = (443, 8443)
 """On the internet. Within the operator's own networks any port."""
-CHARACTERS = re.compile(r"[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]{1,500}")
+LENGTH = 500
+CHARACTERS = re.compile(r"[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]+")
 NAME = re.compile(r"(?=.{1,253}$)(?:[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
 """Ends in a label that begins with a letter, so no decimal, octal or hexadecimal address passes as a name."""
 CLOSED = [
@@ -48,6 +49,8 @@ class Target:
 
 def read_target(text: str) -> Target:
     """The address in parts. Raises Refused."""
+    if len(text) > LENGTH:
+        raise Refused(f"The webhook's address is longer than {LENGTH} characters.")
     if not CHARACTERS.fullmatch(text):
         raise Refused("The webhook's address holds a space, a backslash, `#` or another character it cannot have.")
     try:
