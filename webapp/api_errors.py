@@ -22,6 +22,7 @@ from webapp.jobs.handing_in import CheckpointDamaged
 from webapp.jobs.refusing import LaunchRefused
 from webapp.jobs.reported import BadReport, TooMuch
 from webapp.jobs.transitions import NotNow, StaleAttempt
+from webapp.notices.choosing import ChoiceRefused
 from webapp.storing import DiskNearlyFull
 
 log = logging.getLogger(__name__)
@@ -73,12 +74,22 @@ def install(api: NinjaAPI) -> None:
     answers(BadReport, 422, "report")
     answers(TooMuch, 413, "too_large", hint="Send it in smaller parts.")
     answers(OperationalError, 503, "database_busy", "The database is busy.", "Try again in a moment.", Retry_After="2")
+    api.add_exception_handler(ChoiceRefused, _choice_refused(api))
     api.add_exception_handler(UploadRefused, _upload_refused(api))
     api.add_exception_handler(RegistrationRefused, _registration_refused(api))
     api.add_exception_handler(LaunchRefused, _launch_refused(api))
     api.add_exception_handler(ValidationError, _invalid(api))
     api.add_exception_handler(HttpError, _http(api))
     api.add_exception_handler(Exception, _ours(api))
+
+
+def _choice_refused(api: NinjaAPI) -> Any:
+    def handler(request: HttpRequest, error: ChoiceRefused) -> HttpResponse:
+        problem = {"field": error.field, "code": f"notices.{error.field}", "message": str(error), "hint": ""}
+        answer = body("notices.refused", str(error), where={"field": error.field}) | {"problems": [problem]}
+        return api.create_response(request, answer, status=422)
+
+    return handler
 
 
 def _upload_refused(api: NinjaAPI) -> Any:

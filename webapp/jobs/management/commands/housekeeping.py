@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import close_old_connections
+from django.utils.module_loading import import_string
 
 from webapp.celery import SITE_QUEUE
 from webapp.datasets.vetting import free_interrupted_checks
 from webapp.jobs.reconciling import Reconciler
 
+log = logging.getLogger(__name__)
 CELERY = [
-    *("-A", "webapp.celery", "worker", "-P", "threads", "-c", "1", "-Q", SITE_QUEUE, "-n", "site@%h"),
+    *("-A", "webapp.celery", "worker", "-P", "threads", "-c", "2", "-Q", SITE_QUEUE, "-n", "site@%h"),
     *("--without-gossip", "--without-mingle", "-l", "warning"),
 ]
 
@@ -29,6 +33,8 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
+        for path in settings.HOUSEKEEPING:
+            threading.Thread(target=_again_and_again, args=(import_string(path), stop), daemon=True).start()
         free_interrupted_checks()
         celery = subprocess.Popen([sys.executable, "-m", "celery", *CELERY])
         try:
@@ -50,3 +56,13 @@ class Command(BaseCommand):
                     raise SystemExit(f"The site's Celery worker ended with {celery.returncode}; starting afresh.")
         finally:
             reconciler.leave()
+
+
+def _again_and_again(step: Callable[[], object], stop: threading.Event) -> None:
+    """Once a round, whatever goes wrong; slow as it may be, the sweep does not wait for it."""
+    while not stop.wait(settings.TIMINGS.sweep_seconds):
+        close_old_connections()
+        try:
+            step()
+        except Exception:
+            log.exception("housekeeping: %s", step.__name__)
