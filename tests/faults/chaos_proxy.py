@@ -87,7 +87,11 @@ class ChaosProxy:
 
     def reset_all(self) -> None:
         """RST to every connection that is open now."""
-        self._loop.call_soon_threadsafe(lambda: [_abort(writer) for writer in self._open])
+        self._loop.call_soon_threadsafe(self._abort_all)
+
+    def _abort_all(self) -> None:
+        for writer in self._open:
+            _abort(writer)
 
     def __enter__(self) -> ChaosProxy:
         self._thread.start()
@@ -138,7 +142,8 @@ class ChaosProxy:
             self.seen.append(line)
             rule = self._rule_for(line)
             if rule.reset:
-                return _abort(writer)
+                _abort(writer)
+                return
             await self._gate(line)
             opening = asyncio.open_connection(*self._upstream)
             far_reader, far_writer = await asyncio.wait_for(opening, CONNECT_SECONDS)
@@ -149,12 +154,11 @@ class ChaosProxy:
             finally:
                 self._open.discard(far_writer)
                 far_writer.close()
-        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError):
-            return None
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, Cut, TimeoutError):
+            return  # one side broke off, or the rule did it
         finally:
             self._open.discard(writer)
             writer.close()
-        return None
 
     async def _head(self, reader: asyncio.StreamReader) -> tuple[bytes, str]:
         """A request's head, asking for one request per connection; and its `METHOD /path`."""
