@@ -35,24 +35,25 @@ from workers.isolation import here
 from workers.leftovers import kill_marked
 from workers.protocol import Timings, worker_queue
 from workers.station import Station
+from workers.tree import Command, training_command
 
 CANNOT_START = 2
 CACHE_VARIABLE = "DELTABOARD_CACHE_BYTES"
 log = logging.getLogger("workers")
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, train_with: Command = training_command) -> int:
     """Run one worker; the process's exit code: 0 after a shutdown, 2 with a sentence if it cannot run."""
     asked = _parser().parse_args(arguments)
     _set_up_logging()
     try:
-        return run(asked)
+        return run(asked, train_with)
     except CannotStart as error:
         sys.stderr.write(f"{error}\n")
         return CANNOT_START
 
 
-def run(asked: argparse.Namespace) -> int:
+def run(asked: argparse.Namespace, train_with: Command) -> int:
     check_address(asked.site)
     home = Home.of(asked.name, os.environ)
     with lock(home):
@@ -60,6 +61,7 @@ def run(asked: argparse.Namespace) -> int:
         broker = broker_url(enrolment, os.environ)
         clean(home)
         station = greeted(asked, home, enrolment)
+        station.train_with = train_with
         if not station.why_left:
             serve(station, broker, asked.pool or enrolment.pool)
     if station.why_left:

@@ -8,10 +8,9 @@ import platform
 import signal
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
 from typing import Any
@@ -32,7 +31,7 @@ from workers.enrolling import Home, own_version
 from workers.isolation import Isolation
 from workers.orders import Orders
 from workers.protocol import PROTOCOL, Device, Timings, WorkerReport
-from workers.tree import inspection_command, training_command
+from workers.tree import Command, inspection_command, training_command
 
 log = logging.getLogger(__name__)
 
@@ -61,9 +60,8 @@ class Station:
     isolation: Isolation
     timings: Timings
     cache: Cache
-    train_with: Callable[[Path], tuple[str, ...]] = training_command
-    inspect_with: Callable[[Path], tuple[str, ...]] = inspection_command
-    """The command for a job's or an inspection's folder."""
+    train_with: Command = training_command
+    inspect_with: Command = inspection_command
     orders: Orders = field(default_factory=Orders)
     boot_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     site_says_drain: Event = field(default_factory=Event)

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ REPOSITORY = Path(__file__).parent.parent
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "SYSTEMROOT", "CUDA_HOME")
 """All that a training process gets of the worker's own environment: no token, no key, no address."""
 GONE_WITHIN_SECONDS = 5.0
+Command = Callable[[Path], tuple[str, ...]]
+"""The command line for a job's or an inspection's folder."""
 SHELL_SIGNALS = 128
 """A shell says 128 + N for a child that signal N killed."""
 

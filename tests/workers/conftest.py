@@ -18,7 +18,7 @@ from workers.enrolling import Home
 from workers.isolation import Isolation, here
 from workers.protocol import Wish
 from workers.station import Station
-from workers.tree import Launch
+from workers.tree import Command, Launch
 
 TOY = Path(__file__).with_name("toy_trainer.py")
 
@@ -74,8 +74,8 @@ def launch(tmp_path: Path) -> Callable[[str], Launch]:
     return toy
 
 
-def toy_command(mode: str) -> Callable[[Path], tuple[str, ...]]:
-    return lambda folder: (sys.executable, str(TOY), mode, str(folder))
+def toy_command(mode: str, *numbers: str) -> Command:
+    return lambda folder: (sys.executable, str(TOY), mode, str(folder), *numbers)
 
 
 @pytest.fixture

@@ -24,14 +24,8 @@ from workers.protocol import CELERY_SETTINGS, RUN_NEXT_JOB
 WORKER = """
 import sys
 from tests.workers.conftest import toy_command
-from workers import __main__ as program
-make_station, train_with = program.make_station, toy_command(sys.argv.pop(1))
-def make(*facts):
-    station = make_station(*facts)
-    station.train_with = train_with
-    return station
-program.make_station = make
-sys.exit(program.main())
+from workers.__main__ import main
+sys.exit(main(sys.argv[2:], toy_command(sys.argv[1])))
 """
 
 

@@ -1,4 +1,4 @@
-"""Trainers that follow the pipe contract, or break it on purpose: `python toy_trainer.py MODE JOB_DIR`."""
+"""Trainers that follow the pipe contract, or break it on purpose: `python toy_trainer.py MODE JOB_DIR [NUMBER …]`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import threading
 import time
 from pathlib import Path
 from typing import Any
+
+from workers.training.lifeline import hold
 
 FOLDER = Path(sys.argv[2])
 PIPE = int(os.environ["DELTABOARD_EVENT_FD"])
@@ -76,6 +78,26 @@ def obeying() -> None:
     sys.exit(3)
 
 
+def steady(steps: int = 50, seconds: float = 0.02, every: int = 5) -> None:
+    """Goes on from its newest checkpoint, takes its time, saves and leaves on SIGTERM, ends with its supervisor."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    hold()
+    resumed = max((int(path.name[5:]) for path in (FOLDER / "checkpoints").glob("step-*")), default=0)
+    emit("phase", phase="training", step=resumed)
+    emit("plan", total_steps=steps, resumed_step=resumed)
+    for number in range(resumed + 1, steps + 1):
+        step(number)
+        stopped = stop.wait(seconds) and number < steps
+        if number % every == 0 or stopped:
+            checkpoint(number)
+        if stopped:
+            sys.exit(3)
+    save(FOLDER / "artifact")
+    emit("artifact", bytes=7000)
+    emit("result", final_metrics={"eval_loss": 1 / steps}, best_metric=None, notes=[])
+
+
 def stubborn() -> None:
     """Ignores SIGTERM and has a grandchild in a session of its own that does so too."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -128,6 +150,15 @@ def killed() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def poison() -> None:
+    """Kills its parent, which without walls is the worker; behind them it can only kill itself."""
+    step(1)
+    time.sleep(0.3)
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def aborting() -> None:
     os.abort()
 
@@ -166,5 +197,9 @@ def fenced() -> None:
     sys.exit(75)
 
 
+def _number(text: str) -> float:
+    return int(text) if text.isdigit() else float(text)
+
+
 if __name__ == "__main__":
-    {name: each for name, each in globals().items() if callable(each)}[sys.argv[1]]()
+    {name: each for name, each in globals().items() if callable(each)}[sys.argv[1]](*map(_number, sys.argv[3:]))
