@@ -19,6 +19,7 @@ from webapp.jobs.outlook import waiting
 from webapp.jobs.reasons import advice_for
 from webapp.jobs.templatetags.badges import lost
 from webapp.jobs.views.artifacts import card_of
+from webapp.jobs.views.home import back_to_queue
 from workers.methods import METHODS
 
 TABS = {"overview": "Overview", "log": "Log", "checkpoints": "Checkpoints", "config": "Config", "history": "History"}
@@ -128,4 +129,6 @@ def action(request: HttpRequest, job_id: int, action: str) -> HttpResponse:
         "retry": f"Retrying as a new job, {after.name}.",
     }
     messages.success(request, said[action])
+    if request.POST.get("from") == "queue" and action != "retry":
+        return back_to_queue(request)
     return redirect("jobs:detail", after.pk)

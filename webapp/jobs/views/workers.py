@@ -39,10 +39,9 @@ class Card:
 def worker_list(request: HttpRequest) -> HttpResponse:
     """Each worker with its devices, load and attempts; the fragment is fetched again while the page is open."""
     user, here = signed_in(request), current_team(request)
-    roles = dict(user.memberships.values_list("team_id", "role"))
     context = {
-        "cards": _cards(user, {team for team, role in roles.items() if role == Role.MAINTAINER}),
-        "seen_teams": set(roles),
+        "cards": _cards(user),
+        "seen_teams": set(user.roles),
         "may_enrol": here is not None and may(user, here.pk, Role.MAINTAINER),
         "box": f"0 0 {WIDTH} {HEIGHT}",
     }
@@ -50,7 +49,7 @@ def worker_list(request: HttpRequest) -> HttpResponse:
     return render(request, "jobs/_workers.html" if part else "jobs/workers.html", context)
 
 
-def _cards(user: User, maintained: set[int]) -> list[Card]:
+def _cards(user: User) -> list[Card]:
     going_on = Attempt.objects.exclude(state=Attempt.State.ENDED).select_related("job__team")
     rows = Worker.objects.visible_to(user).select_related("team")
     workers = list(rows.prefetch_related(Prefetch("attempts", going_on, to_attr="going_on")))
@@ -59,7 +58,7 @@ def _cards(user: User, maintained: set[int]) -> list[Card]:
         Card(
             worker,
             [(device, hours.get(worker.pk, {}).get(device["index"])) for device in worker.report.get("devices", [])],
-            user.is_superuser or worker.team_id in maintained,
+            may(user, worker.team_id, Role.MAINTAINER),
         )
         for worker in workers
     ]
