@@ -14,6 +14,8 @@ from launcher.requirements import SITE, TEST, WORKER
 
 CHECKS = (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy", "."))
 FAST = ["-m", "not slow and not browser"]
+ON_POSTGRES = ["tests/jobs", "tests/accounts", "tests/faults"]
+"""Tests whose subject is the queue and who may see what: they run once more on a real PostgreSQL."""
 
 
 def find_chromium() -> str | None:
@@ -27,7 +29,9 @@ def run_tests(line: list[str]) -> int:
     fast = "--fast" in line
     wanted = [word for word in line if word != "--fast"]
     if {"-h", "--help"} & set(wanted):
-        print("manage.py test [--fast] [any argument of pytest]\n\n--fast leaves out the slow and the browser tests.")
+        print(
+            "manage.py test [--fast] [any argument of pytest]\n\n--fast leaves out the slow, the browser and the PostgreSQL tests."
+        )
         return 0
     if not fast and find_chromium() is None:
         _miss_chromium()
@@ -37,6 +41,8 @@ def run_tests(line: list[str]) -> int:
         failed = [" ".join(check[:-1]) for check, code in zip(CHECKS, codes, strict=True) if code]
         print(f"\nFailed so far: {', '.join(failed)}. The tests run all the same.", flush=True)
     codes.append(_show("pytest", *(FAST if fast else []), *wanted))
+    if not fast and not wanted:
+        codes.append(_show("launcher.postgres", sys.executable, "-m", "pytest", *FAST, *ON_POSTGRES))
     return next((code for code in codes if code), 0)
 
 
