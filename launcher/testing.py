@@ -29,9 +29,8 @@ def run_tests(line: list[str]) -> int:
     fast = "--fast" in line
     wanted = [word for word in line if word != "--fast"]
     if {"-h", "--help"} & set(wanted):
-        print(
-            "manage.py test [--fast] [any argument of pytest]\n\n--fast leaves out the slow, the browser and the PostgreSQL tests."
-        )
+        print("manage.py test [--fast] [any argument of pytest]\n")
+        print("--fast leaves out the slow tests, those in a browser, and the second round on PostgreSQL.")
         return 0
     if not fast and find_chromium() is None:
         _miss_chromium()
