@@ -14,12 +14,15 @@ from launcher.requirements import SITE, TEST, WORKER
 
 CHECKS = (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy", "."))
 FAST = ["-m", "not slow and not browser"]
+ON_POSTGRES = ["tests/jobs", "tests/accounts", "tests/faults"]
+"""Tests whose subject is the queue and who may see what: they run once more on a real PostgreSQL."""
 NEMESIS = "--nemesis"
 USAGE = """\
 manage.py test [--fast] [any argument of pytest]
 manage.py test --nemesis SECONDS [--seed N] [--postgresql]
 
---fast leaves out the slow and the browser tests. --nemesis breaks a real site for so long and judges it after."""
+--fast leaves out the slow tests, those in a browser, and the second round on PostgreSQL.
+--nemesis breaks a real site for so long and judges it after."""
 
 
 def find_chromium() -> str | None:
@@ -45,6 +48,8 @@ def run_tests(line: list[str]) -> int:
         failed = [" ".join(check[:-1]) for check, code in zip(CHECKS, codes, strict=True) if code]
         print(f"\nFailed so far: {', '.join(failed)}. The tests run all the same.", flush=True)
     codes.append(_show("pytest", *(FAST if fast else []), *wanted))
+    if not fast and not wanted:
+        codes.append(_show("launcher.postgres", sys.executable, "-m", "pytest", *FAST, *ON_POSTGRES))
     return next((code for code in codes if code), 0)
 
 

@@ -89,8 +89,14 @@ def _database() -> dict[str, Any]:
         "HOST": query.pop("host", None) or url.hostname or "",
         "PORT": str(url.port or ""),
         "CONN_MAX_AGE": 0,
-        "OPTIONS": {"pool": True, **query},
+        "CONN_HEALTH_CHECKS": True,  # a restart of the server costs one look, not a failed request for each connection
+        "OPTIONS": {"pool": _pool(), **query},
     }
+
+
+def _pool() -> dict[str, Any]:
+    """Few connections for many requests: the others queue, and hear 503 after ten seconds."""
+    return {"min_size": 1, "max_size": int(os.environ.get("DELTABOARD_DATABASE_CONNECTIONS", 8)), "timeout": 10}
 
 
 def _storage() -> dict[str, Any]:
@@ -160,6 +166,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "webapp.accounts.context.shell",
                 "webapp.notices.context.bell",
+                "webapp.jobs.health.shown",
             ],
         },
     }

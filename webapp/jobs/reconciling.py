@@ -88,7 +88,7 @@ class Reconciler:
         was_heard, self.heard = self.heard, self.answers()
         if not self.heard:
             return
-        if not was_heard or self._was_asleep():
+        if self._was_asleep() or not was_heard:
             renew_all_leases()
         for step in (end_lost_attempts, give_back_unacknowledged, give_back_inspections):
             step()
