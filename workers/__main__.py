@@ -14,7 +14,7 @@ import warnings
 from typing import Any
 
 from celery.exceptions import SecurityWarning
-from celery.signals import setup_logging, worker_shutting_down
+from celery.signals import setup_logging
 
 import workers.tasks  # noqa: F401  (registers run_next_job)
 from workers.cache import DEFAULT_LIMIT_BYTES, Cache
@@ -32,8 +32,8 @@ from workers.enrolling import (
     lock,
 )
 from workers.greeting import keep_greeting
-from workers.hastening import keep_the_limit, kill_trees
 from workers.isolation import here
+from workers.leaving import keep_the_limit, kill_trees, obey_signals
 from workers.protocol import Device, Timings, worker_queue
 from workers.station import Station
 from workers.telemetry import Telemetry
@@ -131,7 +131,6 @@ def serve(station: Station, broker: str, pool: str) -> None:
     """Take permits until a signal comes; returns when the last slot is free."""
     os.environ.pop(KEY_VARIABLE, None)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    worker_shutting_down.connect(station.orders.shutting_down)
     app.station = station
     app.conf.broker_url = broker
     station.serves = True
@@ -153,6 +152,7 @@ def serve(station: Station, broker: str, pool: str) -> None:
     )
     # Threads beyond this number would take permits for slots that a job on several GPUs holds.
     station.rack.on_room = lambda room: setattr(celery, "max_concurrency", room)
+    celery.install_platform_tweaks = lambda worker: obey_signals(station.orders)
     celery.start()
 
 

@@ -95,6 +95,13 @@ class Part:
         assert self.process is not None
         return self.process.wait(seconds)
 
+    def wait_or_none(self, seconds: float) -> int | None:
+        """Its exit code, or None if it still runs after so long."""
+        assert self.process is not None
+        with suppress(subprocess.TimeoutExpired):
+            return self.process.wait(seconds)
+        return None
+
     def end(self) -> None:
         """The end of the test: it and its process group are gone, whatever state they were in."""
         if self.process is not None:

@@ -142,7 +142,7 @@ def test_a_drain_hands_the_job_back_with_its_checkpoint(site: ReferenceSite, sta
     site.offer(2)
     with working(station):
         until(lambda: len(attempt.events) > 3)
-        station.orders.shutting_down()
+        station.orders.leave()
     assert attempt.end is not None
     assert (attempt.end["outcome"], attempt.end["reason"]) == ("released", "drained")
     assert len(attempt.checkpoints) == 1

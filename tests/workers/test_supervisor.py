@@ -88,7 +88,7 @@ def test_a_training_that_obeys_saves_before_it_leaves(launch: Toy, notebook: Not
         if how == "pause":
             notebook.wish = "pause"
         elif how == "drain":
-            orders.shutting_down()
+            orders.leave()
         else:
             notebook.silent_seconds = TIMINGS.cut_off_seconds + 1
 
@@ -105,8 +105,8 @@ def test_a_second_signal_does_not_wait_for_the_checkpoint(launch: Toy, notebook:
 
     def stop() -> None:
         until(lambda: len(notebook.of("metrics")) == 2)
-        orders.shutting_down()
-        orders.shutting_down()
+        orders.leave()
+        orders.leave()
 
     threading.Thread(target=stop).start()
     began = time.monotonic()
