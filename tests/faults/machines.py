@@ -207,6 +207,11 @@ class Machines:
         place = rows[0].split(",").index("step")
         return [int(row.split(",")[place]) for row in rows[1:]]
 
+    def report_of(self, worker: str) -> dict[str, Any]:
+        """Its newest entry in the list of workers."""
+        items: list[dict[str, Any]] = self.api("get", "workers").json()["items"]
+        return next(item for item in items if item["name"] == worker)
+
     def logs(self, characters: int = 1500) -> str:
         return "\n".join(f"--- {part.name}\n{part.said()[-characters:]}" for part in self.parts.values())
 

@@ -80,6 +80,7 @@ def worker_answer(worker: Worker) -> dict[str, Any]:
         "pool": worker.pool,
         "online": worker.online,
         "draining": worker.drain or bool(report.get("draining")),
+        "deaf": bool(report.get("deaf")),
         "heartbeat_age_seconds": worker.heartbeat_age_seconds,
         "hostname": report.get("hostname"),
         "slots": report.get("slots"),
