@@ -10,12 +10,14 @@ import resource
 import shutil
 import sys
 import warnings
+from dataclasses import replace
 from typing import Any
 
 from celery.exceptions import SecurityWarning
 from celery.signals import setup_logging, worker_shutting_down
 
 import workers.tasks  # noqa: F401  (registers run_next_job)
+from workers import cgroups
 from workers.cache import DEFAULT_LIMIT_BYTES, Cache
 from workers.celery import app
 from workers.client import Enrolment, SiteClient, SiteRefused, UnknownToken, patiently
@@ -31,8 +33,9 @@ from workers.enrolling import (
     lock,
 )
 from workers.greeting import keep_greeting
-from workers.isolation import here
+from workers.isolation import Isolation, here
 from workers.leftovers import kill_marked
+from workers.limits import Limits
 from workers.protocol import Timings, worker_queue
 from workers.station import Station
 
@@ -72,6 +75,7 @@ def clean(home: Home) -> None:
     killed = kill_marked(lambda mark: mark.startswith(f"{home.path}{os.sep}"))
     if killed:
         log.warning("Killed %d processes that an earlier run of this worker left.", killed)
+    cgroups.sweep()
     shutil.rmtree(home.jobs, ignore_errors=True)
     home.jobs.mkdir(parents=True)
 
@@ -105,10 +109,18 @@ def make_station(asked: argparse.Namespace, home: Home, enrolment: Enrolment) ->
         worker=enrolment,
         slots=slots,
         threads_per_slot=max(1, (os.cpu_count() or 1) // slots),
-        isolation=here(),
+        isolation=isolation(),
         timings=Timings.from_environment(dict(os.environ)),
         cache=Cache(home.cache, limit),
     )
+
+
+def isolation() -> Isolation:
+    """Every wall of this host, with the limits that were asked for."""
+    try:
+        return replace(here(), limits=Limits.from_environment(os.environ))
+    except ValueError as error:
+        raise CannotStart(str(error)) from error
 
 
 def serve(station: Station, broker: str, pool: str) -> None:

@@ -153,8 +153,10 @@ def _fetch(question: dict[str, Any], folder: InspectionFolder, pulse: Pulse, dro
 def _look(folder: InspectionFolder, slot: Slot, station: Station, pulse: Pulse) -> dict[str, Any]:
     launch = Launch(
         command=station.inspect_with(folder.path),
-        scratch=folder.path / "scratch",
+        scratch=folder.scratch,
         mark=str(folder.path),
+        writable=folder.made,
+        slot=slot.number,
         threads=station.threads_per_slot,
         cuda_device=slot.cuda_device,
         lifeline_seconds=station.timings.lease_seconds,

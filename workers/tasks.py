@@ -130,6 +130,8 @@ class Run:
             command=self.station.train_with(self.folder.path),
             scratch=self.folder.scratch,
             mark=str(self.folder.path),
+            writable=self.folder.made,
+            slot=self.slot.number,
             threads=self.claim["threads"],
             cuda_device=self.slot.cuda_device,
             lifeline_seconds=self.timings.lease_seconds,

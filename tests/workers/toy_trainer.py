@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(sys.argv[2])
+MADE = FOLDER / "made"
+"""As `workers.protocol.JobFolder` has it: all that a trainer may write."""
 PIPE = int(os.environ["DELTABOARD_EVENT_FD"])
 STEPS = 20
 
@@ -46,7 +48,7 @@ def save(folder: Path, **facts: Any) -> None:
 
 def checkpoint(number: int) -> None:
     name = f"step-{number:08d}"
-    save(FOLDER / "checkpoints" / name, step=number)
+    save(MADE / "checkpoints" / name, step=number)
     emit("checkpoint", step=number, folder=name, best=False)
 
 
@@ -58,7 +60,7 @@ def good() -> None:
         step(number)
         if number % 10 == 0:
             checkpoint(number)
-    save(FOLDER / "artifact")
+    save(MADE / "artifact")
     emit("artifact", bytes=7000)
     emit("result", final_metrics={"eval_loss": 0.5}, best_metric=None, notes=[])
 
@@ -124,7 +126,7 @@ def failing() -> None:
 
 def killed() -> None:
     step(1)
-    save(FOLDER / "checkpoints" / "step-00000001")  # written, never reported
+    save(MADE / "checkpoints" / "step-00000001")  # written, never reported
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -153,7 +155,7 @@ def prying() -> None:
         seen["network"] = False
     status = Path("/proc/self/status").read_text()
     seen["caps"] = next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff"))
-    (FOLDER / "seen.json").write_text(json.dumps(seen))
+    (MADE / "seen.json").write_text(json.dumps(seen))
 
 
 def fenced() -> None:
@@ -161,8 +163,8 @@ def fenced() -> None:
     step(1)
     with contextlib.suppress(OSError):
         while os.read(0, 1):
-            (FOLDER / "beat").touch()
-    (FOLDER / "fenced").touch()
+            (MADE / "beat").touch()
+    (MADE / "fenced").touch()
     sys.exit(75)
 
 
