@@ -11,12 +11,14 @@ import resource
 import shutil
 import sys
 import warnings
+from dataclasses import replace
 from typing import Any
 
 from celery.exceptions import SecurityWarning
-from celery.signals import setup_logging, worker_shutting_down
+from celery.signals import setup_logging
 
 import workers.tasks  # noqa: F401  (registers run_next_job)
+from workers import cgroups
 from workers.cache import DEFAULT_LIMIT_BYTES, Cache
 from workers.celery import app
 from workers.client import Enrolment, SiteClient, SiteRefused, UnknownToken, patiently
@@ -32,8 +34,9 @@ from workers.enrolling import (
     lock,
 )
 from workers.greeting import keep_greeting
-from workers.hastening import keep_the_limit, kill_trees
-from workers.isolation import here
+from workers.isolation import Isolation, here
+from workers.leaving import keep_the_limit, kill_trees, obey_signals
+from workers.limits import Limits
 from workers.protocol import Device, Timings, worker_queue
 from workers.station import Station
 from workers.telemetry import Telemetry
@@ -75,6 +78,7 @@ def clean(home: Home) -> None:
     """End and remove what an earlier life of this worker left."""
     if killed := kill_trees(home):
         log.warning("Killed %d processes that an earlier run of this worker left.", killed)
+    cgroups.sweep()
     shutil.rmtree(home.jobs, ignore_errors=True)
     home.jobs.mkdir(parents=True)
 
@@ -108,7 +112,7 @@ def make_station(asked: argparse.Namespace, home: Home, enrolment: Enrolment) ->
         worker=enrolment,
         slots=slots,
         threads_per_slot=max(1, (os.cpu_count() or 1) // slots),
-        isolation=here(),
+        isolation=isolation(),
         timings=Timings.from_environment(dict(os.environ)),
         cache=Cache(home.cache, limit),
         labels=tuple(asked.label),
@@ -127,11 +131,18 @@ def slots_for(asked: int | None, here: tuple[Device, ...]) -> int:
     return asked or max(1, gpus)
 
 
+def isolation() -> Isolation:
+    """Every wall of this host, with the limits that were asked for."""
+    try:
+        return replace(here(), limits=Limits.from_environment(os.environ))
+    except ValueError as error:
+        raise CannotStart(str(error)) from error
+
+
 def serve(station: Station, broker: str, pool: str) -> None:
     """Take permits until a signal comes; returns when the last slot is free."""
     os.environ.pop(KEY_VARIABLE, None)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    worker_shutting_down.connect(station.orders.shutting_down)
     app.station = station
     app.conf.broker_url = broker
     station.serves = True
@@ -153,6 +164,7 @@ def serve(station: Station, broker: str, pool: str) -> None:
     )
     # Threads beyond this number would take permits for slots that a job on several GPUs holds.
     station.rack.on_room = lambda room: setattr(celery, "max_concurrency", room)
+    celery.install_platform_tweaks = lambda worker: obey_signals(station.orders)
     celery.start()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import getpass
+import hashlib
 import json
 import os
 import platform
@@ -36,6 +37,11 @@ class Home:
         if not name or name != Path(name).name or name.startswith("."):
             raise CannotStart(f"`{name}` cannot be a worker's name: use letters, digits, - and _.")
         return cls(Path(environment.get("DELTABOARD_VAR", "var")).resolve() / "workers" / name)
+
+    @property
+    def place(self) -> str:
+        """Stands for this folder on this machine, without naming it."""
+        return hashlib.sha256(f"{platform.node()}:{self.path}".encode()).hexdigest()[:32]
 
     @property
     def token(self) -> Path:

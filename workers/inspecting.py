@@ -154,8 +154,10 @@ def _fetch(question: dict[str, Any], folder: InspectionFolder, pulse: Pulse, dro
 def _look(folder: InspectionFolder, held: Held, station: Station, pulse: Pulse) -> dict[str, Any]:
     launch = Launch(
         command=station.inspect_with(folder.path),
-        scratch=folder.path / "scratch",
+        scratch=folder.scratch,
         mark=str(folder.path),
+        writable=folder.made,
+        slot=held.own.number,
         threads=station.threads_per_slot,
         cuda_device=held.cuda_devices,
         lifeline_seconds=station.timings.lease_seconds,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 
 class Flag:
@@ -26,6 +25,8 @@ class Orders:
     hurry: Flag = field(default_factory=Flag)
     """Leave at once."""
 
-    def shutting_down(self, **signal_facts: Any) -> None:
-        """One more signal to end: the first drains, the second hurries. Only sets a flag, so a handler may call it."""
-        (self.hurry if self.drain.is_set() else self.drain).set()
+    def leave(self, at_once: bool = False) -> None:
+        """One more signal to end: the first drains, the second hurries. Only sets flags, so a handler may call it."""
+        if at_once or self.drain.is_set():
+            self.hurry.set()
+        self.drain.set()

@@ -135,6 +135,7 @@ class Station:
         return WorkerReport(
             boot_id=self.boot_id,
             hostname=platform.node(),
+            place=self.home.place,
             version=own_version(),
             slots=self.slots,
             busy_slots=self.rack.busy,

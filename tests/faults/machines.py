@@ -95,6 +95,13 @@ class Part:
         assert self.process is not None
         return self.process.wait(seconds)
 
+    def wait_or_none(self, seconds: float) -> int | None:
+        """Its exit code, or None if it still runs after so long."""
+        assert self.process is not None
+        with suppress(subprocess.TimeoutExpired):
+            return self.process.wait(seconds)
+        return None
+
     def end(self) -> None:
         """The end of the test: it and its process group are gone, whatever state they were in."""
         if self.process is not None:
@@ -199,6 +206,11 @@ class Machines:
         rows = self.api("get", f"jobs/{job_id}/metrics", params={"format": "csv"}).text.splitlines()
         place = rows[0].split(",").index("step")
         return [int(row.split(",")[place]) for row in rows[1:]]
+
+    def report_of(self, worker: str) -> dict[str, Any]:
+        """Its newest entry in the list of workers."""
+        items: list[dict[str, Any]] = self.api("get", "workers").json()["items"]
+        return next(item for item in items if item["name"] == worker)
 
     def logs(self, characters: int = 1500) -> str:
         return "\n".join(f"--- {part.name}\n{part.said()[-characters:]}" for part in self.parts.values())

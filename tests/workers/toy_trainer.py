@@ -18,6 +18,8 @@ from typing import Any
 from workers.training.lifeline import hold
 
 FOLDER = Path(sys.argv[2])
+MADE = FOLDER / "made"
+"""As `workers.protocol.JobFolder` has it: all that a trainer may write."""
 PIPE = int(os.environ["DELTABOARD_EVENT_FD"])
 STEPS = 20
 
@@ -48,7 +50,7 @@ def save(folder: Path, **facts: Any) -> None:
 
 def checkpoint(number: int) -> None:
     name = f"step-{number:08d}"
-    save(FOLDER / "checkpoints" / name, step=number)
+    save(MADE / "checkpoints" / name, step=number)
     emit("checkpoint", step=number, folder=name, best=False)
 
 
@@ -60,7 +62,7 @@ def good() -> None:
         step(number)
         if number % 10 == 0:
             checkpoint(number)
-    save(FOLDER / "artifact")
+    save(MADE / "artifact")
     emit("artifact", bytes=7000)
     emit("result", final_metrics={"eval_loss": 0.5}, best_metric=None, notes=[])
 
@@ -83,7 +85,7 @@ def steady(steps: int = 50, seconds: float = 0.02, every: int = 5) -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     hold()
-    resumed = max((int(path.name[5:]) for path in (FOLDER / "checkpoints").glob("step-*")), default=0)
+    resumed = max((int(path.name[5:]) for path in (MADE / "checkpoints").glob("step-*")), default=0)
     emit("phase", phase="training", step=resumed)
     emit("plan", total_steps=steps, resumed_step=resumed)
     for number in range(resumed + 1, steps + 1):
@@ -93,7 +95,7 @@ def steady(steps: int = 50, seconds: float = 0.02, every: int = 5) -> None:
             checkpoint(number)
         if stopped:
             sys.exit(3)
-    save(FOLDER / "artifact")
+    save(MADE / "artifact")
     emit("artifact", bytes=7000)
     emit("result", final_metrics={"eval_loss": 1 / steps}, best_metric=None, notes=[])
 
@@ -146,7 +148,7 @@ def failing() -> None:
 
 def killed() -> None:
     step(1)
-    save(FOLDER / "checkpoints" / "step-00000001")  # written, never reported
+    save(MADE / "checkpoints" / "step-00000001")  # written, never reported
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -184,7 +186,7 @@ def prying() -> None:
         seen["network"] = False
     status = Path("/proc/self/status").read_text()
     seen["caps"] = next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff"))
-    (FOLDER / "seen.json").write_text(json.dumps(seen))
+    (MADE / "seen.json").write_text(json.dumps(seen))
 
 
 def fenced() -> None:
@@ -192,8 +194,8 @@ def fenced() -> None:
     step(1)
     with contextlib.suppress(OSError):
         while os.read(0, 1):
-            (FOLDER / "beat").touch()
-    (FOLDER / "fenced").touch()
+            (MADE / "beat").touch()
+    (MADE / "fenced").touch()
     sys.exit(75)
 
 

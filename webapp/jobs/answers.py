@@ -86,6 +86,7 @@ def worker_answer(worker: Worker) -> dict[str, Any]:
         "online": worker.online,
         "suspended": worker.suspended_at is not None,
         "draining": worker.drain or bool(report.get("draining")),
+        "deaf": bool(report.get("deaf")),
         "heartbeat_age_seconds": worker.heartbeat_age_seconds,
         "hostname": report.get("hostname"),
         "slots": report.get("slots"),

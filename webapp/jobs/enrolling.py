@@ -103,13 +103,13 @@ def _on_loopback(host: str) -> bool:
 def hello(worker: Worker, report: dict[str, Any], address: str = "") -> Worker:
     """Note the worker's report; what an older boot of it left running ends at once. Raises WorkerRunning.
 
-    On one machine a lock file keeps a second process from starting, so there a newer boot means the older is dead.
+    In one home folder a lock file keeps a second process from starting, so there a newer boot means the older is dead.
     """
     boot = str(report.get("boot_id", ""))[:40]
     with transaction.atomic():
         worker = Worker.objects.select_for_update().get(pk=worker.pk)
         other = worker.boot_id not in ("", boot)
-        if other and worker.online and worker.report.get("hostname") != report.get("hostname"):
+        if other and worker.online and not _same_place(worker.report, report):
             raise WorkerRunning(worker)
         worker.boot_id, worker.report, worker.last_hello_at = boot, report, timezone.now()
         worker.last_address = address[:45]
@@ -127,6 +127,12 @@ def suspend_if_silent(attempt: Attempt) -> None:
     same = Attempt.objects.filter(worker=attempt.worker, boot_id=attempt.boot_id, reason_code="not_acked")
     if same.filter(ended_at__gt=clock.in_seconds(-SILENT_WITHIN_SECONDS)).count() >= SILENT_CLAIMS:
         Worker.objects.filter(pk=attempt.worker_id, suspended_at=None).update(suspended_at=clock.now())
+
+
+def _same_place(before: dict[str, Any], now: dict[str, Any]) -> bool:
+    """On one host and in one home folder, as far as both say."""
+    folders = {before.get("place"), now.get("place")} - {None, ""}
+    return before.get("hostname") == now.get("hostname") and len(folders) < 2
 
 
 def end_older_boots(worker: Worker) -> None:

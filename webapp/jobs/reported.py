@@ -124,6 +124,7 @@ class Report(Schema):
 
     boot_id: Annotated[str, Field(min_length=1, max_length=40)]
     hostname: Short = ""
+    place: Short = ""
     version: Short = ""
     slots: Annotated[int, Field(ge=0, le=1024)] = 1
     busy_slots: Annotated[int, Field(ge=0, le=1024)] = 0

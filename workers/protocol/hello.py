@@ -35,6 +35,8 @@ class WorkerReport:
     threads_per_slot: int
     cores: int
     devices: tuple[Device, ...]
+    place: str = ""
+    """Stands for host and home folder. In one place a lock keeps a second process out, so a newer boot there is it."""
     labels: tuple[str, ...] = ()
     draining: bool = False
     deaf: bool = False
