@@ -11,13 +11,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from workers import cgroups
 from workers.limits import Limits
+from workers.protocol import LAYERS
 from workers.walls import landlock
 from workers.walls.files import REPOSITORY, rules
 from workers.walls.plan import Plan
@@ -69,7 +70,7 @@ class Isolation:
     limits: Limits = field(default_factory=Limits)
 
     def as_json(self) -> dict[str, bool]:
-        return {name: getattr(self, name) for name in LAYERS}
+        return {layer.name: getattr(self, layer.name) for layer in LAYERS}
 
     def user_of(self, slot: int) -> int:
         """The user that a slot's trees run as; 0 for the worker's own."""
@@ -86,10 +87,11 @@ class Isolation:
             walls += [OWN_PROC] if self.own_proc else []
             walls += [NO_NETWORK] if self.no_network else []
             walls += ["--"]
-        if self.size_limits or self.file_rules or plan.loopback or plan.own_view:
+        if self.size_limits or self.file_rules or plan.loopback or plan.own_view or plan.last_namespace:
             walls += [*WALLS, "inner", plan.as_text()]
+        if self.no_capabilities and (self.process_namespace or os.geteuid() == 0):  # else there are none to drop
+            walls += NO_CAPABILITIES
         if self.process_namespace:
-            walls += NO_CAPABILITIES if self.no_capabilities else ()
             walls += FIRST_PROCESS
         return (*walls, *inside.command)
 
@@ -104,15 +106,13 @@ class Isolation:
             parent=os.getpid(),
             own_view=self.own_view,
             loopback=self.no_network,
+            last_namespace=self.process_namespace and self.no_capabilities,
             file_rules=self.file_rules,
             no_tcp=not self.no_network and not inside.several_processes,
             file_bytes=self.limits.file_bytes if sized else 0,
             processes=self.limits.processes if sized and counted else 0,  # else it counts all that this user runs
             open_files=self.limits.open_files if sized else 0,
         )
-
-
-LAYERS = tuple(each.name for each in fields(Isolation) if each.name != "limits")
 
 
 @cache
@@ -153,7 +153,7 @@ def _with(isolation: Isolation, *names: str) -> Isolation:
 NEEDS = {
     "own_proc": "process_namespace",
     "no_network": "process_namespace",
-    "no_capabilities": "process_namespace",
+    "no_capabilities": "death_signal",
     "own_view": "own_proc",
     "separate_user": "own_view",
 }

@@ -15,6 +15,7 @@ from pathlib import Path
 from workers.walls import kernel, landlock, loopback, view
 from workers.walls.plan import Plan
 
+USER_NAMESPACES = Path("/proc/sys/user/max_user_namespaces")
 CANNOT = 125
 """As `env` and `timeout` say it: the command was not even started."""
 
@@ -55,6 +56,8 @@ def inner(plan: Plan) -> None:
         loopback.bring_up()
     if plan.own_view and not plan.user:
         view.enter(plan.rules)
+    if plan.last_namespace:
+        USER_NAMESPACES.write_text("0")  # of this namespace; the machine's own number stays
     _limit(resource.RLIMIT_CORE, 0)
     for kind, most in (
         (resource.RLIMIT_FSIZE, plan.file_bytes),

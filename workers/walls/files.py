@@ -12,8 +12,8 @@ from typing import Literal, NamedTuple
 
 REPOSITORY = Path(__file__).parents[2]
 
-Access = Literal["list", "read", "device", "write"]
-"""`list`: the names in a folder; `device`: read, write and control; `write`: all but run and make devices."""
+Access = Literal["list", "read", "run", "device", "write"]
+"""`list`: the names in a folder; `device`: read, write and control; `write`: all but run programs and make devices."""
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store", "/sys", "/proc")
 ETC = (
@@ -47,10 +47,10 @@ def rules(command: Iterable[str], writable: Path, *, cuda: bool) -> list[Rule]:
 
     Only paths that exist; a rule for a parent stands before those for its children.
     """
-    readable = {*SYSTEM, *(f"/etc/{name}" for name in ETC), *_python(), *_named_by_environment()}
-    readable |= {word for word in command if word.startswith("/")}
-    made = [Rule(path, "read") for path in readable]
+    made = [Rule(path, "run") for path in {*SYSTEM, *_python(), *_named_by_environment()}]
+    made += [Rule(f"/etc/{name}", "read") for name in ETC]
     made += [Rule(str(REPOSITORY), "list"), Rule(str(REPOSITORY / "workers"), "read")]
+    made += [Rule(word, "read" if Path(word).is_dir() else "run") for word in command if word.startswith("/")]
     made += [Rule(path, "device") for path in (*DEVICES, *(_gpus() if cuda else ()))]
     made += [Rule(SHARED_MEMORY, "write"), Rule(str(writable), "write")]
     return sorted((rule for rule in made if Path(rule.path).exists()), key=lambda rule: rule.path)

@@ -35,7 +35,8 @@ SCOPES_SINCE = 6
 
 RIGHTS: dict[Access, int] = {
     "list": READ_DIR,
-    "read": EXECUTE | READ_FILE | READ_DIR,
+    "read": READ_FILE | READ_DIR,
+    "run": EXECUTE | READ_FILE | READ_DIR,
     "device": READ_FILE | WRITE_FILE | READ_DIR | IOCTL_DEVICE,
     "write": (ALL_OF_FIRST_VERSION | REFER | TRUNCATE) & ~(EXECUTE | MAKE_CHAR_DEVICE | MAKE_BLOCK_DEVICE),
 }

@@ -20,6 +20,8 @@ class Plan(NamedTuple):
     """The worker's process id: if it is gone, so are we."""
     own_view: bool = False
     loopback: bool = False
+    last_namespace: bool = False
+    """No user namespace may be made below this one: each gives its maker all capabilities again."""
     file_rules: bool = False
     no_tcp: bool = False
     file_bytes: int = 0

@@ -23,6 +23,7 @@ ATTR_RDONLY, ATTR_NOSUID = 0x1, 0x2
 MNT_DETACH = 0x2
 UNDER = "/tmp"  # noqa: S108  (covered for this process alone while the new root is built)
 LINKS = {"/dev/fd": "/proc/self/fd", "/dev/stdin": "fd/0", "/dev/stdout": "fd/1", "/dev/stderr": "fd/2"}
+SHARED = ("read", "run")
 MOST_LINKS = 40
 PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "riscv64": 41}
 """One of the old calls, so its number depends on the machine."""
@@ -55,7 +56,7 @@ def _needed(rules: Iterable[Rule]) -> list[tuple[str, Access]]:
     """Real paths, parents first; a readable one below another comes with it."""
     found: list[tuple[str, Access]] = []
     for path, access in sorted({os.path.realpath(rule.path): rule.access for rule in rules}.items()):
-        within = access == "read" and any(path.startswith(f"{other}/") for other, kind in found if kind == "read")
+        within = access in SHARED and any(path.startswith(f"{other}/") for other, kind in found if kind in SHARED)
         if access != "list" and path != SHARED_MEMORY and not within:
             found.append((path, access))
     return found
@@ -65,7 +66,7 @@ def _take(path: str, access: Access) -> int:
     """A detached copy of the mounts at and below the path, read-only unless the access says otherwise."""
     flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE
     tree = kernel.call(kernel.OPEN_TREE, AT_FDCWD, os.fsencode(path), flags)
-    read_only = access == "read" and path != "/proc"  # a read-only /proc forbids to mount the tree's own
+    read_only = access in SHARED and path != "/proc"  # a read-only /proc forbids to mount the tree's own
     wanted = _Attributes(ATTR_NOSUID | (ATTR_RDONLY if read_only else 0), 0, 0, 0)
     flags = AT_EMPTY_PATH | AT_RECURSIVE
     kernel.call(kernel.MOUNT_SETATTR, tree, b"", flags, kernel.pointer(wanted), ctypes.sizeof(wanted))
