@@ -22,6 +22,8 @@ from webapp.notices import tasks
 from webapp.notices.models import Channel, Delivery, Kind, Notice, NoticeChoice
 from workers.protocol import INFRASTRUCTURE_REASONS
 
+INTERRUPTIONS = INFRASTRUCTURE_REASONS | {"worker_cut_off"}
+"""Not a drained worker: somebody wanted that."""
 BY_EMAIL = "e-mail"
 """Stands as host of everything that leaves by the mail server."""
 
@@ -52,13 +54,14 @@ def _of_job(job: Job, change: StateChange) -> list[Happening]:
     """At most one: the job's end, or that infrastructure interrupted it."""
     if change.after in ENDED:
         return [Happening(f"job:{job.pk}:end", change.after, job, _end_in_words(job, change.after))]
-    if change.after == JobState.QUEUED and change.reason_code in INFRASTRUCTURE_REASONS:
+    if change.after == JobState.QUEUED and change.reason_code in INTERRUPTIONS:
         words = f"{job.name} was interrupted and waits to go on. {job.reason_sentence}".rstrip()
     elif change.after == JobState.PAUSED and change.reason_code != "paused_by_user":
         words = f"{job.name} was paused. {job.reason_sentence}".rstrip()
     else:
         return []
-    return [Happening(f"attempt:{change.attempt_id}:interrupted", Kind.INTERRUPTED, job, words)]
+    key = f"attempt:{change.attempt_id}" if change.attempt_id else f"change:{change.pk}"
+    return [Happening(f"{key}:interrupted", Kind.INTERRUPTED, job, words)]
 
 
 def _end_in_words(job: Job, after: str) -> str:
