@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import ipaddress
 import os
+import re
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -61,6 +62,8 @@ def _made_once(name: str, make: Callable[[], str]) -> str:
 def _encryption_keys() -> list[str]:
     """Fernet keys for secrets at rest, the newest first: ENCRYPTION_KEYS with commas, or one made under var/."""
     given = [key for key in os.environ.get("ENCRYPTION_KEYS", "").split(",") if key]
+    if not all(re.fullmatch(r"[\w-]{43}=", key) for key in given):
+        raise ImproperlyConfigured("ENCRYPTION_KEYS are not Fernet keys: 32 random bytes each, in URL-safe base64.")
     return given or [
         _made_once("encryption_key", lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()),
     ]
@@ -220,19 +223,24 @@ MODEL_FOLDERS = [Path(folder) for folder in os.environ.get("DELTABOARD_MODEL_FOL
 """Folders on the site's machine that an admin may register base models from."""
 
 _MAIL = urlsplit(os.environ.get("EMAIL_URL", ""))
-if _MAIL.scheme not in ("", "smtp", "smtp+tls", "smtps") or bool(_MAIL.scheme) != bool(_MAIL.hostname):
-    raise ImproperlyConfigured("EMAIL_URL is not like smtp+tls://user:password@mail.example.org:587.")
+try:
+    EMAIL_PORT = _MAIL.port or {"": 25, "smtp": 25, "smtp+tls": 587, "smtps": 465}[_MAIL.scheme]
+    if bool(_MAIL.scheme) != bool(_MAIL.hostname) or (_MAIL.path and not _MAIL.hostname):
+        raise ValueError
+except (KeyError, ValueError):
+    raise ImproperlyConfigured("EMAIL_URL is not like smtp+tls://user:password@mail.example.org:587.") from None
 EMAIL_HOST = _MAIL.hostname or ""
 """Empty where the site's admin set up no mail."""
-EMAIL_PORT = _MAIL.port or {"smtp+tls": 587, "smtps": 465}.get(_MAIL.scheme, 25)
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = unquote(_MAIL.username or ""), unquote(_MAIL.password or "")
 EMAIL_USE_TLS, EMAIL_USE_SSL = _MAIL.scheme == "smtp+tls", _MAIL.scheme == "smtps"
 EMAIL_TIMEOUT = 5
-DEFAULT_FROM_EMAIL = os.environ.get("EMAIL_FROM", f"Deltaboard <deltaboard@{urlsplit(SITE_URL).hostname}>")
-WEBHOOK_NETWORKS = [
-    ipaddress.ip_network(each) for each in os.environ.get("DELTABOARD_WEBHOOK_NETWORKS", "").split(",") if each
-]
-"""Private networks that webhooks may reach, over plain http too (10.1.0.0/16,…). Without it: public addresses only."""
+DEFAULT_FROM_EMAIL = os.environ.get("EMAIL_FROM") or f"Deltaboard <deltaboard@{urlsplit(SITE_URL).hostname}>"
+try:
+    _NETWORKS = os.environ.get("DELTABOARD_WEBHOOK_NETWORKS", "").split(",")
+    WEBHOOK_NETWORKS = [ipaddress.ip_network(each.strip()) for each in _NETWORKS if each.strip()]
+except ValueError as fault:
+    raise ImproperlyConfigured(f"DELTABOARD_WEBHOOK_NETWORKS is not like 10.1.0.0/16,fd00::/8: {fault}.") from fault
+"""Private networks that webhooks may reach, over plain http too. Without it: public addresses only."""
 HOUSEKEEPING = ["webapp.notices.sending.send_due"]
 """What rooms above the jobs want done every few seconds, each in a thread of its own beside the sweep."""
 

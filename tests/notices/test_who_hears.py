@@ -94,6 +94,7 @@ def test_ones_own_cancelling_is_no_news_but_anothers_is(cast: Cast, job: Job, at
     again = transitions.act(Job.objects.get(pk=job.pk), cast.bob, "retry")
     cancel(again, cast.alice)
     assert told(cast.bob) == ["cancelled"]
+    assert Notice.objects.get().sentence == "a job was cancelled by alice."
 
 
 def test_a_kind_that_is_switched_off_is_not_told(cast: Cast, succeed: End) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from ninja import Router, Schema
+from ninja.errors import HttpError
 from pydantic import ConfigDict
 
 from webapp.accounts.auth import Caller
 from webapp.accounts.models import Team
-from webapp.accounts.permissions import NotAllowed
 from webapp.notices import choosing, mailing
 from webapp.notices.choosing import CHANNELS, EVENTS, ChoiceRefused
 from webapp.notices.models import Notice, NoticeChoice, NoticeQuerySet
@@ -20,14 +20,7 @@ from webapp.paging import Whole, page
 notices = Router(tags=["notices"])
 
 
-class OneTeamOnly(NotAllowed):
-    """The token reaches one team, and the settings speak for several (403)."""
-
-    def __init__(self) -> None:
-        Exception.__init__(
-            self,
-            "This token reaches one team, and your notices' settings are for all of yours. Change them in a browser.",
-        )
+ONE_TEAM = "This token reaches one team; the settings of your notices are for all of yours. Change them in a browser."
 
 
 def _visible(request: Any) -> NoticeQuerySet:
@@ -107,7 +100,7 @@ def settings_answer(caller: Caller, secret: str = "") -> dict[str, Any]:
 def _require_whole_person(caller: Caller) -> None:
     """A token of one team must not point what other teams' jobs say to an address of its choice."""
     if caller.team and Team.objects.visible_to(caller.user).exclude(pk=caller.team.pk).exists():
-        raise OneTeamOnly
+        raise HttpError(403, ONE_TEAM)
 
 
 @notices.get("settings")

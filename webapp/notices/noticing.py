@@ -22,6 +22,8 @@ from webapp.notices import tasks
 from webapp.notices.models import Channel, Delivery, Kind, Notice, NoticeChoice
 from workers.protocol import INFRASTRUCTURE_REASONS
 
+INTERRUPTIONS = INFRASTRUCTURE_REASONS | {"worker_cut_off"}
+"""Not a drained worker: somebody wanted that."""
 BY_EMAIL = "e-mail"
 """Stands as host of everything that leaves by the mail server."""
 
@@ -51,15 +53,22 @@ def notice(change: StateChange) -> None:
 def _of_job(job: Job, change: StateChange) -> list[Happening]:
     """At most one: the job's end, or that infrastructure interrupted it."""
     if change.after in ENDED:
-        sentence = f"{job.name} {change.after}." + (f" {job.reason_sentence}" if job.reason_sentence else "")
-        return [Happening(f"job:{job.pk}:end", change.after, job, sentence)]
-    if change.after == JobState.QUEUED and change.reason_code in INFRASTRUCTURE_REASONS:
+        return [Happening(f"job:{job.pk}:end", change.after, job, _end_in_words(job, change.after))]
+    if change.after == JobState.QUEUED and change.reason_code in INTERRUPTIONS:
         words = f"{job.name} was interrupted and waits to go on. {job.reason_sentence}".rstrip()
     elif change.after == JobState.PAUSED and change.reason_code != "paused_by_user":
         words = f"{job.name} was paused. {job.reason_sentence}".rstrip()
     else:
         return []
-    return [Happening(f"attempt:{change.attempt_id}:interrupted", Kind.INTERRUPTED, job, words)]
+    key = f"attempt:{change.attempt_id}" if change.attempt_id else f"change:{change.pk}"
+    return [Happening(f"{key}:interrupted", Kind.INTERRUPTED, job, words)]
+
+
+def _end_in_words(job: Job, after: str) -> str:
+    if after == JobState.CANCELLED:
+        who = _canceller(job)
+        return f"{job.name} was cancelled" + (f" by {who.label}." if who else ".")
+    return f"{job.name} {after}." + (f" {job.reason_sentence}" if job.reason_sentence else "")
 
 
 def _worker_lost(job: Job, change: StateChange) -> Happening | None:
@@ -78,19 +87,20 @@ def _worker_lost(job: Job, change: StateChange) -> Happening | None:
 def _followers(happening: Happening, job: Job) -> list[NoticeChoice]:
     """The job's owner and those who follow its team; nobody is told of what they did themselves."""
     saved = NoticeChoice.objects.filter(Q(user=job.created_by_id) | Q(teams=job.team_id)).select_related("user")
-    choices = {choice.user_id: choice for choice in saved.distinct()}
+    choices: dict[int | None, NoticeChoice] = {choice.user_id: choice for choice in saved.distinct()}
     owner = job.created_by
     if owner is not None and owner.pk not in choices:
         choices[owner.pk] = NoticeChoice(user=owner)
     if happening.kind == Kind.CANCELLED:
-        choices.pop(_canceller(job), None)
+        who = _canceller(job)
+        choices.pop(who.pk if who else None, None)
     return list(choices.values())
 
 
-def _canceller(job: Job) -> Any:
-    """The id of the person who asked for the job's cancelling, as the audit trail has it."""
-    asked = AuditEntry.objects.filter(action="job.cancel", target=str(job.pk))
-    return asked.values_list("actor", flat=True).first()
+def _canceller(job: Job) -> User | None:
+    """Who asked for the job's cancelling, as the audit trail has it."""
+    asked = AuditEntry.objects.filter(action="job.cancel", target=str(job.pk)).select_related("actor").first()
+    return asked.actor if asked else None
 
 
 def _maintainers(job: Job) -> list[NoticeChoice]:

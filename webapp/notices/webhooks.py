@@ -69,7 +69,7 @@ def post(url: str, secret: str, delivery_id: str, content: dict[str, Any], resol
         return _send(target, settle(target, resolver), body, headers)
     except Refused as error:
         raise Undelivered(str(error)) from error
-    except ssl.SSLError as error:
+    except ssl.SSLCertVerificationError as error:
         raise Undelivered("The endpoint's TLS certificate does not hold for its name.") from error
     except (OSError, http.client.HTTPException) as error:
         raise Undelivered(f"No answer from {target.host}:{target.port} in time, or none that is HTTP.") from error
