@@ -133,13 +133,13 @@ def every_job(site: Site) -> list[dict[str, Any]]:
             return found
 
 
-def run(site: Site, seconds: float, seed: int, jobs: int) -> Evidence:
+def run(site: Site, seconds: float, seed: int, jobs: int, workers: int = WORKERS) -> Evidence:
     """Start the workers and clients, play, wait, and collect. The site goes on running."""
-    for _ in range(WORKERS):
+    for _ in range(workers):
         site.add_worker().start()
-    until("the workers are online", lambda: len(site.online()) == WORKERS, 60)
+    until("the workers are online", lambda: len(site.online()) == workers, 60)
     shared = Shared(site, jobs, seconds, reorders=_can_reorder(site))
-    nemesis = Nemesis(site, random.Random(seed), lambda: set(shared.touched))
+    nemesis = Nemesis(site, random.Random(seed), shared.touched)
     playing = Run(site, shared, nemesis, seconds, Journal(site.journals, "nemesis"))
     clients = [Client(number, shared, seed * 1000 + number) for number in range(CLIENTS)]
     for client in clients:

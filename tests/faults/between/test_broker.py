@@ -19,7 +19,7 @@ from tests.faults.chaos_proxy import Rule
 from tests.nemesis.site import Site, until
 
 pytestmark = pytest.mark.slow
-LONG = {"training": {"max_steps": 150}}
+LONG = {"max_steps": 150}
 LONG_STEPS = list(range(1, 151))
 
 
@@ -36,7 +36,7 @@ def all_succeed(site: Site, jobs: list[int], seconds: float = 25) -> None:
 @pytest.mark.fault(13)
 def test_a_killed_broker_disturbs_no_running_job_and_keeps_the_queue(workers: Site) -> None:
     site = workers
-    running = [site.submit(**LONG), site.submit(**LONG)]
+    running = [site.submit(training=LONG), site.submit(training=LONG)]
     for job in running:
         site.wait_for_state(job, "running")
     waiting = [site.submit() for _ in range(4)]
@@ -68,7 +68,7 @@ def test_a_wiped_broker_loses_no_queued_job(workers: Site) -> None:
 def test_without_a_broker_jobs_run_on_and_new_ones_are_taken(workers: Site) -> None:
     """Shortened: the broker is away for about ten sweeps, not for five minutes."""
     site = workers
-    running = site.submit(**LONG)
+    running = site.submit(training=LONG)
     site.wait_for_state(running, "running")
     site.valkey.kill()
     before = time.monotonic()

@@ -18,7 +18,7 @@ from tests.nemesis.site import SHORT_TIMINGS, Daemon, Site, until
 
 pytestmark = pytest.mark.slow
 STEPS = 200
-LONG = {"training": {"max_steps": STEPS}}
+LONG = {"max_steps": STEPS}
 WHOLE = list(range(1, STEPS + 1))
 
 
@@ -30,7 +30,7 @@ def way(site: Site) -> Iterator[ChaosProxy]:
 
 
 def running_job(site: Site) -> int:
-    job = site.submit(**LONG)
+    job = site.submit(training=LONG)
     site.wait_for_state(job, "running")
     until("it trains", lambda: site.job(job)["progress"]["step"] >= 20, 15)
     return job
