@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import platform
+import re
 import resource
 import shutil
 import sys
@@ -19,7 +20,7 @@ import workers.tasks  # noqa: F401  (registers run_next_job)
 from workers.cache import DEFAULT_LIMIT_BYTES, Cache
 from workers.celery import app
 from workers.client import Enrolment, SiteClient, SiteRefused, UnknownToken, patiently
-from workers.devices import devices
+from workers.deafness import Hearing, answers
 from workers.enrolling import (
     KEY_VARIABLE,
     CannotStart,
@@ -31,10 +32,11 @@ from workers.enrolling import (
     lock,
 )
 from workers.greeting import keep_greeting
+from workers.hastening import keep_the_limit, kill_trees
 from workers.isolation import here
-from workers.leftovers import kill_marked
-from workers.protocol import Timings, worker_queue
+from workers.protocol import Device, Timings, worker_queue
 from workers.station import Station
+from workers.telemetry import Telemetry
 from workers.tree import Command, training_command
 
 CANNOT_START = 2
@@ -71,8 +73,7 @@ def run(asked: argparse.Namespace, train_with: Command) -> int:
 
 def clean(home: Home) -> None:
     """End and remove what an earlier life of this worker left."""
-    killed = kill_marked(lambda mark: mark.startswith(f"{home.path}{os.sep}"))
-    if killed:
+    if killed := kill_trees(home):
         log.warning("Killed %d processes that an earlier run of this worker left.", killed)
     shutil.rmtree(home.jobs, ignore_errors=True)
     home.jobs.mkdir(parents=True)
@@ -98,8 +99,8 @@ def greeted(asked: argparse.Namespace, home: Home, enrolment: Enrolment) -> Stat
 
 
 def make_station(asked: argparse.Namespace, home: Home, enrolment: Enrolment) -> Station:
-    gpus = [device for device in devices() if device.kind == "cuda"]
-    slots = asked.slots or max(1, len(gpus))
+    telemetry = Telemetry()
+    slots = slots_for(asked.slots, telemetry.newest)
     limit = int(os.environ.get(CACHE_VARIABLE, DEFAULT_LIMIT_BYTES))
     return Station(
         client=SiteClient(asked.site, enrolment.token),
@@ -110,7 +111,20 @@ def make_station(asked: argparse.Namespace, home: Home, enrolment: Enrolment) ->
         isolation=here(),
         timings=Timings.from_environment(dict(os.environ)),
         cache=Cache(home.cache, limit),
+        labels=tuple(asked.label),
+        telemetry=telemetry,
     )
+
+
+def slots_for(asked: int | None, here: tuple[Device, ...]) -> int:
+    """One for each GPU, else as many shares of the CPU as were asked for. Raises CannotStart."""
+    gpus = sum(device.kind == "cuda" for device in here)
+    if gpus and asked and asked > gpus:
+        raise CannotStart(
+            f"--slots {asked} is more than the GPUs of this machine: {gpus} ({here[0].name}), one slot each. "
+            f"Use {gpus} or fewer; for CPU slots, hide the GPUs with an empty CUDA_VISIBLE_DEVICES."
+        )
+    return asked or max(1, gpus)
 
 
 def serve(station: Station, broker: str, pool: str) -> None:
@@ -121,9 +135,12 @@ def serve(station: Station, broker: str, pool: str) -> None:
     app.station = station
     app.conf.broker_url = broker
     station.serves = True
+    station.hearing = Hearing(lambda: answers(broker))
+    station.telemetry.keep_looking()
     keep_greeting(station)
+    keep_the_limit(station.orders, station.home)
     log.info("Worker %s waits for jobs of %s: %d slot(s).", station.worker.name, station.client.site, station.slots)
-    app.Worker(
+    celery = app.Worker(
         hostname=f"{station.worker.name}@{platform.node()}",
         pool="threads",
         concurrency=station.slots,
@@ -133,7 +150,10 @@ def serve(station: Station, broker: str, pool: str) -> None:
         without_mingle=True,
         quiet=True,
         loglevel="WARNING",
-    ).start()
+    )
+    # Threads beyond this number would take permits for slots that a job on several GPUs holds.
+    station.rack.on_room = lambda room: setattr(celery, "max_concurrency", room)
+    celery.start()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -141,6 +161,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--site", required=True, help="address of the site, such as https://deltaboard.example.org")
     parser.add_argument("--name", default=default_name(), help="name of this worker on this machine")
     parser.add_argument("--slots", type=_positive, help="jobs at a time; one per GPU, else 1")
+    parser.add_argument(
+        "--label", action="append", default=[], type=_label, help="what jobs may ask for, such as rtx4090; repeatable"
+    )
     parser.add_argument("--pool", default="", help="queue to take jobs from; the one of its enrolment")
     return parser
 
@@ -149,6 +172,12 @@ def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a number of slots; use 1 or more")
     return int(text)
+
+
+def _label(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,39}", text):
+        raise argparse.ArgumentTypeError(f"{text} is not a label; use up to 40 of a-z, 0-9, dot, - and _")
+    return text
 
 
 def _set_up_logging() -> None:

@@ -10,13 +10,13 @@ import platform
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
 from workers.client import LOOPBACK, Enrolment, SiteClient, SiteRefused, SiteUnreachable
 from workers.protocol import PROTOCOL
+from workers.versions import own_version
 
 KEY_VARIABLE = "DELTABOARD_WORKER_KEY"
 
@@ -52,13 +52,6 @@ class Home:
 
 def default_name() -> str:
     return platform.node().split(".")[0] or "worker"
-
-
-def own_version() -> str:
-    try:
-        return version("deltaboard")
-    except PackageNotFoundError:  # run from a plain checkout
-        return "checkout"
 
 
 def check_address(site: str) -> None:

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from io import BufferedReader
@@ -19,7 +20,16 @@ from threading import Event, Thread
 from typing import Any
 
 from workers.cache import inside
-from workers.client import CHUNK_BYTES, Claimed, SiteRefused, SiteUnreachable, StaleAttempt, patiently
+from workers.client import (
+    CHUNK_BYTES,
+    POLL_SECONDS,
+    Claimed,
+    SiteRefused,
+    SiteUnreachable,
+    StaleAttempt,
+    never,
+    patiently,
+)
 from workers.protocol import MANIFEST, FileRef
 
 log = logging.getLogger(__name__)
@@ -107,7 +117,7 @@ class Checkpoints:
         if isinstance(step, int):
             self._waiting.put((self._folder / name, step, bool(event.get("best"))))
 
-    def finish(self, limit_seconds: float | None = None) -> None:
+    def finish(self, limit_seconds: float, in_a_hurry: Callable[[], bool] = never) -> None:
         """The training is over: hand in what waits, and a newer one that was written but never reported."""
         with suppress(OSError, ValueError):
             complete = [path for path in self._folder.glob(f"{STEP_PREFIX}*") if is_complete(path)]
@@ -115,7 +125,9 @@ class Checkpoints:
             if newest is not None:
                 self._waiting.put((newest, _step(newest), False))
         self._waiting.put(None)
-        self._thread.join(limit_seconds)
+        until = time.monotonic() + limit_seconds
+        while self._thread.is_alive() and time.monotonic() < until and not in_a_hurry():
+            self._thread.join(POLL_SECONDS)
         self.abandon()
 
     def abandon(self) -> None:

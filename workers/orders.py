@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from threading import Event
 from typing import Any
+
+
+class Flag:
+    """Set once, by a signal handler too: a `threading.Event` takes a lock, and a second signal inside it would hang."""
+
+    def __init__(self) -> None:
+        self._set = False
+
+    def set(self) -> None:
+        self._set = True
+
+    def is_set(self) -> bool:
+        return self._set
 
 
 @dataclass(frozen=True)
 class Orders:
-    drain: Event = field(default_factory=Event)
+    drain: Flag = field(default_factory=Flag)
     """Checkpoint, hand back, leave."""
-    hurry: Event = field(default_factory=Event)
+    hurry: Flag = field(default_factory=Flag)
     """Leave at once."""
 
     def shutting_down(self, **signal_facts: Any) -> None:

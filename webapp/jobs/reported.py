@@ -20,6 +20,10 @@ class BadReport(Exception):
     """The worker sent something that does not fit the protocol (422)."""
 
 
+class TooMuch(Exception):
+    """The report is larger than one call takes (413)."""
+
+
 class Said(Schema):
     """What all events have; fields that only newer workers know are kept."""
 
@@ -129,4 +133,6 @@ class Report(Schema):
     devices: Annotated[list[Device], Field(max_length=256)] = Field(default_factory=list)
     labels: Annotated[list[Short], Field(max_length=64)] = Field(default_factory=list)
     isolation: Annotated[dict[Name, bool], Field(max_length=64)] = Field(default_factory=dict)
+    versions: Annotated[dict[Name, Short], Field(max_length=64)] = Field(default_factory=dict)
     draining: bool = False
+    deaf: bool = False
