@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from tests.nemesis.evidence import Evidence, JobFacts
 from tests.nemesis.journal import Entry
-from tests.nemesis.trainer import STEPS, weight_after
+from tests.nemesis.trainer import weight_after
 
 ENDS = frozenset({"succeeded", "failed", "cancelled"})
 PATHS = frozenset(
@@ -149,9 +149,10 @@ def artifacts_are_what_they_say(evidence: Evidence) -> Iterator[str]:
 
 def _undisturbed(job: JobFacts, jobs: dict[int, JobFacts]) -> str:
     """A retry that resumed goes on with the weights of the job it retries, whose id they were made from."""
+    steps = job.total_steps
     while job.begins_after and job.retry_of is not None:
         job = jobs[job.retry_of]
-    return weight_after(job.id, STEPS)
+    return weight_after(job.id, steps)
 
 
 def nothing_is_left_over(evidence: Evidence) -> Iterator[str]:

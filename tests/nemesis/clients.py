@@ -39,8 +39,8 @@ class Shared:
     lock: threading.Lock = field(default_factory=threading.Lock)
     jobs: list[int] = field(default_factory=list)
     begun: int = 0
-    touched: set[int] = field(default_factory=set)
-    """Jobs that got a new place in the queue by somebody's wish."""
+    touched: list[int] = field(default_factory=list)
+    """Jobs that somebody gives a new place in the queue, noted before the call and after it."""
     began_at: float = field(default_factory=time.monotonic)
 
     def may_submit(self) -> bool:
@@ -124,6 +124,8 @@ class Client(threading.Thread):
         if verb == "resume":
             self._touch(job)
         answer = self.call(verb, "POST", f"jobs/{job}/{verb}", job)
+        if verb == "resume":
+            self._touch(job)
         if verb == "retry" and answer is not None and answer.is_success:
             with self.shared.lock:
                 self.shared.jobs.append(answer.json()["id"])
@@ -133,10 +135,11 @@ class Client(threading.Thread):
             return
         self._touch(job)
         self.call("reorder", "PATCH", f"jobs/{job}", job, json={"priority": self.random.choice([0, 1])})
+        self._touch(job)
 
     def _touch(self, job: int) -> None:
         with self.shared.lock:
-            self.shared.touched.add(job)
+            self.shared.touched.append(job)
 
     def _some_job(self) -> int | None:
         with self.shared.lock:

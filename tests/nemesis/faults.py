@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import httpx
 import psutil
 import psycopg
 import redis
@@ -48,7 +47,8 @@ class Nemesis:
 
     site: Site
     random: random.Random
-    touched: Callable[[], set[int]]
+    touched: list[int]
+    """Grows with every job that a person gives another place in the queue."""
     orders: list[Order] = field(default_factory=list)
 
     def draw(self, held: set[str]) -> Fault:
@@ -208,35 +208,36 @@ class Nemesis:
     def _restarted(self, name: str, daemon: Daemon, seconds: float) -> Fault:
         place = "broker" if daemon is self.site.valkey else daemon.name
         before: list[tuple[int, ...]] = []
-        touched: list[set[int]] = []
+        touched_before: list[int] = []
 
         def begin() -> None:
-            before.append(self._order())
-            touched.append(self.touched())
+            touched_before.append(len(self.touched))
+            before.append(waiting_jobs(self.site))
             daemon.kill()
 
         def heal() -> None:
             daemon.restart()
             with contextlib.suppress(AssertionError):
                 until(f"{daemon.name} is back", self.site.answers, 10)
-            moved = frozenset(self.touched() - touched[0])
-            if before[0] and (after := self._order()):
-                self.orders.append(Order(name, before[0], after, moved))
+            after = waiting_jobs(self.site)
+            if before[0] and after:
+                self.orders.append(Order(name, before[0], after, frozenset(self.touched[touched_before[0] :])))
 
         return Fault(name, place, seconds, begin, heal)
 
-    def _order(self) -> tuple[int, ...]:
-        """The waiting jobs as the API lists them, best first; empty where it does not answer now."""
-        try:
-            answer = self.site.api("GET", "jobs", params={"state": "queued", "limit": 200}, timeout=5)
-            items = answer.json()["items"] if answer.status_code == 200 else []
-        except (httpx.HTTPError, ValueError):
-            return ()
-        placed = [each for each in items if each["queue_position"] is not None]
-        return tuple(each["id"] for each in sorted(placed, key=lambda each: each["queue_position"]))
-
     def _between(self, least: float, most: float) -> float:
         return round(self.random.uniform(least, most), 2)
+
+
+def waiting_jobs(site: Site) -> tuple[int, ...]:
+    """The queue, best first, in one statement: a list made row by row would be torn by every claim meanwhile."""
+    query = "SELECT id FROM jobs_job WHERE state = 'queued' ORDER BY priority DESC, queue_position, id"
+    if site.postgresql is not None:
+        with psycopg.connect(site.postgresql.get_uri()) as postgresql:
+            return tuple(row[0] for row in postgresql.execute(query))
+    path = site.var / "deltaboard.sqlite3"
+    with contextlib.closing(sqlite3.connect(path, timeout=20, isolation_level=None)) as database:
+        return tuple(row[0] for row in database.execute(query))
 
 
 def _is_trainer(process: psutil.Process) -> bool:

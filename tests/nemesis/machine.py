@@ -6,7 +6,6 @@ can look for them where they must not be. Everything else is `python -m workers`
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import re
@@ -21,7 +20,6 @@ import httpx
 from tests.nemesis.journal import Journal
 from workers import __main__ as worker
 from workers.client import SiteClient, SiteRefused, SiteUnreachable, UnknownToken
-from workers.station import Station
 
 TRAINER = Path(__file__).with_name("trainer.py")
 ATTEMPT = re.compile(r"attempts/(\d+)/(\w+)")
@@ -91,9 +89,8 @@ def toy(folder: Path) -> tuple[str, ...]:
 
 
 def main() -> int:
-    station = functools.partial(Station, train_with=toy)
-    with patch.object(worker, "SiteClient", NotedClient), patch.object(worker, "Station", station):
-        return worker.main()
+    with patch.object(worker, "SiteClient", NotedClient):
+        return worker.main(train_with=toy)
 
 
 if __name__ == "__main__":

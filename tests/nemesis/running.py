@@ -20,13 +20,12 @@ from tests.nemesis.clients import Client, Shared
 from tests.nemesis.evidence import Evidence, of_database
 from tests.nemesis.faults import Fault, Nemesis
 from tests.nemesis.journal import Journal, read_journals
-from tests.nemesis.site import ROOT, Site, until
+from tests.nemesis.site import ENDS, ROOT, Site, until
 
 CLIENTS = 8
 WORKERS = 4
 AT_ONCE = 2
 SAMPLE_SECONDS = 5.0
-ENDS = ("succeeded", "failed", "cancelled")
 
 
 @dataclass
@@ -41,6 +40,7 @@ class Run:
     began: float = field(default_factory=time.monotonic)
     active: list[tuple[float, Fault]] = field(default_factory=list)
     sampled_at: float = 0.0
+    restarted_at: dict[str, float] = field(default_factory=dict)
 
     def say(self, text: str) -> None:
         print(f"{time.monotonic() - self.began:7.1f} s  {text}", flush=True)
@@ -50,6 +50,7 @@ class Run:
         next_at = self.began + 3
         while time.monotonic() - self.began < self.seconds:
             self._heal(time.monotonic())
+            self._look_after()
             if time.monotonic() >= next_at and len(self.active) < AT_ONCE:
                 self._begin(self.nemesis.draw({fault.place for _, fault in self.active}))
                 next_at = time.monotonic() + random.uniform(3, 7)
@@ -72,6 +73,17 @@ class Run:
                 self.active.remove((due, fault))
                 self.journal.note("heal", True, more={"name": fault.name})
 
+    def _look_after(self) -> None:
+        """As a service manager does: what ended by itself is started again, at most once a second each."""
+        held = {fault.place for _, fault in self.active}
+        for daemon in (self.site.web, self.site.housekeeping, *self.site.workers):
+            fresh = time.monotonic() - self.restarted_at.get(daemon.name, 0.0) < 1
+            if not daemon.alive and daemon.name not in held and not fresh:
+                self.restarted_at[daemon.name] = time.monotonic()
+                self.say(f"{daemon.name} had ended with {daemon.exit_code}; started again")
+                self.journal.note("restart", True, more={"name": daemon.name})
+                daemon.restart()
+
     def _sample(self) -> None:
         """What the web process holds: memory and descriptors."""
         if time.monotonic() - self.sampled_at < SAMPLE_SECONDS or not self.site.web.alive:
@@ -84,10 +96,7 @@ class Run:
 
     def wait_for_quiet(self) -> None:
         """Everything runs again; paused jobs are resumed; until all jobs have ended, or for so long."""
-        for daemon in (self.site.valkey, self.site.web, self.site.housekeeping, *self.site.workers):
-            if not daemon.alive:
-                self.say(f"{daemon.name} had ended by itself")
-                daemon.restart()
+        self._look_after()
         until("the site answers after healing", self.site.answers, 60)
         limit = 60 + 5 * len(self._open())
         self.say(f"healed; {len(self._open())} jobs open; quiet for at most {limit} s")
@@ -101,6 +110,7 @@ class Run:
 
     def _all_ended(self) -> bool:
         time.sleep(0.5)
+        self._look_after()
         try:
             waiting = self._open()
             for job in waiting:
@@ -123,13 +133,13 @@ def every_job(site: Site) -> list[dict[str, Any]]:
             return found
 
 
-def run(site: Site, seconds: float, seed: int, jobs: int) -> Evidence:
+def run(site: Site, seconds: float, seed: int, jobs: int, workers: int = WORKERS) -> Evidence:
     """Start the workers and clients, play, wait, and collect. The site goes on running."""
-    for _ in range(WORKERS):
+    for _ in range(workers):
         site.add_worker().start()
-    until("the workers are online", lambda: site.online() == WORKERS, 60)
+    until("the workers are online", lambda: len(site.online()) == workers, 60)
     shared = Shared(site, jobs, seconds, reorders=_can_reorder(site))
-    nemesis = Nemesis(site, random.Random(seed), lambda: set(shared.touched))
+    nemesis = Nemesis(site, random.Random(seed), shared.touched)
     playing = Run(site, shared, nemesis, seconds, Journal(site.journals, "nemesis"))
     clients = [Client(number, shared, seed * 1000 + number) for number in range(CLIENTS)]
     for client in clients:
@@ -151,7 +161,7 @@ def _can_reorder(site: Site) -> bool:
 
 def evidence_of(site: Site, nemesis: Nemesis) -> Evidence:
     secrets = [json.loads(line) for line in site.secrets.read_text().splitlines()]
-    evidence = of_database(_collected(site, secrets))
+    evidence = collected(site, secrets)
     evidence.journal = read_journals(site.journals)
     evidence.orders = nemesis.orders
     evidence.shown = {job["id"]: job["state"] for job in every_job(site)}
@@ -160,18 +170,18 @@ def evidence_of(site: Site, nemesis: Nemesis) -> Evidence:
     return evidence
 
 
-def _collected(site: Site, secrets: list[str]) -> dict[str, Any]:
+def collected(site: Site, secrets: list[str] | None = None) -> Evidence:
+    """What the database and the stored files say now."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.nemesis.collecting"],
         cwd=ROOT,
         env=site.environment,
-        input=json.dumps(secrets).encode(),
+        input=json.dumps(secrets or []).encode(),
         capture_output=True,
         timeout=300,
         check=True,
     )
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    return of_database(json.loads(done.stdout))
 
 
 def _files_with(site: Site, secrets: list[str]) -> list[Path]:

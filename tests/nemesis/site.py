@@ -31,6 +31,9 @@ from tests.faults.chaos_proxy import ChaosProxy
 from workers.protocol import ATTEMPT_VARIABLE
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+STEPS = 50
+"""Of 20 ms each: what a job of a run trains unless it asks for more."""
+ENDS = ("succeeded", "failed", "cancelled")
 SHORT_TIMINGS = {
     "batch_seconds": 0.3,
     "lease_seconds": 3.0,
@@ -89,6 +92,10 @@ class Daemon:
     def alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
+    @property
+    def exit_code(self) -> int | None:
+        return None if self.process is None else self.process.poll()
+
     def signal(self, number: signal.Signals) -> None:
         if self.alive:
             os.kill(self.pid, number)
@@ -131,7 +138,7 @@ class Seeded:
 
     def new_job(self, **more: Any) -> dict[str, Any]:
         chosen = {"base_model": self.base_model, "dataset_version": self.dataset_version, "method": "lora"}
-        return chosen | {"training": {"max_steps": 50}} | more
+        return chosen | {"training": {"max_steps": STEPS}} | more
 
 
 @dataclass
@@ -149,6 +156,7 @@ class Site:
     housekeeping: Daemon
     seeded: Seeded
     workers: list[Daemon] = field(default_factory=list)
+    keys_used: int = 0
     postgresql: Any = None
 
     @property
@@ -211,24 +219,85 @@ class Site:
             raise AssertionError(f"{' '.join(words)} ended with {done.returncode}: {done.stderr[-2000:]}")
         return done.stdout
 
-    def add_worker(self, **more: str) -> Daemon:
-        """One more worker, not yet started."""
-        name = f"w{len(self.workers)}"
+    def add_worker(self, way: ChaosProxy | None = None, **more: str) -> Daemon:
+        """One more worker, not yet started; it takes the common way to the site, or one of its own."""
+        name = f"w{self.keys_used}"
         own = {
             "REDIS_URL": f"redis://:{self.broker.password}@127.0.0.1:{self.to_broker.port}/0",
-            "DELTABOARD_WORKER_KEY": self.seeded.worker_keys[len(self.workers)],
+            "DELTABOARD_WORKER_KEY": self.seeded.worker_keys[self.keys_used],
             "NEMESIS_NAME": name,
             "NEMESIS_JOURNALS": str(self.journals),
             "NEMESIS_SECRETS": str(self.secrets),
             **more,
         }
-        command = [sys.executable, "-m", "tests.nemesis.machine", "--site", self.to_site.url, "--name", name]
+        command = [sys.executable, "-m", "tests.nemesis.machine", "--site", (way or self.to_site).url, "--name", name]
         worker = Daemon(name, command, of_worker(self.environment) | own, self.logs / f"{name}.log")
         self.workers.append(worker)
+        self.keys_used += 1
         return worker
 
-    def online(self) -> int:
-        return sum(worker["online"] for worker in self.api("GET", "workers").json()["items"])
+    def stop_workers(self) -> None:
+        """Kill them, and wait until the site knows that they are gone."""
+        for worker in self.workers:
+            worker.bury()
+        until("no worker is online", lambda: not self.online(), 15)
+
+    def whole(self) -> bool:
+        return self.broker.answers() and self.answers() and self.housekeeping.alive
+
+    def jobs(self, state: str = "") -> list[dict[str, Any]]:
+        """The newest 200 jobs as the API lists them."""
+        answer = self.api("GET", "jobs", params={"limit": 200} | ({"state": state} if state else {}))
+        items: list[dict[str, Any]] = answer.json()["items"]
+        return items
+
+    def queue(self) -> list[int]:
+        """The waiting jobs, best first."""
+        return [job["id"] for job in sorted(self.jobs("queued"), key=lambda job: int(job["queue_position"]))]
+
+    def cancel_everything(self) -> None:
+        """Leave no job for whoever comes next."""
+
+        def none_left() -> bool:
+            left = [job for job in self.jobs() if job["state"] not in ENDS]
+            for job in left:
+                self.api("POST", f"jobs/{job['id']}/cancel")
+            return not left
+
+        until("every job has ended", none_left, 30)
+
+    def events(self, job_id: int) -> list[dict[str, Any]]:
+        """Every stored event of a job, in order."""
+        found: list[dict[str, Any]] = []
+        while page := self.api("GET", f"jobs/{job_id}/events", params={"after": len(found)}).json()["items"]:
+            found += page
+        return found
+
+    def steps(self, job_id: int) -> list[int]:
+        """The steps of a job's metric points that count."""
+        rows = self.api("GET", f"jobs/{job_id}/metrics", params={"format": "csv"}).text.splitlines()
+        return [int(row.split(",")[0]) for row in rows[1:]]
+
+    @contextmanager
+    def stream(self, job_id: int, after: int = 0, person: int = 0) -> Iterator[Iterator[int]]:
+        """The numbers of a job's events as they come through its live stream."""
+        headers = {"Authorization": f"Bearer {self.seeded.tokens[person]}", "Last-Event-ID": str(after)}
+        url = f"{self.url}/api/v1/jobs/{job_id}/events"
+        with httpx.stream("GET", url, headers=headers, timeout=30, trust_env=False) as answer:
+            assert answer.status_code == 200
+            yield (int(line[4:]) for line in answer.iter_lines() if line.startswith("id: "))
+
+    def attempts(self, job_id: int) -> int:
+        return int(self.job(job_id)["attempt"])
+
+    def reasons(self, job_id: int) -> list[str]:
+        """The reason codes in a job's history, oldest first."""
+        changes = [event for event in self.events(job_id) if event["kind"] == "state" and event.get("reason")]
+        return [str(event["reason"]["code"]) for event in changes]
+
+    def online(self) -> set[str]:
+        """The names of the workers that say hello."""
+        return {worker["name"] for worker in self.api("GET", "workers").json()["items"] if worker["online"]}
 
     def marked(self) -> list[psutil.Process]:
         """Every living process of an attempt of this site's workers."""

@@ -1,4 +1,4 @@
-"""A training in small: 50 steps of 20 ms, a checkpoint every 5, exact resume, an artifact: `trainer.py JOB_DIR`.
+"""A training in small: steps of 20 ms, a checkpoint every 5, exact resume, an artifact: `trainer.py JOB_DIR`.
 
 Its one weight follows from the job and the step alone, so the end says whether every step was done exactly once.
 It needs the standard library alone and starts in a moment.
@@ -17,7 +17,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-STEPS = int(os.environ.get("NEMESIS_STEPS", "50"))
 STEP_SECONDS = 0.02
 SAVE_EVERY = 5
 MANIFEST = "manifest.json"
@@ -97,17 +96,18 @@ def leave_with_the_worker() -> None:
 
 def train(folder: Path) -> int:
     spec = json.loads((folder / "spec.json").read_text())
+    steps = spec["training"]["max_steps"]
     step, weight = newest_checkpoint(folder / "checkpoints") or (0, str(spec["job_id"]))
-    emit("plan", total_steps=STEPS, resumed_step=step, device="cpu", memory_kind="process memory")
+    emit("plan", total_steps=steps, resumed_step=step, device="cpu", memory_kind="process memory")
     emit("phase", phase="training", step=step)
-    while step < STEPS:
+    while step < steps:
         if stopping.is_set():
             save_checkpoint(folder, step, weight)
             return 3
         time.sleep(STEP_SECONDS)
         step += 1
         weight = trained(weight, step)
-        emit("metrics", step=step, epoch=step / STEPS, values={"loss": loss_of(weight)})
+        emit("metrics", step=step, epoch=step / steps, values={"loss": loss_of(weight)})
         if step % SAVE_EVERY == 0:
             save_checkpoint(folder, step, weight)
     emit("phase", phase="saving", step=step)
