@@ -27,6 +27,7 @@ from torch import nn
 from workers.protocol import JobSpec
 from workers.training.completing import PARTIAL, complete, partial, verified
 from workers.training.events import Events
+from workers.training.methods.equipping import Equipment
 from workers.training.progress import Progress
 
 WEIGHTS = "trainable.safetensors"
@@ -46,6 +47,8 @@ class Moving:
     scheduler: Any
     scaler: Any | None
     """Gradient scaler of fp16."""
+    equipment: Equipment
+    """Of the method; it may have a state of its own."""
     progress: Progress
 
 
@@ -115,6 +118,7 @@ def restore(folder: Path, moving: Moving, best_weights: Path) -> None:
     moving.scheduler.load_state_dict(state["scheduler"])
     if moving.scaler is not None and state["scaler"] is not None:
         moving.scaler.load_state_dict(state["scaler"])
+    moving.equipment.restore(moving.model, state["method"])
     _restore_generators(state["generators"])
 
 
@@ -166,6 +170,7 @@ def _state(moving: Moving) -> dict[str, Any]:
         "optimizer": moving.optimizer.state_dict(),
         "scheduler": moving.scheduler.state_dict(),
         "scaler": moving.scaler.state_dict() if moving.scaler is not None else None,
+        "method": moving.equipment.state(moving.model),
         "generators": _generators(),
     }
 

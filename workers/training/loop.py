@@ -111,6 +111,8 @@ class Loop:
             loss = summed_loss(model(**batch.inputs).logits, batch.labels, self.spec.task) / labels
             self.accelerator.backward(loss)
             total += loss.detach()
+        if (penalty := self.moving.equipment.penalty(model)) is not None:
+            self.accelerator.backward(penalty)
         trained = [each for group in optimizer.param_groups for each in group["params"]]
         norm = self.accelerator.clip_grad_norm_(trained, CLIP_NORM)
         loss_value, norm_value = torch.stack([total, norm.to(total.device)]).tolist()
@@ -118,6 +120,7 @@ class Loop:
             # An update from a loss that is not a number would spoil every weight; the step is counted, not taken.
             # The gradient scaler of fp16 sees to that itself.
             optimizer.step()
+            self.moving.equipment.after_step(model, self.moving.progress.step + 1)
         self.moving.scheduler.step()
         optimizer.zero_grad()
         return loss_value, norm_value
@@ -134,7 +137,7 @@ class Loop:
 
     def _batch(self, numbers: list[int]) -> Batch:
         samples = [self.rows[number] for number in numbers]
-        return collate(samples, self.pad_token, self.spec.task == "causal-lm").to(self.accelerator.device)
+        return collate(samples, self.pad_token, self.spec.task != "text-classification").to(self.accelerator.device)
 
     def _epoch_order(self, epoch: int) -> list[list[int]]:
         if self._order[0] != epoch:
