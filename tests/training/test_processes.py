@@ -43,7 +43,8 @@ class Process:
 
     def until_step(self, step: int) -> int:
         """Reads up to that step or a later one, and says which."""
-        return next(event["step"] for event in self.events() if event["kind"] == "metrics" and event["step"] >= step)
+        steps = (event["step"] for event in self.events() if event["kind"] == "metrics")
+        return int(next(each for each in steps if each >= step))
 
 
 @pytest.fixture

@@ -241,7 +241,7 @@ def test_it_runs_as_a_user_that_owns_nothing(machine: Machine, every_layer: Isol
         until(lambda: machine.line.of("metrics"))
         users = {process.uids().real for process in _processes_with("toy_trainer.py", str(machine.job.path))}
     finally:
-        orders.shutting_down()
+        orders.leave()
         running.join()
     assert users == {every_layer.user_of(3)}
     assert every_layer.user_of(3) not in (0, every_layer.user_of(0))

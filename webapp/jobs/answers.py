@@ -106,7 +106,10 @@ def method_answer(method: Method) -> dict[str, Any]:
         "formula": method.formula,
         "paper": method.paper,
         "options": [asdict(fact) for fact in describe(method.options)],
+        "choose_when": method.choose_when,
+        "inference_cost": method.inference_cost,
         "mergeable": method.mergeable,
+        "not_mergeable": method.not_mergeable or None,
         "tasks": method.tasks,
         "servable": method.servable,
     }

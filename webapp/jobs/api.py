@@ -16,7 +16,7 @@ from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
 from webapp.jobs import downloading, enrolling, metrics, transitions
 from webapp.jobs.answers import artifact_answer, job_answer, job_answer_in_full, method_answer, worker_answer
-from webapp.jobs.launching import Launch, launch
+from webapp.jobs.launching import Launch, launch, would_be
 from webapp.jobs.models import Artifact, Event, Job, Worker
 from webapp.jobs.recording import messages_after
 from webapp.jobs.refusing import FieldProblem, LaunchRefused
@@ -26,6 +26,7 @@ from workers.protocol import DEFAULT_POOL
 
 jobs = Router(tags=["jobs"])
 methods = Router(tags=["methods"])
+estimates = Router(tags=["jobs"])
 artifacts = Router(tags=["artifacts"])
 workers = Router(tags=["workers"])
 
@@ -69,14 +70,25 @@ class NewJob(Schema):
 @jobs.post("", response={201: dict[str, Any]})
 def create_job(request: Any, body: NewJob, idempotency_key: Header[str | None] = None) -> Any:
     """Queue a job. 422 names each wrong field."""
-    caller: Caller = request.auth
+    wanted = _wanted(request.auth, body, idempotency_key[:100] if idempotency_key else None)
+    return Status(201, job_answer_in_full(launch(request.auth.user, wanted)))
+
+
+@estimates.post("")
+def estimate_job(request: Any, body: NewJob) -> dict[str, Any]:
+    """The exact parameter counts of a job and the bytes of its artifact; nothing is queued. Same body as a job."""
+    return would_be(request.auth.user, _wanted(request.auth, body)).as_json()
+
+
+def _wanted(caller: Caller, body: NewJob, idempotency_key: str | None = None) -> Launch:
+    """Raises LaunchRefused, naming what does not exist for the caller."""
     model = caller.within(BaseModel.objects.visible_to(caller.user)).filter(pk=body.base_model).first()
     versions = caller.within(DatasetVersion.objects.visible_to(caller.user), "dataset__team").select_related("dataset")
     version = versions.filter(pk=body.dataset_version).first()
     team = caller.team or next(iter(teams_to_work_in(caller.user)), None)
     if model is None or version is None or team is None:
         raise LaunchRefused(_unknown(model, version, team))
-    wanted = Launch(
+    return Launch(
         team=team,
         base_model=model,
         dataset_version=version,
@@ -86,9 +98,8 @@ def create_job(request: Any, body: NewJob, idempotency_key: Header[str | None] =
         name=body.name,
         priority=body.priority,
         pool=body.pool,
-        idempotency_key=idempotency_key[:100] if idempotency_key else None,
+        idempotency_key=idempotency_key,
     )
-    return Status(201, job_answer_in_full(launch(caller.user, wanted)))
 
 
 def _unknown(model: Any, version: Any, team: Any) -> list[FieldProblem]:

@@ -20,8 +20,9 @@ from workers.training.evaluating import Evaluation
 from workers.training.events import Events
 from workers.training.failures import Stopped
 from workers.training.loop import Loop
-from workers.training.memory import MemorySampler, parameters
+from workers.training.memory import MemorySampler
 from workers.training.methods import EQUIPMENT
+from workers.training.methods.equipping import Setting, Sizes, sizes
 from workers.training.place import Place
 from workers.training.progress import Progress
 from workers.training.team import Team
@@ -44,6 +45,8 @@ class Attempt:
     numbers: dict[str, Any] = field(default_factory=dict)
     """Settings in force and the place reached: the detail of a failure."""
     team: Team = field(default_factory=Team, init=False)
+    sizes: Sizes = field(init=False)
+    """Known once the network is equipped."""
 
     def run(self) -> None:
         """Train, export, report. Raises Stopped or JobFailure."""
@@ -79,22 +82,27 @@ class Attempt:
 
     def _prepared(self, spec: JobSpec, training: Training, hardware: devices.Hardware, memory: MemorySampler) -> Loop:
         tokenizer = base_model.training_tokenizer(self.job.base_model)
-        rows = data.load(self.job.dataset, spec, tokenizer, self.events)
+        start = base_model.decoder_start(self.job.base_model)
+        rows = data.load(self.job.dataset, spec, tokenizer, start, self.events)
         self.numbers["train_rows"] = len(rows.train)
         if spec.task != "text-classification":
             self.numbers["trainable_token_share"] = rows.trainable_token_share
-        model = self._equipped(spec, training, hardware, tokenizer)
+        steps = training.steps(len(rows.train))
+        model, self.sizes = self._equipped(spec, training, hardware, tokenizer, steps)
         self._join(model, training, hardware)
         accelerator = Accelerator(mixed_precision=hardware.mixed_precision, cpu=hardware.device.type == "cpu")
-        optimizer = optimizing.adamw(model, training)
-        scheduler = optimizing.schedule(optimizer, training, training.steps(len(rows.train)))
+        options = METHODS[spec.method].options.from_json(spec.options)
+        optimizer = optimizing.adamw(model, training, lambda name: EQUIPMENT[spec.method].care(name, options))
+        scheduler = optimizing.schedule(optimizer, training, steps)
         model, optimizer = accelerator.prepare(model, optimizer)
         evaluation = Evaluation(rows.eval, spec.task, training.batch_size, tokenizer.pad_token_id, hardware.device)
         checkpoint.seed_generators(training.seed, self.place.rank)
         loop = Loop(
             spec=spec,
             training=training,
-            moving=checkpoint.Moving(model, optimizer, scheduler, accelerator.scaler, Progress()),
+            moving=checkpoint.Moving(
+                model, optimizer, scheduler, accelerator.scaler, EQUIPMENT[spec.method], Progress()
+            ),
             accelerator=accelerator,
             rows=rows.train,
             evaluation=evaluation if rows.eval else None,
@@ -120,7 +128,9 @@ class Attempt:
                 "warning",
             )
 
-    def _equipped(self, spec: JobSpec, training: Training, hardware: devices.Hardware, tokenizer: Any) -> Any:
+    def _equipped(
+        self, spec: JobSpec, training: Training, hardware: devices.Hardware, tokenizer: Any, steps: int
+    ) -> tuple[Any, Sizes]:
         equipment = EQUIPMENT[spec.method]
         dtype = hardware.frozen_dtype if equipment.freezes_base else devices.FORMATS["fp32"]
         network = base_model.load_network(
@@ -129,7 +139,12 @@ class Attempt:
         if training.gradient_checkpointing:
             network.config.use_cache = False
             network.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        return equipment.equip(network, METHODS[spec.method].options.from_json(spec.options), spec.task)
+        before = dict(network.named_parameters())
+        options = METHODS[spec.method].options.from_json(spec.options)
+        setting = Setting(spec.task, tokenizer, spec.dataset.labels, steps, training.seed)
+        checkpoint.seed_generators(training.seed, rank=0)
+        model = equipment.equip(network, options, setting)
+        return model, sizes(before, model)
 
     def _resume(self, loop: Loop) -> None:
         folder = self.team.from_first(
@@ -142,12 +157,11 @@ class Attempt:
             raise Stopped
 
     def _plan(self, loop: Loop, hardware: devices.Hardware) -> None:
-        trainable, total = parameters(loop.moving.model)
         self.events.emit(
             "plan",
             total_steps=loop.total_steps,
-            trainable_parameters=trainable,
-            total_parameters=total,
+            trainable_parameters=self.sizes.trainable,
+            total_parameters=self.sizes.total,
             threads=hardware.threads,
             processes=self.place.size,
             device=hardware.name,
@@ -168,7 +182,7 @@ class Attempt:
             checkpoint.load_weights(model, loop.best_weights)
             final = loop.evaluation.score(model, loop.alive())
         self.events.emit("phase", phase="saving", step=progress.step)
-        trainable, total = parameters(model)
+        trainable, total = self.sizes.trainable, self.sizes.total
         notes = verdict.notes(loop.spec, progress, final)
         step = best.step if best else progress.step
         eval_rows = len(loop.evaluation.samples) if loop.evaluation else 0

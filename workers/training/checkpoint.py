@@ -26,6 +26,7 @@ from workers.protocol import JobSpec
 from workers.training.completing import PARTIAL, complete, partial, verified
 from workers.training.events import Events
 from workers.training.failures import JobFailure
+from workers.training.methods.equipping import Equipment
 from workers.training.progress import Progress
 from workers.training.storage import writing
 
@@ -46,6 +47,8 @@ class Moving:
     scheduler: Any
     scaler: Any | None
     """Gradient scaler of fp16."""
+    equipment: Equipment
+    """Of the method; it may have a state of its own."""
     progress: Progress
 
 
@@ -157,6 +160,7 @@ def _restore(folder: Path, moving: Moving, rank: int) -> None:
     moving.scheduler.load_state_dict(state["scheduler"])
     if moving.scaler is not None and state["scaler"] is not None:
         moving.scaler.load_state_dict(state["scaler"])
+    moving.equipment.restore(moving.model, state["method"])
     everyones = [state["generators"], *state.get("further_generators", [])]
     if rank < len(everyones):
         _restore_generators(everyones[rank])
@@ -207,6 +211,7 @@ def _state(moving: Moving, everyones_generators: list[dict[str, Any]]) -> dict[s
         "optimizer": moving.optimizer.state_dict(),
         "scheduler": moving.scheduler.state_dict(),
         "scaler": moving.scaler.state_dict() if moving.scaler is not None else None,
+        "method": moving.equipment.state(moving.model),
         "generators": first,
         "further_generators": further,
     }

@@ -130,6 +130,9 @@ class Loop:
             loss = summed_loss(model(**batch.inputs).logits, batch.labels, self.spec.task) / labels
             self.accelerator.backward(loss)
             total += loss.detach()
+        penalty = self.moving.equipment.penalty(model) if self.team.is_first else None  # once, however many sum up
+        if penalty is not None:
+            self.accelerator.backward(penalty)
         total, self._stopping = self.team.sum_step(model, total, self.stop.is_set())
         trained = [each for group in optimizer.param_groups for each in group["params"]]
         norm = self.accelerator.clip_grad_norm_(trained, CLIP_NORM)
@@ -138,6 +141,7 @@ class Loop:
             # An update from numbers that are none would spoil every weight; the step is counted, not taken.
             # The gradient scaler of fp16 sees to that itself.
             optimizer.step()
+            self.moving.equipment.after_step(model, self.moving.progress.step + 1)
         self.moving.scheduler.step()
         optimizer.zero_grad()
         return loss_value, norm_value
@@ -161,7 +165,7 @@ class Loop:
         if not numbers:
             return None
         samples = [self.rows[number] for number in numbers]
-        return collate(samples, self.pad_token, self.spec.task == "causal-lm").to(self.accelerator.device)
+        return collate(samples, self.pad_token, self.spec.task != "text-classification").to(self.accelerator.device)
 
     def _epoch_order(self, epoch: int) -> list[list[int]]:
         if self._order[0] != epoch:

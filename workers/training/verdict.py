@@ -41,7 +41,7 @@ def _majority(final: dict[str, float]) -> str:
 
 def _no_better(spec: JobSpec, progress: Progress, final: dict[str, float]) -> str:
     before = progress.first_evaluation.get("eval_loss")
-    if spec.task != "causal-lm" or before is None or final["eval_loss"] < before:
+    if spec.task == "text-classification" or before is None or final["eval_loss"] < before:
         return ""
     return (
         f"The evaluation loss is no better than before training ({before:.3f}, now {final['eval_loss']:.3f}). "

@@ -99,7 +99,7 @@ def home(request: HttpRequest) -> HttpResponse:
 def _queue(request: HttpRequest, filters: Filters) -> dict[str, Any]:
     user, jobs = signed_in(request), jobs_here(request, filters)
     page, queued = _queued(request, jobs)
-    context = {
+    context: dict[str, Any] = {
         "filters": filters,
         "sections": SECTIONS,
         "shown": [section for section in SECTIONS if filters.shows(section)],
