@@ -50,7 +50,7 @@ def enrol(request: HttpRequest, body: Enrolment) -> dict[str, Any]:
 def hello(request: Any, body: Report) -> dict[str, Any]:
     """The worker's own heartbeat; the answer says whether work waits and whether to take no more."""
     worker = enrolling.hello(request.auth, body.dict())
-    waiting = not worker.drain and not worker.revoked_at and scheduling.work_waits(worker)
+    waiting = scheduling.work_waits(worker)
     if waiting and body.busy_slots < body.slots:
         permits.wake(worker)  # its own permit was lost
     return {
@@ -83,7 +83,7 @@ class ClaimBody(Schema):
 def claim(request: Any, body: ClaimBody) -> Any:
     """The best job or inspection that this worker may run, or 204."""
     worker = request.auth
-    if worker.drain or worker.revoked_at or worker.boot_id != body.boot_id:
+    if worker.drain or worker.revoked_at or worker.suspended_at or worker.boot_id != body.boot_id:
         return Status(204, None)
     claimed = scheduling.claim(worker, body.as_claim)
     if claimed is None:
@@ -103,6 +103,7 @@ def _attempt_answer(attempt: Attempt) -> dict[str, Any]:
         "number": attempt.number,
         "spec": attempt.job.spec,
         "threads": attempt.threads,
+        "devices": attempt.devices,
         "checkpoint": {"step": checkpoint.step, "files": _plain(checkpoint.files)} if checkpoint else None,
     }
 

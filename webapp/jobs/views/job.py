@@ -15,6 +15,7 @@ from webapp.jobs import figures, transitions
 from webapp.jobs.models import Event, Job
 from webapp.jobs.outlook import waiting
 from webapp.jobs.reasons import advice_for
+from webapp.jobs.refusing import LaunchRefused
 from webapp.jobs.templatetags.badges import lost
 from webapp.jobs.views.artifacts import card_of
 from workers.methods import METHODS
@@ -109,6 +110,8 @@ def action(request: HttpRequest, job_id: int, action: str) -> HttpResponse:
         after = transitions.act(job, signed_in(request), action)
     except transitions.NotNow as error:
         return problem(request, 409, "Not possible in this state", str(error))
+    except LaunchRefused as error:
+        return problem(request, 422, "The job was not queued", str(error), error.problems[0].hint)
     said = {
         "cancel": f"{job.name} is being cancelled." if after.at_work else f"{job.name} is cancelled.",
         "pause": f"{job.name} saves a checkpoint and pauses." if after.at_work else f"{job.name} is paused.",
