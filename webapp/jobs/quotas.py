@@ -103,12 +103,12 @@ def _queue_problems(team: Team, user: User) -> Iterable[FieldProblem]:
     queued = Job.objects.filter(team=team, state=JobState.QUEUED)
     of_team = queued.count()
     if of_team >= team.queued_jobs_at_most:
-        message = f"Team {team.name} has {of_team:,} jobs queued, and {team.queued_jobs_at_most:,} are allowed."
+        message = f"Team {team.name} has {of_team:,} of {team.queued_jobs_at_most:,} allowed jobs queued."
         hint = "Wait until some have started, cancel some, or ask the site's admin to raise the limit."
         yield FieldProblem("team", "job.team_queue_full", message, hint)
     own = queued.filter(created_by=user).count()
     if own >= team.queued_jobs_a_person:
-        message = f"You have {own:,} jobs queued in team {team.name}, and {team.queued_jobs_a_person:,} are allowed."
+        message = f"You have {own:,} of {team.queued_jobs_a_person:,} allowed jobs queued in team {team.name}."
         hint = "Wait until some have started, cancel some, or ask the site's admin to raise the limit."
         yield FieldProblem("team", "job.own_queue_full", message, hint)
 
