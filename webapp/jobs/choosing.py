@@ -106,10 +106,16 @@ def _locked(rows: QuerySet[Job]) -> Job | None:
 
 def keep_free(worker: Worker, job: Job) -> None:
     """Reserve the worker for this job, and for no other."""
-    Job.objects.filter(reserved_on=worker).exclude(pk=job.pk).update(reserved_on=None)
+    give_up_reservation(worker, besides=job)
     Job.objects.filter(pk=job.pk, state=JobState.QUEUED).exclude(reserved_on=worker).update(reserved_on=worker)
 
 
-def give_up_reservation(worker: Worker) -> None:
-    """Something else started here, so what the worker was kept for is no longer next."""
-    Job.objects.filter(reserved_on=worker).update(reserved_on=None)
+def give_up_reservation(worker: Worker, besides: Job | None = None) -> None:
+    """What the worker was kept free for is no longer next."""
+    rows = Job.objects.filter(reserved_on=worker)
+    if besides is not None:
+        rows = rows.exclude(pk=besides.pk)
+    if connection.features.has_select_for_update_skip_locked:
+        rows = rows.select_for_update(skip_locked=True)  # another claim is just starting it: it lets go by itself
+    if ids := list(rows.order_by().values_list("pk", flat=True)):
+        Job.objects.filter(pk__in=ids).update(reserved_on=None)

@@ -30,13 +30,15 @@ def takes_jobs(worker: Worker) -> bool:
 
 
 def serving(worker: Worker) -> bool:
-    return worker.online and takes_jobs(worker)
+    """Here, and about to take what it is given."""
+    return worker.online and takes_jobs(worker) and not worker.report.get("deaf")
 
 
 def lapsed_reservation() -> Q:
     """The worker that a job was reserved on is away, so another may reserve it."""
     away = Q(reserved_on__last_hello_at__lt=timezone.now() - silence_allowed())
-    away |= Q(reserved_on__last_hello_at=None) | Q(reserved_on__drain=True) | Q(reserved_on__report__draining=True)
+    away |= Q(reserved_on__last_hello_at=None) | Q(reserved_on__drain=True)
+    away |= Q(reserved_on__report__draining=True) | Q(reserved_on__report__deaf=True)
     return away | Q(reserved_on__suspended_at__isnull=False) | Q(reserved_on__revoked_at__isnull=False)
 
 
