@@ -5,14 +5,20 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from webapp.accounts.models import User
 from webapp.jobs import outlook
 from webapp.jobs.models import Artifact, Job, Worker
 from workers.methods.method import Method
 from workers.methods.options import describe
 
 
-def job_answer(job: Job) -> dict[str, Any]:
-    waiting = outlook.waiting(job)
+def job_answers(jobs: list[Job], viewer: User | None) -> list[dict[str, Any]]:
+    """One look at the queue for all of them."""
+    waiting = outlook.outlook(jobs, viewer)
+    return [job_answer(job, waiting.get(job.pk)) for job in jobs]
+
+
+def job_answer(job: Job, waiting: outlook.Waiting | None) -> dict[str, Any]:
     return {
         "id": job.pk,
         "name": job.name,
@@ -23,9 +29,16 @@ def job_answer(job: Job) -> dict[str, Any]:
         "phase": job.phase,
         "reason": {"code": job.reason_code, "sentence": job.reason_sentence} if job.reason_code else None,
         "queue_position": waiting.queue_position if waiting else None,
+        "queue_sentence": waiting.ahead_sentence if waiting else None,
         "why_waiting": waiting.why if waiting else None,
+        "waiting_code": waiting.code if waiting else None,
+        "starts_in_seconds": waiting.starts_in_seconds if waiting else None,
+        "fits_on": waiting.fits_on if waiting else None,
         "priority": job.priority,
         "pool": job.pool,
+        "gpus": job.gpus,
+        "run_after": job.run_after,
+        "least_memory_bytes": job.least_memory_bytes,
         "attempt": job.attempts_made,
         "progress": {
             "step": job.step,
@@ -59,7 +72,7 @@ def job_answer_in_full(job: Job) -> dict[str, Any]:
         {"id": each.pk, "kind": each.kind, "bytes": each.bytes, "damaged": each.damaged_at is not None}
         for each in artifacts
     ]
-    return job_answer(job) | {"artifacts": briefly, "spec": job.spec}
+    return job_answer(job, outlook.waiting(job)) | {"artifacts": briefly, "spec": job.spec}
 
 
 def artifact_answer(artifact: Artifact) -> dict[str, Any]:

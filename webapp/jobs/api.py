@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
+from typing import Annotated, Any
 
+from django.db import transaction
 from django.http import StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from ninja import Header, Router, Schema, Status
@@ -14,13 +16,14 @@ from webapp.accounts.auth import Caller
 from webapp.accounts.permissions import teams_to_work_in
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
-from webapp.jobs import downloading, enrolling, metrics, transitions
-from webapp.jobs.answers import artifact_answer, job_answer, job_answer_in_full, method_answer, worker_answer
+from webapp.jobs import cancelling, downloading, enrolling, metrics, reordering, transitions
+from webapp.jobs.answers import artifact_answer, job_answer_in_full, job_answers, method_answer, worker_answer
+from webapp.jobs.filtering import filtered
 from webapp.jobs.launching import Launch, launch, would_be
 from webapp.jobs.models import Artifact, Event, Job, Worker
 from webapp.jobs.recording import messages_after
 from webapp.jobs.refusing import FieldProblem, LaunchRefused
-from webapp.paging import Share, Whole, page
+from webapp.paging import Share, Whole, page_together
 from workers.methods import METHODS
 from workers.protocol import DEFAULT_POOL
 
@@ -64,7 +67,16 @@ class NewJob(Schema):
     options: dict[str, Any] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
     priority: int = Field(0, ge=-100, le=100)
+    """Above 0 needs the role maintainer."""
     pool: str = Field(DEFAULT_POOL, max_length=40)
+    gpus: int = Field(1, ge=1, le=64)
+    run_after: str | None = Field(None, max_length=40)
+    """Not before this moment: ISO 8601 with its UTC offset."""
+
+    @property
+    def queue(self) -> dict[str, Any]:
+        wishes = {"priority": self.priority, "pool": self.pool, "gpus": self.gpus}
+        return wishes | {"run_after": self.run_after or ""}
 
 
 @jobs.post("", response={201: dict[str, Any]})
@@ -96,8 +108,7 @@ def _wanted(caller: Caller, body: NewJob, idempotency_key: str | None = None) ->
         options=body.options,
         training=body.training,
         name=body.name,
-        priority=body.priority,
-        pool=body.pool,
+        queue=body.queue,
         idempotency_key=idempotency_key,
     )
 
@@ -114,15 +125,68 @@ def _unknown(model: Any, version: Any, team: Any) -> list[FieldProblem]:
 
 
 @jobs.get("")
-def list_jobs(request: Any, state: str = "", limit: Whole = 50, cursor: Whole | None = None) -> dict[str, Any]:
-    """Jobs of your teams, newest first; `state` filters."""
-    rows = visible_jobs(request).for_list()
-    return page(rows.filter(state=state) if state else rows, job_answer, limit, cursor)
+def list_jobs(
+    request: Any,
+    state: str = "",
+    team: str = "",
+    person: str = "",
+    method: str = "",
+    pool: str = "",
+    limit: Whole = 50,
+    cursor: Whole | None = None,
+) -> dict[str, Any]:
+    """Jobs of your teams, newest first. `state` may name several, with commas; the other filters take one value."""
+    caller: Caller = request.auth
+    rows = filtered(visible_jobs(request).for_list(), request.GET)
+    viewer = None if caller.team else caller.user
+    return page_together(rows, lambda found: job_answers(found, viewer), limit, cursor)
+
+
+class Ids(Schema):
+    ids: Annotated[list[Annotated[int, Field(ge=1, le=2**53)]], Field(min_length=1, max_length=cancelling.AT_MOST)]
+
+
+@jobs.post("cancel")
+def cancel_jobs(request: Any, body: Ids) -> dict[str, Any]:
+    """Cancel up to 500 jobs; `items` says of each id what happened to it."""
+    done = cancelling.cancel_all(body.ids, visible_jobs(request), request.auth.user)
+    return {"items": [asdict(each) for each in done]}
 
 
 @jobs.get("{int:job_id}")
 def get_job(request: Any, job_id: int) -> dict[str, Any]:
     """One job with its spec, progress, results and artifacts."""
+    return job_answer_in_full(_job(request, job_id))
+
+
+class Move(Schema):
+    """Where to: any of them; a priority is set before the place."""
+
+    priority: int | None = Field(None, ge=-100, le=100)
+    position: int | None = Field(None, ge=1, le=2**31 - 1)
+    """Place from 1 among the queued jobs of the same team, pool and priority."""
+    before: int | None = Field(None, ge=1, le=2**53)
+    after: int | None = Field(None, ge=1, le=2**53)
+    """Directly before or after this queued job of the same team, pool and priority."""
+
+
+@jobs.patch("{int:job_id}")
+def move_job(request: Any, job_id: int, body: Move) -> dict[str, Any]:
+    """Move a queued job within the queue, as a maintainer; 409 with the state unless it is queued."""
+    user, job = request.auth.user, _job(request, job_id)
+    places = [name for name in ("position", "before", "after") if getattr(body, name) is not None]
+    if len(places) > 1 or (not places and body.priority is None):
+        message = "Name a `priority`, and at most one of `position`, `before` and `after`."
+        raise LaunchRefused([FieldProblem("position", "job.place", message, "See /api/v1/docs for this call.")])
+    with transaction.atomic():
+        if body.priority is not None:
+            job = reordering.set_priority(job, user, body.priority)
+        if body.position is not None:
+            reordering.move_to(job, user, body.position)
+        elif body.before is not None:
+            reordering.move_before(job, _job(request, body.before), user)
+        elif body.after is not None:
+            reordering.move_after(job, _job(request, body.after), user)
     return job_answer_in_full(_job(request, job_id))
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import groupby
 
 from django.db import connection
 from django.db.models import Q, QuerySet
 
 from webapp.jobs import quotas
-from webapp.jobs.fair_share import Share, shares_now
+from webapp.jobs.fair_share import Group, shares_now, turns
 from webapp.jobs.fitting import Offer, better_elsewhere, lapsed_reservation, queued_for, within, within_q
 from webapp.jobs.models import Job, JobState, Worker
 
@@ -27,7 +26,7 @@ def next_for(worker: Worker, offer: Offer, lock: bool = False) -> Choice:
     limits = quotas.limits_of_all()
     closed = {team for team, each in limits.items() if each.full or (each.spent and offer.cuda)}
     jobs = queued_for(worker).exclude(team_id__in=closed)
-    jobs = jobs.exclude(pk__in=better_elsewhere(worker, jobs))
+    jobs = jobs.exclude(pk__in=better_elsewhere(worker))
     while True:
         choice = _choose(jobs, worker, offer, lock)
         team = choice.job.team_id if choice.job else None
@@ -43,7 +42,8 @@ def _choose(jobs: QuerySet[Job], worker: Worker, offer: Offer, lock: bool) -> Ch
     Only a job of higher priority goes before it then. Were fair shares to go on deciding, slots that come free one by
     one would go to others for ever.
     """
-    held = jobs.filter(reserved_on=worker).order_by("-priority", "pk").first()
+    kept = list(Job.objects.filter(reserved_on=worker).values_list("pk", flat=True))
+    held = jobs.filter(pk__in=kept).order_by("-priority", "pk").first() if kept else None
     if held is not None and not within(offer.levels_later, held.gpus, held.least_memory_bytes):
         held = None  # what it waited for does not come back: somebody else uses those devices
     if held is None:
@@ -69,12 +69,8 @@ def _first(jobs: QuerySet[Job], worker: Worker, offer: Offer, lock: bool) -> Job
     """
     fitting = jobs.filter(within_q(offer.levels) | _reservable(worker, offer))
     groups = fitting.order_by().values_list("priority", "team_id", "created_by_id").distinct()
-    shares = shares_now()
-    by_turn: list[tuple[tuple[int, Share], tuple[int, int, int | None]]] = sorted(
-        (((-group[0], shares.of(*group[1:])), group) for group in groups), key=lambda each: each[0]
-    )
-    for _, tied in groupby(by_turn, key=lambda each: each[0]):
-        rows = fitting.filter(_in_groups([group for _, group in tied])).order_by("queue_position", "pk")
+    for tied in turns(groups, shares_now()):
+        rows = fitting.filter(_in_groups(tied)).order_by("queue_position", "pk")
         first = _locked(rows) if lock else rows.first()
         if first is not None:
             return first
@@ -89,7 +85,7 @@ def _reservable(worker: Worker, offer: Offer) -> Q:
     return Q(gpus__gt=1) & within_q(offer.levels_later) & unclaimed
 
 
-def _in_groups(groups: list[tuple[int, int, int | None]]) -> Q:
+def _in_groups(groups: list[Group]) -> Q:
     """All of one priority: the tie of their shares is broken by the place in the queue."""
     by_team: dict[int, list[int | None]] = {}
     for _, team, person in groups:
@@ -110,10 +106,16 @@ def _locked(rows: QuerySet[Job]) -> Job | None:
 
 def keep_free(worker: Worker, job: Job) -> None:
     """Reserve the worker for this job, and for no other."""
-    Job.objects.filter(reserved_on=worker).exclude(pk=job.pk).update(reserved_on=None)
+    give_up_reservation(worker, besides=job)
     Job.objects.filter(pk=job.pk, state=JobState.QUEUED).exclude(reserved_on=worker).update(reserved_on=worker)
 
 
-def give_up_reservation(worker: Worker) -> None:
-    """Something else started here, so what the worker was kept for is no longer next."""
-    Job.objects.filter(reserved_on=worker).update(reserved_on=None)
+def give_up_reservation(worker: Worker, besides: Job | None = None) -> None:
+    """What the worker was kept free for is no longer next."""
+    rows = Job.objects.filter(reserved_on=worker)
+    if besides is not None:
+        rows = rows.exclude(pk=besides.pk)
+    if connection.features.has_select_for_update_skip_locked:
+        rows = rows.select_for_update(skip_locked=True)  # another claim is just starting it: it lets go by itself
+    if ids := list(rows.order_by().values_list("pk", flat=True)):
+        Job.objects.filter(pk__in=ids).update(reserved_on=None)

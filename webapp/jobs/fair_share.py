@@ -28,7 +28,8 @@ FAIR_SHARE = (
 """The rule in one paragraph, for pages and docs."""
 
 WINDOW = timedelta(hours=24)
-Share = tuple[int, float, int, float]
+Share = tuple[int, float]
+"""Slots at work now, slot seconds used lately."""
 
 
 class Entry(Protocol):
@@ -51,6 +52,8 @@ class Entry(Protocol):
 E = TypeVar("E", bound=Entry)
 Person = tuple[int, int | None]
 """A person within one team; None stands for those who have left."""
+Group = tuple[int, int, int | None]
+"""Priority, team, person: jobs between which only the place in the queue decides."""
 
 
 @dataclass
@@ -62,14 +65,11 @@ class Shares:
     team_seconds: Counter[int] = field(default_factory=Counter)
     person_seconds: Counter[Person] = field(default_factory=Counter)
 
-    def of(self, team_id: int, person_id: int | None) -> Share:
-        person = (team_id, person_id)
-        return (
-            self.team_slots[team_id],
-            self.team_seconds[team_id],
-            self.person_slots[person],
-            self.person_seconds[person],
-        )
+    def of_team(self, team_id: int) -> Share:
+        return self.team_slots[team_id], self.team_seconds[team_id]
+
+    def of_person(self, team_id: int, person_id: int | None) -> Share:
+        return self.person_slots[team_id, person_id], self.person_seconds[team_id, person_id]
 
     def take(self, team_id: int, person_id: int | None, slots: int, *, shared: bool = True) -> None:
         """Count slots as at work; those of a team's own workers count between its people only."""
@@ -108,29 +108,55 @@ def elapsed_within(since: datetime, until: datetime) -> ExpressionWrapper[Any]:
     return ExpressionWrapper(left - Greatest(F("created_at"), begin), output_field=DurationField())
 
 
+def turns(groups: Iterable[Group], shares: Shares) -> list[list[Group]]:
+    """Groups of jobs by turn; those of one turn are tied, and the place in the queue decides between their jobs.
+
+    One turn holds, for each team of a priority whose shares are even, the people of it whose shares are.
+    """
+    by_team: dict[tuple[int, int], list[Group]] = {}
+    for group in groups:
+        by_team.setdefault((-group[0], group[1]), []).append(group)
+    by_turn: dict[tuple[int, Share, int], list[Group]] = {}
+    for (priority, team), members in by_team.items():
+        of_people = sorted({shares.of_person(team, group[2]) for group in members})
+        for group in members:
+            rank = of_people.index(shares.of_person(team, group[2]))
+            by_turn.setdefault((priority, shares.of_team(team), rank), []).append(group)
+    return [by_turn[turn] for turn in sorted(by_turn)]
+
+
 def in_fair_order(entries: Iterable[E], shares: Shares) -> list[E]:
     """Queued jobs in the order in which they would start if all that start went on; `shares` counts them in."""
-    by_group: dict[tuple[int, int, int | None], list[E]] = {}
+    lines: dict[tuple[int, int], dict[int | None, list[E]]] = {}
     for entry in sorted(entries, key=lambda each: (each.queue_position, each.id), reverse=True):
-        by_group.setdefault((-entry.priority, entry.team_id, entry.created_by_id), []).append(entry)
+        people = lines.setdefault((-entry.priority, entry.team_id), {})
+        people.setdefault(entry.created_by_id, []).append(entry)
 
-    def key(group: tuple[int, int, int | None]) -> tuple[int, Share, float, int]:
-        first = by_group[group][-1]
-        return (group[0], shares.of(*group[1:]), first.queue_position, first.id)
+    def first_of(team: int, people: dict[int | None, list[E]]) -> tuple[Share, float, int, int | None]:
+        """The person of the team whose turn it is, behind what decides it."""
+        tops = ((person, queued[-1]) for person, queued in people.items() if queued)
+        return min(
+            ((shares.of_person(team, person), top.queue_position, top.id, person) for person, top in tops),
+            key=lambda each: each[:3],
+        )
 
-    heap = [(key(group), group[1:]) for group in by_group]
+    def key(line: tuple[int, int]) -> tuple[int, Share, float, int, int]:
+        priority, team = line
+        _, position, job_id, _ = first_of(team, lines[line])
+        return priority, shares.of_team(team), position, job_id, team
+
+    heap = [key(line) for line in lines]
     heapq.heapify(heap)
     ordered: list[E] = []
     while heap:
-        old, person = heapq.heappop(heap)
-        group = (old[0], *person)
-        current = key(group)
-        if current != old:  # its team has more at work than when it was filed; shares only ever grow here
-            heapq.heappush(heap, (current, person))
+        old = heapq.heappop(heap)
+        line = (old[0], old[-1])
+        if key(line) != old:  # its team has more at work than when it was filed; shares only ever grow here
+            heapq.heappush(heap, key(line))
             continue
-        entry = by_group[group].pop()
+        entry = lines[line][first_of(line[1], lines[line])[-1]].pop()
         ordered.append(entry)
         shares.take(entry.team_id, entry.created_by_id, entry.gpus)
-        if by_group[group]:
-            heapq.heappush(heap, (key(group), person))
+        if any(lines[line].values()):
+            heapq.heappush(heap, key(line))
     return ordered

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -30,13 +31,15 @@ def takes_jobs(worker: Worker) -> bool:
 
 
 def serving(worker: Worker) -> bool:
-    return worker.online and takes_jobs(worker)
+    """Here, and about to take what it is given."""
+    return worker.online and takes_jobs(worker) and not worker.report.get("deaf")
 
 
 def lapsed_reservation() -> Q:
     """The worker that a job was reserved on is away, so another may reserve it."""
     away = Q(reserved_on__last_hello_at__lt=timezone.now() - silence_allowed())
-    away |= Q(reserved_on__last_hello_at=None) | Q(reserved_on__drain=True) | Q(reserved_on__report__draining=True)
+    away |= Q(reserved_on__last_hello_at=None) | Q(reserved_on__drain=True)
+    away |= Q(reserved_on__report__draining=True) | Q(reserved_on__report__deaf=True)
     return away | Q(reserved_on__suspended_at__isnull=False) | Q(reserved_on__revoked_at__isnull=False)
 
 
@@ -68,22 +71,14 @@ class Offer:
 
     @property
     def levels(self) -> list[int]:
-        """Free memory of each of n devices, for n = 1, 2, …"""
-        if not self.free:
-            return []
-        own, *others = (_free(device) for device in self.free)
-        return [min(own, each) for each in [own, *sorted(others, reverse=True)]]
+        """Free memory of each of the first n devices, for n = 1, 2, …: a worker takes them in its own order."""
+        return list(accumulate((_free(device) for device in self.free), min))
 
     @property
     def levels_later(self) -> list[int]:
         """The same once everything that is at work here has ended."""
         devices = [_free(device) for device in self.free] + [_whole(device) for device in self.busy]
         return sorted(devices, reverse=True)
-
-    def devices_for(self, gpus: int, least: int | None) -> list[dict[str, Any]]:
-        """The asking slot's device and as many others as the job wants, each with memory enough."""
-        fitting = [device for device in self.free[1:] if _free(device) >= (least or 0)]
-        return [*self.free[:1], *fitting][:gpus]
 
 
 def _free(device: dict[str, Any]) -> int:
@@ -144,9 +139,9 @@ def _address(device: dict[str, Any]) -> tuple[Any, Any]:
     return device.get("kind"), device.get("index")
 
 
-def better_elsewhere(worker: Worker, jobs: QuerySet[Job]) -> list[int]:
-    """Jobs that ended with this very worker last time and that another idle worker could take instead."""
-    burnt = [job for job in jobs.filter(infrastructure_ends__gt=0) if _ended_with(job) == worker.pk]
+def better_elsewhere(worker: Worker) -> list[int]:
+    """Queued jobs that infrastructure ended on this very worker last time and that another idle one could take."""
+    burnt = [job for job in _ended_here(worker) if _ended_with(job) == worker.pk]
     if not burnt:
         return []
     others = [each for each in Worker.objects.exclude(pk=worker.pk).filter(revoked_at=None) if serving(each)]
@@ -159,6 +154,11 @@ def better_elsewhere(worker: Worker, jobs: QuerySet[Job]) -> list[int]:
             for each in others
         )
     ]
+
+
+def _ended_here(worker: Worker) -> QuerySet[Job]:
+    ended = Attempt.objects.filter(worker=worker, reason_code__in=INFRASTRUCTURE_REASONS, job__state=JobState.QUEUED)
+    return Job.objects.filter(pk__in=ended.values("job"))
 
 
 def _ended_with(job: Job) -> int | None:
@@ -175,6 +175,15 @@ def may_run(worker: Worker, pool: str, team_id: int) -> bool:
 def queued_for(worker: Worker) -> QuerySet[Job]:
     """Queued jobs of the worker's pools and, where it belongs to a team, of that team, whose time has come."""
     now = clock.now()
-    jobs = Job.objects.filter(state=JobState.QUEUED, pool__in=pools_of(worker))
+    pools = pools_of(worker)
+    in_pools = Q(pool=pools[0]) if len(pools) == 1 else Q(pool__in=pools)  # one pool alone is read in index order
+    jobs = Job.objects.filter(in_pools, state=JobState.QUEUED)
     jobs = jobs.filter(Q(run_after=None) | Q(run_after__lte=now), Q(not_before=None) | Q(not_before__lte=now))
     return jobs if worker.team_id is None else jobs.filter(team_id=worker.team_id)
+
+
+def trains_on_cpus_only(pool: str, team_id: int) -> bool:
+    """Every worker that may take a job of this pool and team has said that it has no GPU."""
+    able = [worker for worker in Worker.objects.filter(revoked_at=None) if may_run(worker, pool, team_id)]
+    reported = [worker.report.get("devices") for worker in able]
+    return bool(able) and all(said and all(each["kind"] != "cuda" for each in said) for said in reported)

@@ -8,13 +8,19 @@ from typing import Any
 
 from django.http import QueryDict
 
+from webapp.jobs.queue_options import QueueOptions
 from webapp.jobs.refusing import FieldProblem
 from workers.methods.hyperparameters import Training
 from workers.methods.method import Method
 from workers.methods.options import OptionFact, describe
 
 TRUE = "on"
-ACRONYMS = {"use_rslora": "rsLoRA scaling", "max_steps": "Most steps", "max_length": "Longest row, tokens"}
+LABELS = {
+    "use_rslora": "rsLoRA scaling",
+    "max_steps": "Most steps",
+    "max_length": "Longest row, tokens",
+    "gpus": "GPUs",
+}
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ class OptionField:
 
     @property
     def label(self) -> str:
-        return ACRONYMS.get(self.fact.name) or self.fact.name.replace("_", " ").capitalize()
+        return LABELS.get(self.fact.name) or self.fact.name.replace("_", " ").capitalize()
 
     @property
     def changed(self) -> bool:
@@ -103,6 +109,14 @@ class FieldGroup:
     def advanced_changed(self) -> int:
         return sum(field.changed for field in self.advanced)
 
+    @property
+    def any_problem(self) -> bool:
+        return any(field.problem for field in self.fields)
+
+    @property
+    def changed(self) -> int:
+        return sum(field.changed for field in self.fields)
+
 
 def field_group(
     group: str, options: type[Any], data: QueryDict, own: Mapping[str, Any], problems: list[FieldProblem]
@@ -126,11 +140,12 @@ def _field(
     return OptionField(fact, group, value, default, problem)
 
 
-def both_groups(
+def all_groups(
     method: Method, data: QueryDict, own: tuple[Mapping[str, Any], Mapping[str, Any]], problems: list[FieldProblem]
 ) -> dict[str, FieldGroup]:
-    """The method's own options and those of the training."""
+    """The method's own options, those of the training, and how it is queued."""
     return {
         "option_fields": field_group("options", method.options, data, own[0], problems),
         "training_fields": field_group("training", Training, data, own[1], problems),
+        "queue_fields": field_group("queue", QueueOptions, data, {}, problems),
     }

@@ -11,9 +11,11 @@ from webapp.accounts.models import AuditEntry, Role, Team, User
 from webapp.accounts.permissions import require
 from webapp.basemodels.models import BaseModel, BaseModelState
 from webapp.datasets.models import DatasetVersion, VersionState
-from webapp.jobs import transitions
+from webapp.jobs import quotas, transitions
 from webapp.jobs.estimating import Estimate, estimate
+from webapp.jobs.least_memory import least_memory_bytes
 from webapp.jobs.models import Job
+from webapp.jobs.queue_options import QueueOptions
 from webapp.jobs.refusing import FieldProblem, LaunchRefused
 from webapp.storing import require_space
 from workers.methods import METHODS, find_method
@@ -21,7 +23,7 @@ from workers.methods.hyperparameters import Training
 from workers.methods.method import Method
 from workers.methods.options import OptionsError, describe
 from workers.methods.resolving import resolve
-from workers.protocol import DEFAULT_POOL, JobSpec
+from workers.protocol import JobSpec
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,8 @@ class Launch:
     options: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     name: str = ""
-    priority: int = 0
-    pool: str = DEFAULT_POOL
+    queue: dict[str, Any] = field(default_factory=dict)
+    """Fields of QueueOptions."""
     idempotency_key: str | None = None
 
 
@@ -56,7 +58,7 @@ def would_be(user: User, wanted: Launch) -> Estimate:
     """What the job would come to; nothing is stored. Raises LaunchRefused, NotAllowed."""
     require(user, wanted.team.pk, Role.MEMBER)
     method = _checked_choices(wanted)
-    spec = _spec(wanted, method)
+    spec = _spec(wanted, method, _queue_options(wanted).gpus)
     resolved = {"options": spec.options, "training": spec.training}
     return estimate(method, wanted.base_model, wanted.dataset_version, resolved)
 
@@ -68,11 +70,15 @@ def launch(user: User, wanted: Launch) -> Job:
     if repeated:
         return repeated
     method = _checked_choices(wanted)
-    spec = _spec(wanted, method)
+    queue = _queue_options(wanted)
+    if queue.priority > 0:
+        require(user, wanted.team.pk, Role.MAINTAINER)
+    spec = _spec(wanted, method, queue.gpus)
     require_space(3 * wanted.base_model.bytes if method.name == "full" else 0)
     try:
         with transaction.atomic():
-            return _store(user, wanted, spec)
+            quotas.require_room(wanted.team, user, queue.pool)
+            return _store(user, wanted, spec, queue)
     except IntegrityError:
         repeated = _asked_before(wanted)  # the same request, sent twice at once: the other one won
         if repeated is None:
@@ -118,7 +124,26 @@ def _of(error: OptionsError, place: str) -> FieldProblem:
     return FieldProblem(place, "job.option", error.message, error.hint)
 
 
-def _spec(wanted: Launch, method: Method) -> JobSpec:
+def _queue_options(wanted: Launch) -> QueueOptions:
+    try:
+        options: QueueOptions = QueueOptions.from_json(wanted.queue)
+    except OptionsError as error:
+        raise LaunchRefused([_of(error, error.field)]) from error
+    return options
+
+
+def _check_batch(training: dict[str, Any], gpus: int) -> None:
+    """The batch size counts over all GPUs, so each must get an equal share of it."""
+    rows = training["batch_size"]
+    if rows % gpus == 0:
+        return
+    below, above = rows // gpus * gpus, -(-rows // gpus) * gpus
+    message = f"`batch_size` is {rows:,} and counts over all {gpus} GPUs, but {rows:,} rows cannot be shared equally."
+    fix = f"Use {below:,} or {above:,}." if below else f"Use {above:,}, or fewer GPUs."
+    raise LaunchRefused([FieldProblem("training.batch_size", "job.batch_not_divisible", message, fix)])
+
+
+def _spec(wanted: Launch, method: Method, gpus: int) -> JobSpec:
     version = wanted.dataset_version
     try:
         options, training = resolve(
@@ -132,6 +157,7 @@ def _spec(wanted: Launch, method: Method) -> JobSpec:
         )
     except OptionsError as error:
         raise LaunchRefused([_of(error, _place(error.field, wanted, method))]) from error
+    _check_batch(training, gpus)
     return JobSpec(
         job_id=0,
         name=wanted.name.strip()[:120] or _made_up_name(wanted, method),
@@ -141,6 +167,7 @@ def _spec(wanted: Launch, method: Method) -> JobSpec:
         method=method.name,
         options=options,
         training=training,
+        gpus=gpus,
     )
 
 
@@ -157,7 +184,7 @@ def _made_up_name(wanted: Launch, method: Method) -> str:
     return f"{method.title} · {wanted.base_model.name} · {wanted.dataset_version}"[:120]
 
 
-def _store(user: User, wanted: Launch, spec: JobSpec) -> Job:
+def _store(user: User, wanted: Launch, spec: JobSpec, queue: QueueOptions) -> Job:
     job = Job.objects.create(
         team=wanted.team,
         name=spec.name,
@@ -167,9 +194,12 @@ def _store(user: User, wanted: Launch, spec: JobSpec) -> Job:
         method=spec.method,
         task=spec.task,
         spec=spec.as_json(),
-        pool=wanted.pool,
-        priority=wanted.priority,
-        queue_position=transitions.next_position(wanted.pool),
+        pool=queue.pool,
+        priority=queue.priority,
+        gpus=queue.gpus,
+        run_after=queue.starts_after,
+        least_memory_bytes=least_memory_bytes(wanted.team, wanted.base_model, wanted.dataset_version, spec),
+        queue_position=transitions.next_position(queue.pool),
         idempotency_key=wanted.idempotency_key,
     )
     job.spec = {**job.spec, "job_id": job.pk}

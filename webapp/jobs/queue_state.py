@@ -12,7 +12,7 @@ from django.db.models import Count, Q
 from webapp.accounts.models import Team
 from webapp.jobs import quotas
 from webapp.jobs.fair_share import Shares, add_used
-from webapp.jobs.fitting import Offer, may_run, reported_offer, serving, within
+from webapp.jobs.fitting import Offer, may_run, pools_of, reported_offer, serving, within
 from webapp.jobs.models import AT_WORK, Attempt, Inspection, Job, JobState, Worker
 
 LENGTHS_FROM = 2000
@@ -92,6 +92,11 @@ class QueueState:
     def allowed(self, job: QueuedJob) -> list[Worker]:
         """Workers that pool and team let it run on, away or not."""
         return [worker for worker in self.workers.values() if may_run(worker, job.pool, job.team_id)]
+
+    def pools_for(self, team_id: int) -> list[str]:
+        """Pools and labels of the workers that a team may use, by name."""
+        own = [worker for worker in self.workers.values() if worker.team_id in (None, team_id)]
+        return sorted({pool for worker in own for pool in pools_of(worker)})
 
     def fitting(self, job: QueuedJob) -> list[Worker]:
         """Serving workers that can run it, now or once what runs there has ended."""

@@ -11,8 +11,9 @@ from django.utils import timezone
 
 from webapp.accounts.models import Team, User
 from webapp.jobs.fair_share import elapsed_within
+from webapp.jobs.fitting import trains_on_cpus_only
 from webapp.jobs.models import AT_WORK, Attempt, Job, JobState
-from webapp.jobs.refusing import FieldProblem
+from webapp.jobs.refusing import FieldProblem, LaunchRefused
 
 
 def month_of(now: datetime) -> tuple[datetime, datetime]:
@@ -90,31 +91,34 @@ def spent_sentence(hours: float, used: float, ends: datetime) -> str:
     )
 
 
-def queue_problems(team: Team, user: User, more: int = 1) -> list[FieldProblem]:
-    """Why so many more jobs may not be queued now: numbers and fix."""
+def require_room(team: Team, user: User, pool: str) -> None:
+    """Raise LaunchRefused unless one more job may be queued by this person; call it inside the transaction."""
+    team = Team.objects.select_for_update(no_key=True).get(pk=team.pk)  # two at once do not both get the last place
+    problems = [*_queue_problems(team, user), *_gpu_hours_problems(team, pool)]
+    if problems:
+        raise LaunchRefused(problems)
+
+
+def _queue_problems(team: Team, user: User) -> Iterable[FieldProblem]:
     queued = Job.objects.filter(team=team, state=JobState.QUEUED)
-    problems = []
     of_team = queued.count()
-    if of_team + more > team.queued_jobs_at_most:
-        message = f"Team {team.name} has {of_team:,} jobs queued, and {team.queued_jobs_at_most:,} are allowed."
+    if of_team >= team.queued_jobs_at_most:
+        message = f"Team {team.name} has {of_team:,} of {team.queued_jobs_at_most:,} allowed jobs queued."
         hint = "Wait until some have started, cancel some, or ask the site's admin to raise the limit."
-        problems.append(FieldProblem("team", "job.team_queue_full", message, hint))
+        yield FieldProblem("team", "job.team_queue_full", message, hint)
     own = queued.filter(created_by=user).count()
-    if own + more > team.queued_jobs_a_person:
-        message = f"You have {own:,} jobs queued in team {team.name}, and {team.queued_jobs_a_person:,} are allowed."
-        hint = "Wait until some have started, or cancel some."
-        problems.append(FieldProblem("team", "job.own_queue_full", message, hint))
-    return problems
+    if own >= team.queued_jobs_a_person:
+        message = f"You have {own:,} of {team.queued_jobs_a_person:,} allowed jobs queued in team {team.name}."
+        hint = "Wait until some have started, cancel some, or ask the site's admin to raise the limit."
+        yield FieldProblem("team", "job.own_queue_full", message, hint)
 
 
-def gpu_hours_problem(team: Team) -> FieldProblem | None:
-    """Why a job that would train on a GPU is not queued: the month's hours are used up."""
-    hours = team.gpu_hours_a_month
-    if hours is None:
-        return None
-    now = timezone.now()
+def _gpu_hours_problems(team: Team, pool: str) -> Iterable[FieldProblem]:
+    """The month's hours are used up, and the job could get a GPU."""
+    hours, now = team.gpu_hours_a_month, timezone.now()
+    if hours is None or trains_on_cpus_only(pool, team.pk):
+        return
     used = gpu_hours_used([team.pk], now)[team.pk]
-    if used < hours:
-        return None
-    hint = "Wait until then, or ask the site's admin to raise the limit."
-    return FieldProblem("team", "job.gpu_hours_used", spent_sentence(hours, used, month_of(now)[1]), hint)
+    if used >= hours:
+        hint = "Wait until then, or ask the site's admin to raise the limit."
+        yield FieldProblem("team", "job.gpu_hours_used", spent_sentence(hours, used, month_of(now)[1]), hint)

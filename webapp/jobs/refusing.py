@@ -1,4 +1,4 @@
-"""How a request for a job is refused: every field that is wrong, the reason and the fix."""
+"""How a request about jobs is refused: every field that is wrong, the reason and the fix."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class FieldProblem:
 
 
 class LaunchRefused(Exception):
-    """The job cannot be queued as asked; nothing was stored (422)."""
+    """The job cannot be queued, or moved in the queue, as asked; nothing was stored (422)."""
 
     def __init__(self, problems: list[FieldProblem]) -> None:
         super().__init__(" ".join(problem.message for problem in problems))

@@ -128,7 +128,7 @@ def _claim_job(worker: Worker, asked: Claim) -> Claimed | None:
         return None
     choosing.give_up_reservation(worker)
     job, secret = chosen.job, make_secret("a")
-    attempt = _new_attempt(job, worker, asked, secret, offer.devices_for(job.gpus, job.least_memory_bytes))
+    attempt = _new_attempt(job, worker, asked, secret)
     transitions.move(
         job,
         JobState.QUEUED,
@@ -149,7 +149,7 @@ def _claim_job(worker: Worker, asked: Claim) -> Claimed | None:
     return Claimed(secret.text, attempt=attempt)
 
 
-def _new_attempt(job: Job, worker: Worker, asked: Claim, secret: Secret, devices: list[dict[str, Any]]) -> Attempt:
+def _new_attempt(job: Job, worker: Worker, asked: Claim, secret: Secret) -> Attempt:
     checkpoint = newest_checkpoint(job)
     return Attempt.objects.create(
         job=job,
@@ -159,7 +159,7 @@ def _new_attempt(job: Job, worker: Worker, asked: Claim, secret: Secret, devices
         claim_id=asked.claim_id,
         slot=asked.slot,
         threads=job.threads or asked.threads,
-        devices=[device for device in devices if device],
+        devices=asked.devices[: job.gpus],
         token_prefix=secret.prefix,
         token_sha256=secret.sha256,
         lease_until=_lease_until(),

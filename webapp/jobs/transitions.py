@@ -14,6 +14,7 @@ from django.db.models import F, Max, Q, QuerySet
 from webapp import clock
 from webapp.accounts.models import AuditEntry, Role, User
 from webapp.accounts.permissions import may, require
+from webapp.jobs import quotas
 from webapp.jobs.consequences import consequence
 from webapp.jobs.models import AT_WORK, ENDED, Attempt, Job, JobState, StateChange
 from webapp.jobs.permits import permit_on_commit
@@ -198,17 +199,20 @@ def _resume(job: Job, user: User) -> Job:
 def _retry(job: Job, user: User) -> Job:
     """A new job with the same spec; it starts from the old one's newest checkpoint where there is one.
 
-    Pressed twice, it is still one job: while a retry has not ended, there is no second.
+    Pressed twice, it is still one job: while a retry has not ended, there is no second. It takes a new place in the
+    queue, so the team's limits hold for it (LaunchRefused); a resume does not, its job has been counted before.
     """
     pending = job.retries.exclude(state__in=ENDED).first()
     if pending:
         return pending
-    fields = ("team", "base_model", "dataset_version", "method", "task", "pool", "priority")
+    quotas.require_room(job.team, user, job.pool)
+    fields = ("team", "base_model", "dataset_version", "method", "task", "pool", "gpus", "least_memory_bytes")
     again = Job(
         **{name: getattr(job, name) for name in fields},
         name=job.name,
         created_by=user,
         spec=job.spec,
+        priority=job.priority if may(user, job.team_id, Role.MAINTAINER) else min(job.priority, 0),
         retry_of=job,
         queue_position=next_position(job.pool),
         threads=job.threads,

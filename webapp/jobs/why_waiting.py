@@ -68,7 +68,11 @@ def _time(job: QueuedJob, now: datetime) -> Why | None:
 
 
 def _workers(queue: QueueState, job: QueuedJob) -> Why | None:
-    online = [worker for worker in queue.allowed(job) if worker.online]
+    allowed = queue.allowed(job)
+    if not allowed and (pools := queue.pools_for(job.team_id)):
+        known = ", ".join(pools)
+        return Why("no_worker", f"No worker belongs to pool {job.pool}. Pools with workers: {known}.")
+    online = [worker for worker in allowed if worker.online]
     if not online:
         help = "Start one; the Workers page says how."
         return Why("no_worker", f"No worker of pool {job.pool} is online. {help}")
@@ -104,7 +108,9 @@ def _at_once(queue: QueueState, job: QueuedJob) -> Why | None:
     limits = queue.limits.get(job.team_id)
     if limits is None or not limits.full:
         return None
-    sentence = f"The team has {limits.jobs_at_work} jobs at work, and {limits.jobs_at_once} at once are allowed."
+    at_work, most = limits.jobs_at_work, limits.jobs_at_once
+    sentence = f"The team has {at_work} job{'s' if at_work > 1 else ''} at work, and {most} at once "
+    sentence += "is allowed." if most == 1 else "are allowed."
     return Why("jobs_at_once", f"{sentence} It goes on when one of them has ended.")
 
 
@@ -113,9 +119,9 @@ def _reserved(queue: QueueState, job: QueuedJob) -> Why | None:
     if worker is None or not serving(worker):
         return None
     free = len(queue.offers[worker.pk].free)
-    return Why(
-        "reserved", f"{worker.name} is kept free for it: {free} of the {job.gpus} GPUs it needs are free so far."
-    )
+    verb = "is" if free == 1 else "are"
+    sentence = f"{worker.name} is kept free for it: {free} of the {job.gpus} GPUs it needs {verb} free now."
+    return Why("reserved", sentence)
 
 
 def _turn(queue: QueueState, job: QueuedJob, place: int) -> Why:

@@ -62,7 +62,7 @@ def enrol(request: HttpRequest, body: Enrolment) -> dict[str, Any]:
 def hello(request: Any, body: Report) -> dict[str, Any]:
     """The worker's own heartbeat; the answer says whether work waits and whether to take no more."""
     worker = enrolling.hello(request.auth, body.dict(), request.META.get("REMOTE_ADDR", ""))
-    waiting = worker.may_claim and scheduling.work_waits(worker)
+    waiting = scheduling.work_waits(worker)
     if waiting and body.busy_slots < body.slots:
         permits.wake(worker)  # its own permit was lost
     return {
@@ -115,6 +115,7 @@ def _attempt_answer(attempt: Attempt) -> dict[str, Any]:
         "number": attempt.number,
         "spec": attempt.job.spec,
         "threads": attempt.threads,
+        "devices": attempt.devices,
         "checkpoint": {"step": checkpoint.step, "files": _plain(checkpoint.files)} if checkpoint else None,
     }
 

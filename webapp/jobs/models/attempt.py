@@ -48,6 +48,7 @@ class Attempt(models.Model):
             models.UniqueConstraint(fields=["job", "number"], name="attempt_number_once"),
             models.UniqueConstraint(fields=["worker", "claim_id"], name="claim_answered_once"),
         ]
+        indexes: ClassVar = [models.Index(fields=["ended_at"], name="attempt_by_end")]
 
     def __str__(self) -> str:
         return f"{self.job.name} attempt {self.number}"

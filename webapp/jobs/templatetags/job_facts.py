@@ -9,11 +9,13 @@ from django import template
 from webapp.accounts.templatetags.numbers import exact, learning_rate
 from webapp.jobs.forms import OptionField
 from webapp.jobs.models import Job
+from webapp.jobs.queue_options import QueueOptions
 from workers.methods import METHODS
 from workers.methods.hyperparameters import Training
 from workers.methods.options import describe
 
 register = template.Library()
+QUEUE_FIELDS = {fact.name for fact in describe(QueueOptions)}
 TRAINING_FIELDS = {fact.name for fact in describe(Training)}
 
 
@@ -36,6 +38,8 @@ def field_anchor(field: str) -> str:
         return field.replace(".", "-", 1)
     if field in ("base_model", "dataset_version", "method", "name"):
         return field
+    if field in QUEUE_FIELDS:
+        return f"queue-{field}"
     return f"training-{field}" if field in TRAINING_FIELDS else f"options-{field}"
 
 
@@ -43,6 +47,8 @@ def field_anchor(field: str) -> str:
 def own_value(field: OptionField) -> str:
     """What an empty field means, in words: the value that applies then."""
     value: Any = field.own
+    if isinstance(value, str):
+        return value or "at its turn"
     if value is None:
         return "decided at launch" if field.fact.name == "learning_rate" else "none"
     if field.fact.name == "learning_rate":

@@ -17,6 +17,7 @@ from webapp.jobs import doctor, figures, transitions
 from webapp.jobs.models import Event, Job, JobState
 from webapp.jobs.outlook import waiting
 from webapp.jobs.reasons import advice_for
+from webapp.jobs.refusing import LaunchRefused
 from webapp.jobs.templatetags.badges import lost
 from webapp.jobs.views.artifacts import card_of
 from webapp.jobs.views.home import back_to_queue
@@ -122,6 +123,8 @@ def action(request: HttpRequest, job_id: int, action: str) -> HttpResponse:
         after = transitions.act(job, signed_in(request), action)
     except transitions.NotNow as error:
         return problem(request, 409, "Not possible in this state", str(error))
+    except LaunchRefused as error:
+        return problem(request, 422, "The job was not queued", str(error), error.problems[0].hint)
     said = {
         "cancel": f"{job.name} is being cancelled." if after.at_work else f"{job.name} is cancelled.",
         "pause": f"{job.name} saves a checkpoint and pauses." if after.at_work else f"{job.name} is paused.",

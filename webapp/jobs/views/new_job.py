@@ -16,9 +16,11 @@ from webapp.datasets.models import DatasetVersion
 from webapp.errors import shows_refusals
 from webapp.jobs import doctor
 from webapp.jobs.estimating import Estimate, estimate, resolved_or_none
-from webapp.jobs.forms import both_groups, sent
+from webapp.jobs.fair_share import FAIR_SHARE
+from webapp.jobs.forms import all_groups, sent
 from webapp.jobs.launching import Launch, launch, pairing
 from webapp.jobs.models import Job
+from webapp.jobs.queue_options import QueueOptions
 from webapp.jobs.refusing import FieldProblem, LaunchRefused
 from workers.methods import METHODS
 from workers.methods.hyperparameters import Training
@@ -78,6 +80,7 @@ def _start(request: HttpRequest) -> HttpResponse:
         method=chosen.method.name,
         options=sent(request.POST, "options", chosen.method.options),
         training=sent(request.POST, "training", Training),
+        queue=sent(request.POST, "queue", QueueOptions),
         name=request.POST.get("name", ""),
         idempotency_key=request.POST.get("key") or None,
     )
@@ -141,9 +144,10 @@ def _form(
         "problems": problems,
         "cloned": cloned,
         "estimate": _estimate(chosen, data),
+        "fair_share": FAIR_SHARE,
         "name": data.get("name", ""),
         "may_start": team is not None and may(signed_in(request), team.pk, Role.MEMBER),
-        **both_groups(chosen.method, data, own, problems),
+        **all_groups(chosen.method, data, own, problems),
     }
     return render(request, "jobs/new.html", context, status=status)
 
