@@ -22,6 +22,7 @@ from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
 from webapp.jobs import enrolling, reporting, transitions
 from webapp.jobs.models import ENDED, Artifact, Attempt, Job, Worker
+from webapp.jobs.reported import BadReport
 from workers.protocol import INFRASTRUCTURE_REASONS, USER_REASONS
 
 EXAMPLES, STEPS = 25, 20
@@ -107,7 +108,7 @@ def machine(cast: Cast, base_model: BaseModel, version: DatasetVersion) -> type[
             last_event = Job.objects.get(pk=self.job.pk).last_event
             try:
                 call(attempt)
-            except (transitions.StaleAttempt, reporting.BadReport):
+            except (transitions.StaleAttempt, BadReport):
                 assert Job.objects.get(pk=self.job.pk).last_event == last_event
             else:
                 assert not over, f"an attempt that is {attempt.state} was heard"
