@@ -230,6 +230,7 @@ def test_a_new_boot_ends_the_old_boots_attempt_at_once(calls: WorkerCalls, claim
     assert (job.state, job.reason_code) == ("queued", "worker_lost")
 
 
+@pytest.mark.fault(55)
 def test_the_same_token_on_another_machine_is_refused_while_the_first_says_hello(calls: WorkerCalls) -> None:
     answer = calls.hello("boot-2", host="h2")
     assert answer.status_code == 409

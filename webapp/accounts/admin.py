@@ -9,6 +9,7 @@ from django.contrib.auth.admin import UserAdmin
 from django.http import HttpRequest
 
 from webapp.accounts.models import ApiToken, AuditEntry, Membership, Team, User
+from webapp.protected import NamesWhatNeedsIt
 
 
 class MembershipInline(admin.TabularInline[Membership, Any]):
@@ -18,7 +19,7 @@ class MembershipInline(admin.TabularInline[Membership, Any]):
 
 
 @admin.register(Team)
-class TeamAdmin(admin.ModelAdmin[Team]):
+class TeamAdmin(NamesWhatNeedsIt, admin.ModelAdmin[Team]):
     list_display = ["name", "slug", "created_at"]
     search_fields = ["name", "slug"]
     prepopulated_fields = {"slug": ["name"]}

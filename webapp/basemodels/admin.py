@@ -5,10 +5,11 @@ from __future__ import annotations
 from django.contrib import admin
 
 from webapp.basemodels.models import BaseModel
+from webapp.protected import NamesWhatNeedsIt
 
 
 @admin.register(BaseModel)
-class BaseModelAdmin(admin.ModelAdmin[BaseModel]):
+class BaseModelAdmin(NamesWhatNeedsIt, admin.ModelAdmin[BaseModel]):
     list_display = ["name", "source", "state", "architecture", "parameters", "team", "created_at"]
     list_filter = ["state", "source", "team", "model_type"]
     search_fields = ["name", "hub_id"]

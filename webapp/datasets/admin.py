@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 
 from webapp.datasets.models import Dataset, DatasetVersion
+from webapp.protected import NamesWhatNeedsIt
 
 
 class VersionInline(admin.TabularInline[DatasetVersion, Any]):
@@ -18,7 +19,7 @@ class VersionInline(admin.TabularInline[DatasetVersion, Any]):
 
 
 @admin.register(Dataset)
-class DatasetAdmin(admin.ModelAdmin[Dataset]):
+class DatasetAdmin(NamesWhatNeedsIt, admin.ModelAdmin[Dataset]):
     list_display = ["name", "team", "licence", "created_by", "created_at"]
     list_filter = ["team"]
     search_fields = ["name"]

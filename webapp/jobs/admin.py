@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from webapp.accounts.models import User
 from webapp.jobs import transitions
 from webapp.jobs.models import Artifact, Attempt, Inspection, Job, StateChange, Worker
+from webapp.protected import NamesWhatNeedsIt
 
 
 class LookOnly:
@@ -72,7 +73,7 @@ class JobAdmin(LookOnly, admin.ModelAdmin[Job]):
 
 
 @admin.register(Worker)
-class WorkerAdmin(admin.ModelAdmin[Worker]):
+class WorkerAdmin(NamesWhatNeedsIt, admin.ModelAdmin[Worker]):
     """Workers are enrolled by key; here they are drained, moved to another pool or revoked."""
 
     list_display = ["name", "pool", "team", "shown_online", "last_hello_at", "drain", "revoked_at"]

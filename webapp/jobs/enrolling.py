@@ -59,11 +59,7 @@ def make_key(
 
 def enrol(key: str, address: str, protocol: int) -> dict[str, Any]:
     """Exchange a one-time key for a token. Raises EnrolmentRefused with the reason and the fix."""
-    if not OLDEST_PROTOCOL <= protocol <= PROTOCOL:
-        raise EnrolmentRefused(
-            f"The site speaks protocols {OLDEST_PROTOCOL} to {PROTOCOL}, this worker {protocol}. "
-            "Install the same version."
-        )
+    _require_protocol(protocol)
     remote = _embedded_broker() and not _on_loopback(address)
     if remote:
         raise EnrolmentRefused(
@@ -87,6 +83,14 @@ def enrol(key: str, address: str, protocol: int) -> dict[str, Any]:
     }
 
 
+def _require_protocol(protocol: int) -> None:
+    if not OLDEST_PROTOCOL <= protocol <= PROTOCOL:
+        raise EnrolmentRefused(
+            f"The site speaks protocols {OLDEST_PROTOCOL} to {PROTOCOL}, this worker {protocol}. "
+            "Install the same version."
+        )
+
+
 def _embedded_broker() -> bool:
     return _on_loopback(urlsplit(settings.REDIS_URL).hostname or "")
 
@@ -101,10 +105,13 @@ def _on_loopback(host: str) -> bool:
 
 
 def hello(worker: Worker, report: dict[str, Any], address: str = "") -> Worker:
-    """Note the worker's report; what an older boot of it left running ends at once. Raises WorkerRunning.
+    """Note the worker's report; what an older boot of it left running ends at once.
+
+    Raises WorkerRunning, EnrolmentRefused (protocol).
 
     In one home folder a lock file keeps a second process from starting, so there a newer boot means the older is dead.
     """
+    _require_protocol(int(report.get("protocol", PROTOCOL)))
     boot = str(report.get("boot_id", ""))[:40]
     with transaction.atomic():
         worker = Worker.objects.select_for_update().get(pk=worker.pk)
