@@ -27,6 +27,13 @@ def end_adopted(own: set[int]) -> None:
                 os.waitpid(pid, 0)
 
 
+def bury_adopted(own: set[int]) -> None:
+    """Takes note of the ends of adopted children, so that they do not stay in the process table until we end."""
+    for pid in _children() - own:
+        with suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+
+
 def _children() -> set[int]:
     """Our children's numbers; empty where the system does not say."""
     with suppress(OSError):

@@ -74,13 +74,17 @@ class Guard:
         assert self._popen.stdin is not None
         self.pid = self._popen.pid
         self._pipe: IO[str] = self._popen.stdin
+        self.ours = {self.pid}
+        """The children that we started ourselves and wait for ourselves."""
 
     def knows(self, group: int) -> None:
         """Names a group to be ended with us."""
+        self.ours.add(group)
         self._tell(f"+{group}\n")
 
     def forgets(self, group: int) -> None:
         """Takes back a group that has ended: its number may come again elsewhere."""
+        self.ours.discard(group)
         self._tell(f"-{group}\n")
 
     def leave(self) -> None:

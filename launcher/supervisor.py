@@ -87,6 +87,7 @@ class Supervisor:
             raise Stopped
         for watched in list(self.watched.values()):
             self._look_after(watched)
+        orphans.bury_adopted(self._guard.ours)
 
     def wait_until(self, condition: Callable[[], bool], limit_seconds: float) -> bool:
         """Goes on looking after everything until the condition holds; False when the time is over."""

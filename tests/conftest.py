@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import Client
 
 from webapp.accounts.models import ApiToken, Membership, Role, Team, User
@@ -18,6 +19,9 @@ from webapp.jobs.models import Job, Worker
 from webapp.jobs.scheduling import Claim, Claimed, claim
 from workers.methods.shape import Linear, Shape
 from workers.protocol import JobSpec
+
+if not settings.EMBEDDED:  # pages are drawn from the sources: nobody has collected static files for a test
+    settings.STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
 
 
 @dataclass

@@ -30,6 +30,8 @@ TIMINGS = {
     "no_progress_seconds": 60.0,
     "cut_off_seconds": 30.0,
     "hello_seconds": 0.5,
+    "third_attempt_seconds": 1.0,
+    "sweep_gap_seconds": 3.0,
 }
 
 os.environ["DELTABOARD_VAR"] = str(Path(tempfile.mkdtemp(prefix="deltaboard-test-")))
@@ -40,3 +42,5 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test reaches a hub but those with one of their own on loopback
 for name in ("DATABASE_URL", "SECRET_KEY", "SITE_URL", "DELTABOARD_SITE_URL", "S3_BUCKET", "ALLOWED_HOSTS"):
     os.environ.pop(name, None)
+if url := os.environ.get("DELTABOARD_TEST_DATABASE_URL"):  # from launcher/postgres.py: the same tests on PostgreSQL
+    os.environ |= {"DATABASE_URL": url, "SECRET_KEY": secrets.token_urlsafe(50)}

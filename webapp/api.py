@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import connection
 from django.http import HttpRequest
-from ninja import NinjaAPI
+from ninja import NinjaAPI, Status
 
 from webapp import api_errors
 from webapp.accounts.auth import BrowserAuth, TokenAuth
 from webapp.basemodels.api import router as base_models
 from webapp.datasets.api import dataset_versions, datasets
-from webapp.jobs.api import artifacts, jobs, methods, workers
+from webapp.jobs.api import artifacts, estimates, jobs, methods, workers
+from webapp.jobs.health import health
 from webapp.json_body import StrictParser
 from webapp.notices.api import notices
 
@@ -29,15 +29,15 @@ api.add_router("datasets", datasets)
 api.add_router("dataset-versions", dataset_versions)
 api.add_router("base-models", base_models)
 api.add_router("methods", methods)
+api.add_router("estimates", estimates)
 api.add_router("jobs", jobs)
 api.add_router("artifacts", artifacts)
 api.add_router("workers", workers)
 api.add_router("notices", notices)
 
 
-@api.get("healthz", auth=None, tags=["site"])
-def healthz(request: HttpRequest) -> dict[str, Any]:
-    """The site answers and reaches its database."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
-    return {"status": "ok"}
+@api.get("healthz", auth=None, tags=["site"], response={200: dict[str, Any], 503: dict[str, Any]})
+def healthz(request: HttpRequest) -> Any:
+    """How the site fares: `ok`, `degraded` (it serves, something is missing), or `red` with 503."""
+    found = health()
+    return Status(503 if found.status == "red" else 200, found.as_json())

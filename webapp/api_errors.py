@@ -7,7 +7,6 @@ import secrets
 from typing import Any
 
 from django.core.exceptions import ObjectDoesNotExist, RequestDataTooBig, SuspiciousOperation
-from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
 from ninja import NinjaAPI
@@ -15,11 +14,13 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from webapp.accounts.permissions import NotAllowed
 from webapp.basemodels.registering import RegistrationRefused
+from webapp.database_faults import AWAY, fault_of
 from webapp.datasets.uploading import UploadRefused
 from webapp.jobs.downloading import Damaged
 from webapp.jobs.enrolling import EnrolmentRefused, WorkerRunning
-from webapp.jobs.launching import LaunchRefused
-from webapp.jobs.reported import BadReport
+from webapp.jobs.handing_in import CheckpointDamaged
+from webapp.jobs.refusing import LaunchRefused
+from webapp.jobs.reported import BadReport, TooMuch
 from webapp.jobs.transitions import NotNow, StaleAttempt
 from webapp.notices.choosing import ChoiceRefused
 from webapp.storing import DiskNearlyFull
@@ -60,11 +61,20 @@ def install(api: NinjaAPI) -> None:
         answers(kind, 404, "not_found", missing)
     answers(NotNow, 409, "job.state")
     answers(Damaged, 409, "artifact.damaged")
-    answers(StaleAttempt, 409, "stale_attempt", "This attempt has ended.", "Stop the training now.")
+    answers(
+        StaleAttempt,
+        409,
+        "stale_attempt",
+        "This attempt has ended, or was never acknowledged.",
+        "Stop the training now.",
+    )
+    answers(CheckpointDamaged, 410, "checkpoint_damaged", hint="The next attempt gets the one before it.")
     answers(WorkerRunning, 409, "worker_running")
     answers(DiskNearlyFull, 507, "disk_full", hint="Ask the site's admin to free space.")
     answers(BadReport, 422, "report")
-    answers(OperationalError, 503, "database_busy", "The database is busy.", "Try again in a moment.", Retry_After="2")
+    answers(TooMuch, 413, "too_large", hint="Send it in smaller parts.")
+    for away in AWAY:
+        api.add_exception_handler(away, _database_away(api))
     api.add_exception_handler(ChoiceRefused, _choice_refused(api))
     api.add_exception_handler(UploadRefused, _upload_refused(api))
     api.add_exception_handler(RegistrationRefused, _registration_refused(api))
@@ -79,6 +89,17 @@ def _choice_refused(api: NinjaAPI) -> Any:
         problem = {"field": error.field, "code": f"notices.{error.field}", "message": str(error), "hint": ""}
         answer = body("notices.refused", str(error), where={"field": error.field}) | {"problems": [problem]}
         return api.create_response(request, answer, status=422)
+
+    return handler
+
+
+def _database_away(api: NinjaAPI) -> Any:
+    def handler(request: HttpRequest, error: Exception) -> HttpResponse:
+        fault = fault_of(error)
+        log.warning("%s at %s %s: %s", fault.code, request.method, request.path, error)
+        response = api.create_response(request, body(fault.code, fault.message, fault.hint), status=503)
+        response["Retry-After"] = str(fault.retry_after_seconds)
+        return response
 
     return handler
 

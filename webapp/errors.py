@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import secrets
+import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 
 from webapp.accounts.permissions import NotAllowed
+from webapp.database_faults import AWAY, Fault, fault_of
 from webapp.storing import DiskNearlyFull
 
 log = logging.getLogger(__name__)
@@ -63,6 +65,23 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Stands alone: it needs neither database nor session, since those may be what failed."""
+    error = sys.exc_info()[1]
+    if isinstance(error, AWAY):
+        return _busy(request, fault_of(error))
     reference = secrets.token_hex(4)
     log.error("page fault %s at %s %s", reference, request.method, request.path)
     return HttpResponse(render_to_string("fault.html", {"reference": reference}), status=500)
+
+
+def _busy(request: HttpRequest, fault: Fault) -> HttpResponse:
+    """The database is away, busy or full: nothing is broken, and the same request may work later."""
+    response: HttpResponse
+    if request.path.startswith("/api/"):
+        said = {"code": fault.code, "message": fault.message, "where": {}, "hint": fault.hint, "ref": ""}
+        response = JsonResponse({"error": said}, status=503)
+    else:
+        address = request.get_full_path() if request.method == "GET" else "/"
+        page = render_to_string("busy.html", {"fault": fault, "address": address})
+        response = HttpResponse(page, status=503)
+    response["Retry-After"] = str(fault.retry_after_seconds)
+    return response

@@ -92,8 +92,14 @@ def _database() -> dict[str, Any]:
         "HOST": query.pop("host", None) or url.hostname or "",
         "PORT": str(url.port or ""),
         "CONN_MAX_AGE": 0,
-        "OPTIONS": {"pool": True, **query},
+        "CONN_HEALTH_CHECKS": True,  # a restart of the server costs one look, not a failed request for each connection
+        "OPTIONS": {"pool": _pool(), **query},
     }
+
+
+def _pool() -> dict[str, Any]:
+    """Few connections for many requests: the others queue, and hear 503 after ten seconds."""
+    return {"min_size": 1, "max_size": int(os.environ.get("DELTABOARD_DATABASE_CONNECTIONS", 8)), "timeout": 10}
 
 
 def _storage() -> dict[str, Any]:
@@ -163,6 +169,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "webapp.accounts.context.shell",
                 "webapp.notices.context.bell",
+                "webapp.jobs.health.shown",
             ],
         },
     }
@@ -270,6 +277,8 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
+PROBE_URL = os.environ.get("DELTABOARD_PROBE_URL") or os.environ.get("SITE_URL") or ""
+"""Where the reconciler asks whether the worker API answers; without it no lease is ever ended."""
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
 TIMINGS = Timings.from_environment(dict(os.environ))
 LIVE_STREAMS_PER_PROCESS = 500

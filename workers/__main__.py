@@ -6,20 +6,23 @@ import argparse
 import logging
 import os
 import platform
+import re
 import resource
 import shutil
 import sys
 import warnings
+from dataclasses import replace
 from typing import Any
 
 from celery.exceptions import SecurityWarning
-from celery.signals import setup_logging, worker_shutting_down
+from celery.signals import setup_logging
 
 import workers.tasks  # noqa: F401  (registers run_next_job)
+from workers import cgroups
 from workers.cache import DEFAULT_LIMIT_BYTES, Cache
 from workers.celery import app
 from workers.client import Enrolment, SiteClient, SiteRefused, UnknownToken, patiently
-from workers.devices import devices
+from workers.deafness import Hearing, answers
 from workers.enrolling import (
     KEY_VARIABLE,
     CannotStart,
@@ -31,28 +34,31 @@ from workers.enrolling import (
     lock,
 )
 from workers.greeting import keep_greeting
-from workers.isolation import here
-from workers.leftovers import kill_marked
-from workers.protocol import Timings, worker_queue
+from workers.isolation import Isolation, here
+from workers.leaving import keep_the_limit, kill_trees, obey_signals
+from workers.limits import Limits
+from workers.protocol import Device, Timings, worker_queue
 from workers.station import Station
+from workers.telemetry import Telemetry
+from workers.tree import Command, training_command
 
 CANNOT_START = 2
 CACHE_VARIABLE = "DELTABOARD_CACHE_BYTES"
 log = logging.getLogger("workers")
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, train_with: Command = training_command) -> int:
     """Run one worker; the process's exit code: 0 after a shutdown, 2 with a sentence if it cannot run."""
     asked = _parser().parse_args(arguments)
     _set_up_logging()
     try:
-        return run(asked)
+        return run(asked, train_with)
     except CannotStart as error:
         sys.stderr.write(f"{error}\n")
         return CANNOT_START
 
 
-def run(asked: argparse.Namespace) -> int:
+def run(asked: argparse.Namespace, train_with: Command) -> int:
     check_address(asked.site)
     home = Home.of(asked.name, os.environ)
     with lock(home):
@@ -60,6 +66,7 @@ def run(asked: argparse.Namespace) -> int:
         broker = broker_url(enrolment, os.environ)
         clean(home)
         station = greeted(asked, home, enrolment)
+        station.train_with = train_with
         if not station.why_left:
             serve(station, broker, asked.pool or enrolment.pool)
     if station.why_left:
@@ -69,9 +76,9 @@ def run(asked: argparse.Namespace) -> int:
 
 def clean(home: Home) -> None:
     """End and remove what an earlier life of this worker left."""
-    killed = kill_marked(lambda mark: mark.startswith(f"{home.path}{os.sep}"))
-    if killed:
+    if killed := kill_trees(home):
         log.warning("Killed %d processes that an earlier run of this worker left.", killed)
+    cgroups.sweep()
     shutil.rmtree(home.jobs, ignore_errors=True)
     home.jobs.mkdir(parents=True)
 
@@ -96,8 +103,8 @@ def greeted(asked: argparse.Namespace, home: Home, enrolment: Enrolment) -> Stat
 
 
 def make_station(asked: argparse.Namespace, home: Home, enrolment: Enrolment) -> Station:
-    gpus = [device for device in devices() if device.kind == "cuda"]
-    slots = asked.slots or max(1, len(gpus))
+    telemetry = Telemetry()
+    slots = slots_for(asked.slots, telemetry.newest)
     limit = int(os.environ.get(CACHE_VARIABLE, DEFAULT_LIMIT_BYTES))
     return Station(
         client=SiteClient(asked.site, enrolment.token),
@@ -105,23 +112,46 @@ def make_station(asked: argparse.Namespace, home: Home, enrolment: Enrolment) ->
         worker=enrolment,
         slots=slots,
         threads_per_slot=max(1, (os.cpu_count() or 1) // slots),
-        isolation=here(),
+        isolation=isolation(),
         timings=Timings.from_environment(dict(os.environ)),
         cache=Cache(home.cache, limit),
+        labels=tuple(asked.label),
+        telemetry=telemetry,
     )
+
+
+def slots_for(asked: int | None, here: tuple[Device, ...]) -> int:
+    """One for each GPU, else as many shares of the CPU as were asked for. Raises CannotStart."""
+    gpus = sum(device.kind == "cuda" for device in here)
+    if gpus and asked and asked > gpus:
+        raise CannotStart(
+            f"--slots {asked} is more than the GPUs of this machine: {gpus} ({here[0].name}), one slot each. "
+            f"Use {gpus} or fewer; for CPU slots, hide the GPUs with an empty CUDA_VISIBLE_DEVICES."
+        )
+    return asked or max(1, gpus)
+
+
+def isolation() -> Isolation:
+    """Every wall of this host, with the limits that were asked for."""
+    try:
+        return replace(here(), limits=Limits.from_environment(os.environ))
+    except ValueError as error:
+        raise CannotStart(str(error)) from error
 
 
 def serve(station: Station, broker: str, pool: str) -> None:
     """Take permits until a signal comes; returns when the last slot is free."""
     os.environ.pop(KEY_VARIABLE, None)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    worker_shutting_down.connect(station.orders.shutting_down)
     app.station = station
     app.conf.broker_url = broker
     station.serves = True
+    station.hearing = Hearing(lambda: answers(broker))
+    station.telemetry.keep_looking()
     keep_greeting(station)
+    keep_the_limit(station.orders, station.home)
     log.info("Worker %s waits for jobs of %s: %d slot(s).", station.worker.name, station.client.site, station.slots)
-    app.Worker(
+    celery = app.Worker(
         hostname=f"{station.worker.name}@{platform.node()}",
         pool="threads",
         concurrency=station.slots,
@@ -131,7 +161,11 @@ def serve(station: Station, broker: str, pool: str) -> None:
         without_mingle=True,
         quiet=True,
         loglevel="WARNING",
-    ).start()
+    )
+    # Threads beyond this number would take permits for slots that a job on several GPUs holds.
+    station.rack.on_room = lambda room: setattr(celery, "max_concurrency", room)
+    celery.install_platform_tweaks = lambda worker: obey_signals(station.orders)
+    celery.start()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -139,6 +173,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--site", required=True, help="address of the site, such as https://deltaboard.example.org")
     parser.add_argument("--name", default=default_name(), help="name of this worker on this machine")
     parser.add_argument("--slots", type=_positive, help="jobs at a time; one per GPU, else 1")
+    parser.add_argument(
+        "--label", action="append", default=[], type=_label, help="what jobs may ask for, such as rtx4090; repeatable"
+    )
     parser.add_argument("--pool", default="", help="queue to take jobs from; the one of its enrolment")
     return parser
 
@@ -147,6 +184,12 @@ def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a number of slots; use 1 or more")
     return int(text)
+
+
+def _label(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,39}", text):
+        raise argparse.ArgumentTypeError(f"{text} is not a label; use up to 40 of a-z, 0-9, dot, - and _")
+    return text
 
 
 def _set_up_logging() -> None:

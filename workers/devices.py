@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from workers.protocol import Device
+
+BRANDS = frozenset({"nvidia", "geforce", "tesla", "quadro"})
 
 try:
     import pynvml
@@ -35,6 +39,7 @@ def cpu() -> Device:
     )
 
 
+@cache
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -44,26 +49,39 @@ def _processor() -> str:
     return next(named, "") or platform.processor() or platform.machine()
 
 
-def visible_to_slot(here: tuple[Device, ...], slot: int) -> Device:
-    """The device of a slot; slots beyond the number of devices share."""
-    return here[slot % len(here)]
+def kind_label(name: str) -> str:
+    """A card's kind as people say it: `NVIDIA GeForce RTX 4090` is rtx4090, `NVIDIA H100 80GB HBM3` is h100."""
+    words = [word for word in re.split(r"[\s-]+", name.lower()) if word not in BRANDS]
+    until = next((place for place, word in enumerate(words, 1) if any(map(str.isdigit, word))), len(words))
+    return "".join(words[:until])
 
 
 def _cuda(visible: str | None) -> tuple[Device, ...]:
     if pynvml is None:
         return ()
     try:
-        pynvml.nvmlInit()
+        _open_nvml()
+        found = [_seen(visible, index) for index in range(pynvml.nvmlDeviceGetCount())]
     except pynvml.NVMLError:
         return ()
+    return tuple(device for device in found if device is not None)
+
+
+@cache
+def _open_nvml() -> None:
+    """Once for the life of the process: opening it anew takes longer than all that is asked of it."""
+    pynvml.nvmlInit()
+
+
+def driver_version() -> str:
+    """Of the GPU driver; empty on a machine without one."""
+    if pynvml is None:
+        return ""
     try:
-        found = range(pynvml.nvmlDeviceGetCount())
-        handles = [(index, pynvml.nvmlDeviceGetHandleByIndex(index)) for index in found]
-        return tuple(_device(index, handle) for index, handle in handles if _is_visible(visible, index, handle))
+        _open_nvml()
+        return _text(pynvml.nvmlSystemGetDriverVersion())
     except pynvml.NVMLError:
-        return ()
-    finally:
-        pynvml.nvmlShutdown()
+        return ""
 
 
 def _is_visible(visible: str | None, index: int, handle: Any) -> bool:
@@ -73,6 +91,15 @@ def _is_visible(visible: str | None, index: int, handle: Any) -> bool:
     return str(index) in wanted or any(
         each and _text(pynvml.nvmlDeviceGetUUID(handle)).startswith(each) for each in wanted
     )
+
+
+def _seen(visible: str | None, index: int) -> Device | None:
+    """None if it is hidden from this worker, or fell off the bus: the others work on."""
+    try:
+        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+        return _device(index, handle) if _is_visible(visible, index, handle) else None
+    except pynvml.NVMLError:
+        return None
 
 
 def _device(index: int, handle: Any) -> Device:

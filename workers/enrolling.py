@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import fcntl
 import getpass
+import hashlib
 import json
 import os
 import platform
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
 from workers.client import LOOPBACK, Enrolment, SiteClient, SiteRefused, SiteUnreachable
 from workers.protocol import PROTOCOL
+from workers.versions import own_version
 
 KEY_VARIABLE = "DELTABOARD_WORKER_KEY"
 
@@ -38,6 +39,11 @@ class Home:
         return cls(Path(environment.get("DELTABOARD_VAR", "var")).resolve() / "workers" / name)
 
     @property
+    def place(self) -> str:
+        """Stands for this folder on this machine, without naming it."""
+        return hashlib.sha256(f"{platform.node()}:{self.path}".encode()).hexdigest()[:32]
+
+    @property
     def token(self) -> Path:
         return self.path / "token.json"
 
@@ -52,13 +58,6 @@ class Home:
 
 def default_name() -> str:
     return platform.node().split(".")[0] or "worker"
-
-
-def own_version() -> str:
-    try:
-        return version("deltaboard")
-    except PackageNotFoundError:  # run from a plain checkout
-        return "checkout"
 
 
 def check_address(site: str) -> None:

@@ -5,11 +5,13 @@ A folder counts only with its manifest, which the trainer writes last. Links are
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from io import BufferedReader
@@ -19,7 +21,16 @@ from threading import Event, Thread
 from typing import Any
 
 from workers.cache import inside
-from workers.client import CHUNK_BYTES, Claimed, SiteRefused, SiteUnreachable, StaleAttempt, patiently
+from workers.client import (
+    CHUNK_BYTES,
+    POLL_SECONDS,
+    Claimed,
+    SiteRefused,
+    SiteUnreachable,
+    StaleAttempt,
+    never,
+    patiently,
+)
 from workers.protocol import MANIFEST, FileRef
 
 log = logging.getLogger(__name__)
@@ -37,7 +48,7 @@ def is_complete(folder: Path) -> bool:
 def manifest_of(folder: Path) -> dict[str, Any]:
     """Raises NotComplete."""
     try:
-        with _open_plain(folder / MANIFEST) as file:
+        with _open_plain(folder, MANIFEST) as file:
             manifest = json.load(file)
     except (OSError, ValueError) as error:
         raise NotComplete(f"{folder.name} has no readable {MANIFEST}.") from error
@@ -50,8 +61,8 @@ def files_of(folder: Path) -> list[FileRef]:
     """Every plain file below the folder, by name. Raises NotComplete if one goes away meanwhile."""
     try:
         return sorted(_refs(folder), key=lambda file: file.name)
-    except OSError as error:
-        raise NotComplete(f"{folder.name} changed while it was read: {error.strerror}.") from error
+    except (OSError, ValueError) as error:
+        raise NotComplete(f"{folder.name} changed while it was read: {error}.") from error
 
 
 def _refs(folder: Path) -> Iterator[FileRef]:
@@ -59,13 +70,32 @@ def _refs(folder: Path) -> Iterator[FileRef]:
         for name in names:
             path = Path(base, name)
             if stat.S_ISREG(path.lstat().st_mode):
-                with _open_plain(path) as file:
+                name = path.relative_to(folder).as_posix()
+                with _open_plain(folder, name) as file:
                     digest = hashlib.file_digest(file, "sha256").hexdigest()
-                    yield FileRef(path.relative_to(folder).as_posix(), file.tell(), digest)
+                    yield FileRef(name, file.tell(), digest)
 
 
-def _open_plain(path: Path) -> BufferedReader:
-    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb")
+def _open_plain(folder: Path, name: str) -> BufferedReader:
+    """A file of a folder that the trainer owns and may change while we look.
+
+    Step by step from the one above it that is the worker's, so that no part of the way can become a link, and
+    without waiting for a writer, should the file have become a pipe. Raises OSError, ValueError.
+    """
+    trusted = folder.parent.parent
+    *folders, last = inside(folder, name).relative_to(trusted).parts
+    at = os.open(trusted, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for part in folders:
+            above, at = at, os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
+            os.close(above)
+        file = os.fdopen(os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=at), "rb")
+    finally:
+        os.close(at)
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "not a plain file")
+    return file
 
 
 def hand_in(claimed: Claimed, folder: Path, give_up: Callable[[], bool], limit_seconds: float) -> list[FileRef]:
@@ -78,7 +108,7 @@ def hand_in(claimed: Claimed, folder: Path, give_up: Callable[[], bool], limit_s
 
 def _put(claimed: Claimed, folder: Path, file: FileRef) -> None:
     try:
-        with _open_plain(inside(folder, file.name)) as opened:
+        with _open_plain(folder, file.name) as opened:
             claimed.upload(file, iter(lambda: opened.read(CHUNK_BYTES), b""))
     except OSError as error:
         raise NotComplete(f"{file.name} went away before it was handed in.") from error
@@ -107,7 +137,7 @@ class Checkpoints:
         if isinstance(step, int):
             self._waiting.put((self._folder / name, step, bool(event.get("best"))))
 
-    def finish(self, limit_seconds: float | None = None) -> None:
+    def finish(self, limit_seconds: float, in_a_hurry: Callable[[], bool] = never) -> None:
         """The training is over: hand in what waits, and a newer one that was written but never reported."""
         with suppress(OSError, ValueError):
             complete = [path for path in self._folder.glob(f"{STEP_PREFIX}*") if is_complete(path)]
@@ -115,7 +145,9 @@ class Checkpoints:
             if newest is not None:
                 self._waiting.put((newest, _step(newest), False))
         self._waiting.put(None)
-        self._thread.join(limit_seconds)
+        until = time.monotonic() + limit_seconds
+        while self._thread.is_alive() and time.monotonic() < until and not in_a_hurry():
+            self._thread.join(POLL_SECONDS)
         self.abandon()
 
     def abandon(self) -> None:

@@ -24,7 +24,8 @@ from workers.fetching import FetchProblem, fetch
 from workers.handing_in import NotComplete, as_json, hand_in
 from workers.preparing import Fetcher, prepare_inspection
 from workers.protocol import InspectionFolder, Timings, Wish
-from workers.station import Slot, Station
+from workers.slots import Held
+from workers.station import Station
 from workers.supervisor import supervise
 from workers.tree import Launch
 
@@ -95,14 +96,14 @@ class Pulse:
                 pause = next_pause(pause)
 
 
-def inspect(claim: dict[str, Any], slot: Slot, station: Station) -> None:
+def inspect(claim: dict[str, Any], held: Held, station: Station) -> None:
     """Answer the question, or hand in the problem. An inspection that was dropped says nothing: its lease runs out."""
     inspection = station.inspection(claim)
     folder = InspectionFolder(station.home.jobs / f"inspection-{claim['inspection']}")
     shutil.rmtree(folder.path, ignore_errors=True)
     try:
         with Pulse(inspection, station.timings) as pulse:
-            end = _answer(claim, slot, station, inspection, folder, pulse)
+            end = _answer(claim, held, station, inspection, folder, pulse)
             patiently(lambda: inspection.post("end", end), station.orders.drain.is_set)
     except Dropped:
         return
@@ -112,7 +113,7 @@ def inspect(claim: dict[str, Any], slot: Slot, station: Station) -> None:
 
 def _answer(
     claim: dict[str, Any],
-    slot: Slot,
+    held: Held,
     station: Station,
     inspection: Claimed,
     folder: InspectionFolder,
@@ -126,7 +127,7 @@ def _answer(
         fetcher = Fetcher(inspection, station.cache, dropped, limit_seconds, pulse.tell)
         prepare_inspection(folder, claim["question"], claim["files"], fetcher)
         _fetch(claim["question"], folder, pulse, dropped)
-        answer = _look(folder, slot, station, pulse)
+        answer = _look(folder, held, station, pulse)
         files = hand_in(inspection, folder.output, dropped, limit_seconds)
         return {"answer": answer, "files": as_json(files), "problem": None}
     except (Problem, FetchProblem) as error:
@@ -150,13 +151,15 @@ def _fetch(question: dict[str, Any], folder: InspectionFolder, pulse: Pulse, dro
         fetch(question, folder.inputs, tell)
 
 
-def _look(folder: InspectionFolder, slot: Slot, station: Station, pulse: Pulse) -> dict[str, Any]:
+def _look(folder: InspectionFolder, held: Held, station: Station, pulse: Pulse) -> dict[str, Any]:
     launch = Launch(
         command=station.inspect_with(folder.path),
-        scratch=folder.path / "scratch",
+        scratch=folder.scratch,
         mark=str(folder.path),
+        writable=folder.made,
+        slot=held.own.number,
         threads=station.threads_per_slot,
-        cuda_device=slot.cuda_device,
+        cuda_device=held.cuda_devices,
         lifeline_seconds=station.timings.lease_seconds,
     )
     exit = supervise(launch, pulse, station.timings, station.isolation, station.orders)

@@ -71,7 +71,7 @@ def _fetch_checkpoint(folder: JobFolder, checkpoint: dict[str, Any], fetcher: Fe
 
 
 def prepare_inspection(folder: InspectionFolder, question: dict[str, Any], files: list[Any], fetcher: Fetcher) -> None:
-    for path in (folder.path, folder.output, folder.path / "scratch"):
+    for path in (folder.path, folder.output, folder.scratch):
         path.mkdir(parents=True)
     folder.question.write_text(json.dumps(question))
     listed = tuple(FileRef(file["name"], file["bytes"], file["sha256"]) for file in files)

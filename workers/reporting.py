@@ -73,6 +73,11 @@ class Reporter:
         return time.monotonic() - self._answered_at
 
     @property
+    def _longest_pause(self) -> float:
+        """A site that is back gives each attempt one fresh lease: the next try must fall well inside it."""
+        return self._timings.lease_seconds / 3
+
+    @property
     def last_seq(self) -> int:
         return self._buffer.last_acked
 
@@ -100,7 +105,8 @@ class Reporter:
             except StaleAttempt:
                 self.stale.set()
             except (SiteUnreachable, SiteRefused) as error:
-                self._closing.wait(getattr(error, "retry_after_seconds", None) or pause)
+                wished = getattr(error, "retry_after_seconds", None) or pause
+                self._closing.wait(min(wished, self._longest_pause))
                 pause = next_pause(pause)
 
     def _send(self) -> bool:

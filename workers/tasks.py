@@ -18,7 +18,8 @@ from workers.inspecting import inspect
 from workers.preparing import Fetcher, prepare_job
 from workers.protocol import RUN_NEXT_JOB, JobFolder, JobSpec
 from workers.reporting import Reporter
-from workers.station import Slot, Station
+from workers.slots import Held
+from workers.station import Station
 from workers.supervisor import supervise
 from workers.tree import Launch
 
@@ -29,27 +30,30 @@ log = logging.getLogger(__name__)
 def run_next_job() -> None:
     """A permit: work in one slot until the site has nothing more for it."""
     station: Station = app.station
-    with station.slot() as slot:
-        while (claim := station.claim(slot)) is not None:
-            work(claim, slot, station)
+    station.hearing.permit_came()
+    with station.rack.hold() as held:
+        while held is not None and (claim := station.claim(held)) is not None:
+            work(claim, held, station)
 
 
-def work(claim: dict[str, Any], slot: Slot, station: Station) -> None:
-    """One job or inspection. Whatever happens in it, the slot stays usable."""
+def work(claim: dict[str, Any], held: Held, station: Station) -> None:
+    """One job or inspection in the slots that it takes. Whatever happens in it, they stay usable."""
     try:
         if claim["kind"] == "inspection":
-            inspect(claim, slot, station)
+            inspect(claim, held, station)
         else:
-            run_job(claim, slot, station)
+            run_job(claim, held, station)
     except StaleAttempt:
         log.info("The site gave this %s to another worker or ended it.", claim["kind"])
     except (SiteUnreachable, SiteRefused) as error:
         log.warning("Could not hand in the end of this %s: %s", claim["kind"], error)
     except Exception:
         log.exception("A %s broke the worker's own code; its lease will run out.", claim["kind"])
+    finally:
+        held.done()
 
 
-def run_job(claim: dict[str, Any], slot: Slot, station: Station) -> None:
+def run_job(claim: dict[str, Any], held: Held, station: Station) -> None:
     attempt = station.attempt(claim)
     patiently(lambda: attempt.post("ack", {}), limit_seconds=station.timings.ack_limit_seconds)
     unsent = station.home.jobs / f"{claim['attempt']}.unsent"
@@ -57,7 +61,7 @@ def run_job(claim: dict[str, Any], slot: Slot, station: Station) -> None:
         job_folder(station.home.jobs / str(claim["attempt"])) as folder,
         Reporter(attempt, station.timings, unsent) as reporter,
     ):
-        run = Run(claim, slot, station, attempt, reporter, JobFolder(folder))
+        run = Run(claim, held, station, attempt, reporter, JobFolder(folder))
         run.hand_over(run.prepare() or run.train())
     unsent.unlink(missing_ok=True)
 
@@ -68,13 +72,13 @@ class Run:
     def __init__(
         self,
         claim: dict[str, Any],
-        slot: Slot,
+        held: Held,
         station: Station,
         attempt: Claimed,
         reporter: Reporter,
         folder: JobFolder,
     ) -> None:
-        self.claim, self.slot, self.station = claim, slot, station
+        self.claim, self.held, self.station = claim, held, station
         self.attempt, self.reporter, self.folder = attempt, reporter, folder
         self.timings = station.timings
 
@@ -120,7 +124,7 @@ class Run:
             if ending.outcome == "succeeded":
                 return self._hand_in_artifact(ending)
             if ending.outcome != "cancelled" and not self.reporter.stale.is_set():
-                checkpoints.finish(self.timings.drain_limit_seconds)
+                checkpoints.finish(self.timings.drain_limit_seconds, self.station.orders.hurry.is_set)
             return ending
         finally:
             checkpoints.abandon()
@@ -130,14 +134,18 @@ class Run:
             command=self.station.train_with(self.folder.path),
             scratch=self.folder.scratch,
             mark=str(self.folder.path),
+            writable=self.folder.made,
+            slot=self.held.own.number,
+            several_processes=len(self.held.slots) > 1,
             threads=self.claim["threads"],
-            cuda_device=self.slot.cuda_device,
+            cuda_device=self.held.cuda_devices,
             lifeline_seconds=self.timings.lease_seconds,
         )
 
     def _hand_in_artifact(self, ending: Ending) -> Ending:
         def given_up() -> bool:
-            return self.told_to_stop() in (Stop.STALE, Stop.CANCEL) or self._leaving()
+            hurry = self.station.orders.hurry.is_set()
+            return hurry or self.told_to_stop() in (Stop.STALE, Stop.CANCEL) or self._leaving()
 
         try:
             hand_in_artifact(self.attempt, self.folder.artifact, given_up, self.timings.cut_off_seconds)

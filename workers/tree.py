@@ -9,20 +9,25 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from workers.isolation import Isolation
+from workers import cgroups
+from workers.handing_over import hand_over
+from workers.isolation import Enclosed, Isolation
 from workers.leftovers import kill_marked
 from workers.protocol import ATTEMPT_VARIABLE, EVENT_FD_VARIABLE, LIFELINE_VARIABLE
+from workers.walls.files import REPOSITORY
 
-REPOSITORY = Path(__file__).parent.parent
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "SYSTEMROOT", "CUDA_HOME")
 """All that a training process gets of the worker's own environment: no token, no key, no address."""
 GONE_WITHIN_SECONDS = 5.0
+Command = Callable[[Path], tuple[str, ...]]
+"""The command line for a job's or an inspection's folder."""
 SHELL_SIGNALS = 128
 """A shell says 128 + N for a child that signal N killed."""
 
@@ -40,6 +45,22 @@ class Launch:
     cuda_device: str = ""
     """CUDA_VISIBLE_DEVICES; empty for none."""
     lifeline_seconds: float = 30.0
+    writable: Path | None = None
+    """The only folder that the tree may write; the scratch folder where none is named."""
+    slot: int = 0
+    """Where the host allows it, each slot's trees run as a user of their own."""
+    several_processes: bool = False
+    """They talk to each other over 127.0.0.1."""
+
+    def enclosed(self, cgroups: tuple[str, ...]) -> Enclosed:
+        return Enclosed(
+            command=self.command,
+            writable=self.writable or self.scratch,
+            slot=self.slot,
+            cuda=bool(self.cuda_device),
+            several_processes=self.several_processes,
+            cgroups=cgroups,
+        )
 
     def environment(self) -> dict[str, str]:
         passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
@@ -77,11 +98,14 @@ class Tree:
 
     def __init__(self, launch: Launch, isolation: Isolation) -> None:
         self._launch, self._isolation = launch, isolation
+        self._group = _group(isolation)
+        enclosed = launch.enclosed(self._group.folders if self._group else ())
+        hand_over(Path(launch.mark), enclosed.writable, isolation.user_of(launch.slot))
         self.events, event_writer = os.pipe()
         self.output, output_writer = os.pipe()
         try:
             self._process = subprocess.Popen(
-                isolation.wrap(launch.command),
+                isolation.wrap(enclosed),
                 cwd=launch.scratch,
                 env=launch.environment() | {EVENT_FD_VARIABLE: str(event_writer)},
                 stdin=subprocess.PIPE,
@@ -93,6 +117,7 @@ class Tree:
         except OSError:
             os.close(self.events)
             os.close(self.output)
+            self._remove_group()
             raise
         finally:
             os.close(event_writer)
@@ -138,8 +163,14 @@ class Tree:
             self._process.wait(GONE_WITHIN_SECONDS)
         if not self._isolation.process_namespace:
             kill_marked(lambda mark: mark == self._launch.mark)
+        self._remove_group()
         with suppress(BrokenPipeError, BlockingIOError):
             self._stdin.close()
+
+    def _remove_group(self) -> None:
+        if self._group:
+            self._group.kill()
+            self._group.remove()
 
     def _send(self, number: signal.Signals) -> None:
         with suppress(psutil.NoSuchProcess, IndexError, ValueError):
@@ -152,3 +183,10 @@ class Tree:
             return outermost
         first = outermost.children()[0]
         return min(first.children(), key=lambda process: process.create_time())
+
+
+def _group(isolation: Isolation) -> cgroups.Group | None:
+    if not (isolation.memory_limit or isolation.process_limit):
+        return None
+    parents = cgroups.parents()
+    return cgroups.Group(isolation.limits, parents) if parents.memory or parents.pids else None

@@ -13,12 +13,17 @@ export function sayLive(state, words) {
   dot.setAttribute("aria-pressed", String(state === "paused"));
 }
 
+/** Rows are being chosen, dragged or read: fresh ones must not be swapped in under the hand. */
+function inUse() {
+  return document.querySelector("[hx-trigger*=tick]:is([data-busy], :has(input:checked, details[open], :focus-visible))");
+}
+
 function ticks() {
   const polls = () => document.querySelector('[hx-trigger*="tick"]');
   let waits = 1;
   let left = 0;
   setInterval(() => {
-    if (document.hidden || dot?.dataset.state === "paused" || !polls() || --left > 0) return;
+    if (document.hidden || dot?.dataset.state === "paused" || !polls() || inUse() || --left > 0) return;
     document.body.dispatchEvent(new CustomEvent("tick"));
   }, TICK_MS);
   document.body.addEventListener("htmx:afterRequest", (event) => {

@@ -13,6 +13,7 @@ OPEN = {
     "/sign-in/",
     "/sign-in/link/x/",
     "/api/v1/healthz",
+    "/api/worker/ping",
     "/api/v1/openapi.json",
     "/api/v1/docs",
     "/api/worker/enrol",

@@ -122,6 +122,13 @@ def test_the_same_rows_have_the_same_hash_however_they_came(tmp_path: Path) -> N
         ({"review": "a", "sentiment": "x"}, "text-classification", {"text": "review", "label": "sentiment"}),
         ({"question": "a", "answer": "b"}, "causal-lm", {"prompt": "question", "completion": "answer"}),
         ({"text": "a"}, "causal-lm", {"text": "text"}),
+        ({"source": "a", "target": "b"}, "seq2seq", {"source": "source", "target": "target"}),
+        ({"article": "a", "summary": "b"}, "seq2seq", {"source": "article", "target": "summary"}),
+        (
+            {"source": "web", "prompt": "a", "completion": "b"},
+            "causal-lm",
+            {"prompt": "prompt", "completion": "completion"},
+        ),
     ],
 )
 def test_task_and_columns_are_guessed_with_a_reason(

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from launcher.folders import ROOT
 from tests.launcher.leftovers import MARK, eventually, marked
 
@@ -105,6 +107,20 @@ def test_the_child_of_a_crashed_program_ends_with_the_site(tmp_path: Path) -> No
         assert eventually(lambda: len(site.starts("careless")) == 2)
         site.end()
         assert marked(site.mark) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives orphans to the supervisor")
+def test_the_dead_children_of_a_killed_program_do_not_stay_in_the_process_table(tmp_path: Path) -> None:
+    with supervised(tmp_path, careless=LEAVES_A_CHILD_BEHIND) as site:
+        assert site.all_started("careless")
+        before = marked(site.mark)
+        leader = _leader(site, before)
+        child = next(pid for pid in before if Path(f"/proc/{pid}/cmdline").read_bytes() == b"sleep\x00600\x00")
+        os.kill(leader, signal.SIGKILL)
+        assert eventually(lambda: len(site.starts("careless")) == 2)
+        assert Path(f"/proc/{child}").exists()  # adopted
+        os.kill(child, signal.SIGKILL)
+        assert eventually(lambda: not Path(f"/proc/{child}").exists(), limit_seconds=3)
 
 
 def _leader(site: Supervised, pids: list[int]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workers.methods.shape import Linear, Shape
+from workers.methods.shape import Linear, Norm, Shape
 
 
 def minilm() -> Shape:
@@ -20,7 +20,26 @@ def minilm() -> Shape:
         ):
             linears.append(Linear(f"{prefix}.{name}", role, layer, inputs, outputs, bias=True))
     linears.append(Linear("bert.pooler.dense", "other", -1, 384, 384, bias=True))
-    return Shape("bert", 384, 6, 1536, 12, 384, 30522, 512, 22_713_216, False, tuple(linears))
+    norms = [Norm("bert.embeddings.LayerNorm", -1, 384, bias=True, final=False)]
+    for layer in range(6):
+        for place in ("attention.output", "output"):
+            norms.append(Norm(f"bert.encoder.layer.{layer}.{place}.LayerNorm", layer, 384, bias=True, final=False))
+    return Shape(
+        "bert",
+        384,
+        6,
+        1536,
+        12,
+        384,
+        30522,
+        512,
+        22_713_216,
+        False,
+        tuple(linears),
+        norms=tuple(norms),
+        blocks=(1_774_464,) * 6,
+        pooler=384 * 384 + 384,
+    )
 
 
 def smollm2() -> Shape:
@@ -38,7 +57,27 @@ def smollm2() -> Shape:
             ("mlp.down_proj", "down", 1536, 576),
         ):
             linears.append(Linear(f"{prefix}.{name}", role, layer, inputs, outputs, bias=False))
-    return Shape("llama", 576, 30, 1536, 9, 192, 49152, 8192, 134_515_008, True, tuple(linears), head="linear_no_bias")
+    norms = [
+        Norm(f"model.layers.{layer}.{name}", layer, 576, bias=False, final=False)
+        for layer in range(30)
+        for name in ("input_layernorm", "post_attention_layernorm")
+    ]
+    return Shape(
+        "llama",
+        576,
+        30,
+        1536,
+        9,
+        192,
+        49152,
+        8192,
+        134_515_008,
+        True,
+        tuple(linears),
+        head="linear_no_bias",
+        norms=(*norms, Norm("model.norm", -1, 576, bias=False, final=True)),
+        blocks=(3_540_096,) * 30,
+    )
 
 
 def fused() -> Shape:

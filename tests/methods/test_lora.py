@@ -6,6 +6,7 @@ import pytest
 
 from tests.methods.shapes import fused, minilm, smollm2
 from workers.methods import find_method
+from workers.methods.full import FullOptions
 from workers.methods.lora import LoraOptions
 from workers.methods.options import OptionsError
 
@@ -39,8 +40,8 @@ def test_a_rank_wider_than_the_narrowest_layer_is_refused() -> None:
 
 
 def test_small_models_in_short_trainings_learn_ten_times_faster() -> None:
-    assert LORA.learning_rate(minilm(), "text-classification", 150) == pytest.approx(2e-3)
-    assert LORA.learning_rate(minilm(), "text-classification", 600) == pytest.approx(1e-3)
-    assert LORA.learning_rate(minilm(), "text-classification", 100_000) == pytest.approx(2e-4)
-    assert LORA.learning_rate(smollm2(), "causal-lm", 100) == pytest.approx(2e-4)
-    assert find_method("full").learning_rate(minilm(), "text-classification", 100) == pytest.approx(2e-4)
+    assert LORA.learning_rate(minilm(), "text-classification", 150, LoraOptions()) == pytest.approx(2e-3)
+    assert LORA.learning_rate(minilm(), "text-classification", 600, LoraOptions()) == pytest.approx(1e-3)
+    assert LORA.learning_rate(minilm(), "text-classification", 100_000, LoraOptions()) == pytest.approx(2e-4)
+    assert LORA.learning_rate(smollm2(), "causal-lm", 100, LoraOptions()) == pytest.approx(2e-4)
+    assert find_method("full").learning_rate(minilm(), "text-classification", 100, FullOptions()) == pytest.approx(2e-4)

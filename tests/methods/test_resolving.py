@@ -35,6 +35,8 @@ def test_nothing_is_left_open() -> None:
         "dropout": 0.0,
         "targets": ["q", "k", "v", "o", "up", "gate", "down"],
         "use_rslora": False,
+        "lora_plus_ratio": 1.0,
+        "start": "zero",
     }
     assert set(training) == {field.name for field in fields(Training)}
     assert training["learning_rate"] == pytest.approx(2e-3 * (150 / 300) ** 0.5)
@@ -90,6 +92,8 @@ def test_early_stopping_needs_eval_rows() -> None:
 
 
 def test_a_task_the_method_does_not_offer_is_refused() -> None:
+    narrow = replace(find_method("lora"), tasks=("causal-lm",))
     with pytest.raises(OptionsError) as refused:
-        resolved(task="seq2seq")
+        resolve(narrow, {}, {}, minilm(), "text-classification", 100, 10)
     assert refused.value.field == "method"
+    assert "it is for causal-lm" in refused.value.message

@@ -73,7 +73,7 @@ def test_a_registered_folder_answers_without_its_weights(tmp_path: Path) -> None
 def test_by_hand_it_leaves_one_complete_answer(hub: InspectionFolder) -> None:
     subprocess.run([sys.executable, "-m", "workers.training.inspection", str(hub.path)], check=True, timeout=60)
     assert json.loads(hub.answer.read_text())["model_type"] == "bert"
-    assert not list(hub.path.glob("*.unfinished"))
+    assert not list(hub.made.glob("*.unfinished"))
 
 
 def test_a_problem_is_an_answer_too(hub: InspectionFolder) -> None:

@@ -84,7 +84,9 @@ class Trainer:
     """Runs attempts at job folders in this process."""
 
     folder: Path
+    kind: type[Attempt] = Attempt
     runs: list[Run] = field(default_factory=list)
+    attempt: Attempt | None = None
 
     def __call__(self, job: JobFolder, stop: threading.Event | None = None) -> Run:
         events = ListedEvents(self.folder / f"events-{len(self.runs)}.jsonl")
@@ -92,7 +94,8 @@ class Trainer:
         # One process trains once; here many trainings share one, and accelerate remembers the first one's precision.
         AcceleratorState._reset_state(reset_partial_state=True)
         try:
-            Attempt(job, events, stop or threading.Event()).run()
+            self.attempt = self.kind(job, events, stop or threading.Event())
+            self.attempt.run()
         except Exception as raised:
             error = raised
         self.runs.append(Run(events.said(), error))

@@ -6,18 +6,20 @@ import hashlib
 import json
 import random
 import shutil
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
-from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoConfig, BertConfig, BertModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from workers.methods import find_method
 from workers.methods.resolving import resolve
-from workers.methods.shape import Linear, Shape
+from workers.methods.shape import Shape
 from workers.protocol import BaseModelRef, DatasetRef, FileRef, JobFolder, JobSpec, Task
+from workers.training.shape import read_shape
 
 GOOD = ("good", "fine", "great", "lovely", "bright")
 BAD = ("bad", "awful", "poor", "dull", "sad")
@@ -128,6 +130,17 @@ def sums(rows: int, seed: int = 3) -> list[dict[str, Any]]:
     return made
 
 
+def echoes(rows: int, seed: int = 3) -> list[dict[str, Any]]:
+    """Sources whose targets are their last word, twice."""
+    chance = random.Random(seed)
+    made = []
+    for number in range(rows):
+        words = chance.choices(PLAIN, k=chance.randint(2, 4))
+        split = "eval" if number % 4 == 3 else "train"
+        made.append({"source": " ".join(words), "target": f"{words[-1]} {words[-1]}", "split": split})
+    return made
+
+
 def job(
     folder: Path,
     base_model: Path,
@@ -155,11 +168,9 @@ def spec(
     training: dict[str, Any],
 ) -> JobSpec:
     labels = tuple(sorted({row["label"] for row in rows if "label" in row}))
-    task: Task = "text-classification" if labels else "causal-lm"
+    task: Task = "text-classification" if labels else "seq2seq" if "target" in rows[0] else "causal-lm"
     parts = [sum(row["split"] == part for row in rows) for part in ("train", "eval")]
-    # Counting needs no exact shape here: only bounds and start values come from it.
-    shape = Shape("toy", WIDTH, 2, 64, 2, WIDTH, 300, POSITIONS, 30_000, True, (Linear("a", "q", 0, 32, 32, False),))
-    resolved = resolve(find_method(method), options, training, shape, task, *parts)
+    resolved = resolve(find_method(method), options, training, shape_of(base_model.resolve()), task, *parts)
     sha256 = hashlib.sha256(lines.encode()).hexdigest()
     return JobSpec(
         job_id=1,
@@ -173,6 +184,12 @@ def spec(
     )
 
 
+@cache
+def shape_of(base_model: Path) -> Shape:
+    """What a worker would have told the site of this base model."""
+    return read_shape(AutoConfig.from_pretrained(base_model))[0]
+
+
 def _files(folder: Path) -> tuple[FileRef, ...]:
     contents = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
     return tuple(FileRef(name, len(each), hashlib.sha256(each).hexdigest()) for name, each in contents.items())
@@ -182,6 +199,6 @@ def spoiled_copy(base_model: Path, folder: Path) -> Path:
     """The same base model with one weight that is no number."""
     shutil.copytree(base_model.resolve(), folder)
     weights = load_file(folder / "model.safetensors")
-    next(each for name, each in weights.items() if "query" in name).fill_(float("nan"))
+    next(each for name, each in weights.items() if "value" in name).fill_(float("nan"))
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     return folder

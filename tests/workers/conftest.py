@@ -16,9 +16,9 @@ from workers.cache import Cache
 from workers.client import Enrolment, SiteClient
 from workers.enrolling import Home
 from workers.isolation import Isolation, here
-from workers.protocol import Wish
+from workers.protocol import JobFolder, Wish
 from workers.station import Station
-from workers.tree import Launch
+from workers.tree import Command, Launch
 
 TOY = Path(__file__).with_name("toy_trainer.py")
 
@@ -66,16 +66,18 @@ def isolation(request: pytest.FixtureRequest) -> Isolation:
 
 @pytest.fixture
 def launch(tmp_path: Path) -> Callable[[str], Launch]:
-    (tmp_path / "scratch").mkdir()
-
-    def toy(mode: str) -> Launch:
-        return Launch(toy_command(mode)(tmp_path), tmp_path / "scratch", str(tmp_path), lifeline_seconds=3)
-
-    return toy
+    folder = JobFolder(tmp_path)
+    folder.scratch.mkdir(parents=True)
+    return lambda mode: toy_launch(mode, folder)
 
 
-def toy_command(mode: str) -> Callable[[Path], tuple[str, ...]]:
-    return lambda folder: (sys.executable, str(TOY), mode, str(folder))
+def toy_launch(mode: str, folder: JobFolder) -> Launch:
+    command = toy_command(mode)(folder.path)
+    return Launch(command, folder.scratch, str(folder.path), lifeline_seconds=3, writable=folder.made)
+
+
+def toy_command(mode: str, *numbers: str) -> Command:
+    return lambda folder: (sys.executable, str(TOY), mode, str(folder), *numbers)
 
 
 @pytest.fixture

@@ -66,6 +66,7 @@ class ReferenceSite:
         self.waiting: list[dict[str, Any]] = []
         self.attempts: dict[int, Attempt] = {}
         self.hellos: list[dict[str, Any]] = []
+        self.claims: list[dict[str, Any]] = []
         self.keys = {"one-time-key"}
         self.down = False
         self.lock = threading.Lock()
@@ -95,6 +96,7 @@ class ReferenceSite:
                 plain = {"work_waiting": False, "drain": False, "remove": False, "lowest_protocol": 1}
                 return 200, plain | {"timings": asdict(TIMINGS)} | self.answer_hello
             case ["claim"]:
+                self.claims.append(body)
                 return (200, self.waiting.pop(0)) if self.waiting else (204, None)
             case [_, number, verb]:
                 return self.report(self.attempts[int(number)], verb, body)

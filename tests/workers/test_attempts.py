@@ -16,7 +16,7 @@ from tests.workers.conftest import toy_command, until
 from tests.workers.reference_site import CONFIG, ROWS, ReferenceSite, ref
 from workers import tasks
 from workers.celery import app
-from workers.protocol import ATTEMPT_VARIABLE, WorkerReport
+from workers.protocol import ATTEMPT_VARIABLE, JobFolder, WorkerReport
 from workers.station import Station
 
 Trains = Callable[[str], None]
@@ -106,7 +106,7 @@ def test_a_resume_finds_its_checkpoint(site: ReferenceSite, station: Station) ->
     found: dict[str, bytes] = {}
 
     def look(folder: Path) -> tuple[str, ...]:
-        step = folder / "checkpoints" / "step-00000050"
+        step = JobFolder(folder).checkpoints / "step-00000050"
         found.update({name: (step / name).read_bytes() for name in content})
         return ("true",)
 
@@ -142,7 +142,7 @@ def test_a_drain_hands_the_job_back_with_its_checkpoint(site: ReferenceSite, sta
     site.offer(2)
     with working(station):
         until(lambda: len(attempt.events) > 3)
-        station.orders.shutting_down()
+        station.orders.leave()
     assert attempt.end is not None
     assert (attempt.end["outcome"], attempt.end["reason"]) == ("released", "drained")
     assert len(attempt.checkpoints) == 1
@@ -166,7 +166,7 @@ def test_an_outage_of_the_site_loses_nothing(site: ReferenceSite, station: Stati
     with working(station):
         until(lambda: attempt.acked)
         site.down = True
-        until(lambda: any(station.home.jobs.glob("*/artifact/manifest.json")))
+        until(lambda: any(station.home.jobs.glob("*/made/artifact/manifest.json")))
         site.down = False
     assert attempt.end is not None
     assert attempt.end["outcome"] == "succeeded"
@@ -196,7 +196,7 @@ def test_a_missing_input_fails_with_a_sentence(site: ReferenceSite, station: Sta
     assert "could not be fetched" in attempt.end["sentence"]
 
 
-ANSWER = 'import sys, pathlib; f = pathlib.Path(sys.argv[1]); (f / "output" / "a.json").write_text("{}"); '
+ANSWER = 'import sys, pathlib; f = pathlib.Path(sys.argv[1], "made"); (f / "output" / "a.json").write_text("{}"); '
 
 
 @pytest.mark.parametrize(

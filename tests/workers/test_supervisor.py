@@ -24,7 +24,7 @@ from workers.isolation import Isolation, here
 from workers.leftovers import kill_marked
 from workers.orders import Orders
 from workers.output import MAX_LINE_BYTES
-from workers.protocol import ATTEMPT_VARIABLE
+from workers.protocol import ATTEMPT_VARIABLE, JobFolder
 from workers.supervisor import supervise
 from workers.tree import Launch
 
@@ -88,7 +88,7 @@ def test_a_training_that_obeys_saves_before_it_leaves(launch: Toy, notebook: Not
         if how == "pause":
             notebook.wish = "pause"
         elif how == "drain":
-            orders.shutting_down()
+            orders.leave()
         else:
             notebook.silent_seconds = TIMINGS.cut_off_seconds + 1
 
@@ -105,8 +105,8 @@ def test_a_second_signal_does_not_wait_for_the_checkpoint(launch: Toy, notebook:
 
     def stop() -> None:
         until(lambda: len(notebook.of("metrics")) == 2)
-        orders.shutting_down()
-        orders.shutting_down()
+        orders.leave()
+        orders.leave()
 
     threading.Thread(target=stop).start()
     began = time.monotonic()
@@ -194,10 +194,10 @@ def test_what_a_trainer_can_see(
     with socket.create_server(("127.0.0.1", 0)) as server:
         (tmp_path / "port").write_text(str(server.getsockname()[1]))
         assert run(launch("prying"), notebook, here()).returncode == 0
-    seen = json.loads((tmp_path / "seen.json").read_text())
+    seen = json.loads((tmp_path / "made/seen.json").read_text())
     assert seen["network"] is not here().no_network
     assert "secret" not in json.dumps(seen["env"])
-    assert seen["env"]["HOME"] == str(tmp_path / "scratch")
+    assert seen["env"]["HOME"] == str(tmp_path / "made/scratch")
     if here().own_proc:
         assert max(seen["pids"]) < 10
     if here().no_capabilities:
@@ -207,23 +207,23 @@ def test_what_a_trainer_can_see(
 WORKER = """
 import sys
 from pathlib import Path
-from tests.workers.conftest import Notebook, toy_command
+from tests.workers.conftest import Notebook, toy_launch
 from tests.workers.reference_site import TIMINGS
 from workers.isolation import Isolation, here
 from workers.orders import Orders
 from workers.supervisor import supervise
-from workers.tree import Launch
-folder = Path(sys.argv[1])
+from workers.protocol import JobFolder
+folder = JobFolder(Path(sys.argv[1]))
 line = Notebook()
 line.say = lambda event: print("said", flush=True)
 walls = here() if sys.argv[3] == "walls" else Isolation()
-supervise(Launch(toy_command(sys.argv[2])(folder), folder / "scratch", str(folder)), line, TIMINGS, walls, Orders())
+supervise(toy_launch(sys.argv[2], folder), line, TIMINGS, walls, Orders())
 """
 
 
 def dying_worker(folder: Path, mode: str, walls: str, events: int) -> None:
     """A worker process that is killed as soon as its trainer has said so many events."""
-    (folder / "scratch").mkdir()
+    JobFolder(folder).scratch.mkdir(parents=True)
     command = [sys.executable, "-c", WORKER, str(folder), mode, walls]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as worker:
         assert worker.stdout is not None
@@ -241,7 +241,7 @@ def test_killing_the_worker_takes_the_whole_tree_along(tmp_path: Path) -> None:
 
 def test_without_walls_the_lifeline_tells_the_trainer(tmp_path: Path) -> None:
     dying_worker(tmp_path, "fenced", "bare", events=1)
-    until(lambda: (tmp_path / "fenced").exists() and not marked(str(tmp_path)), seconds=3)
+    until(lambda: (tmp_path / "made/fenced").exists() and not marked(str(tmp_path)), seconds=3)
 
 
 def test_without_walls_the_next_start_finds_what_was_left(tmp_path: Path) -> None:

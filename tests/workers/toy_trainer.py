@@ -1,4 +1,4 @@
-"""Trainers that follow the pipe contract, or break it on purpose: `python toy_trainer.py MODE JOB_DIR`."""
+"""Trainers that follow the pipe contract, or break it on purpose: `python toy_trainer.py MODE JOB_DIR [NUMBER …]`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from workers.training.lifeline import hold
+
 FOLDER = Path(sys.argv[2])
+MADE = FOLDER / "made"
+"""As `workers.protocol.JobFolder` has it: all that a trainer may write."""
 PIPE = int(os.environ["DELTABOARD_EVENT_FD"])
 STEPS = 20
 
@@ -46,7 +50,7 @@ def save(folder: Path, **facts: Any) -> None:
 
 def checkpoint(number: int) -> None:
     name = f"step-{number:08d}"
-    save(FOLDER / "checkpoints" / name, step=number)
+    save(MADE / "checkpoints" / name, step=number)
     emit("checkpoint", step=number, folder=name, best=False)
 
 
@@ -58,7 +62,7 @@ def good() -> None:
         step(number)
         if number % 10 == 0:
             checkpoint(number)
-    save(FOLDER / "artifact")
+    save(MADE / "artifact")
     emit("artifact", bytes=7000)
     emit("result", final_metrics={"eval_loss": 0.5}, best_metric=None, notes=[])
 
@@ -74,6 +78,26 @@ def obeying() -> None:
         time.sleep(0.02)
     checkpoint(number)
     sys.exit(3)
+
+
+def steady(steps: int = 50, seconds: float = 0.02, every: int = 5) -> None:
+    """Goes on from its newest checkpoint, takes its time, saves and leaves on SIGTERM, ends with its supervisor."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    hold()
+    resumed = max((int(path.name[5:]) for path in (MADE / "checkpoints").glob("step-*")), default=0)
+    emit("phase", phase="training", step=resumed)
+    emit("plan", total_steps=steps, resumed_step=resumed)
+    for number in range(resumed + 1, steps + 1):
+        step(number)
+        stopped = stop.wait(seconds) and number < steps
+        if number % every == 0 or stopped:
+            checkpoint(number)
+        if stopped:
+            sys.exit(3)
+    save(MADE / "artifact")
+    emit("artifact", bytes=7000)
+    emit("result", final_metrics={"eval_loss": 1 / steps}, best_metric=None, notes=[])
 
 
 def stubborn() -> None:
@@ -124,7 +148,16 @@ def failing() -> None:
 
 def killed() -> None:
     step(1)
-    save(FOLDER / "checkpoints" / "step-00000001")  # written, never reported
+    save(MADE / "checkpoints" / "step-00000001")  # written, never reported
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def poison() -> None:
+    """Kills its parent, which without walls is the worker; behind them it can only kill itself."""
+    step(1)
+    time.sleep(0.3)
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(0.5)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -153,7 +186,7 @@ def prying() -> None:
         seen["network"] = False
     status = Path("/proc/self/status").read_text()
     seen["caps"] = next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff"))
-    (FOLDER / "seen.json").write_text(json.dumps(seen))
+    (MADE / "seen.json").write_text(json.dumps(seen))
 
 
 def fenced() -> None:
@@ -161,10 +194,14 @@ def fenced() -> None:
     step(1)
     with contextlib.suppress(OSError):
         while os.read(0, 1):
-            (FOLDER / "beat").touch()
-    (FOLDER / "fenced").touch()
+            (MADE / "beat").touch()
+    (MADE / "fenced").touch()
     sys.exit(75)
 
 
+def _number(text: str) -> float:
+    return int(text) if text.isdigit() else float(text)
+
+
 if __name__ == "__main__":
-    {name: each for name, each in globals().items() if callable(each)}[sys.argv[1]]()
+    {name: each for name, each in globals().items() if callable(each)}[sys.argv[1]](*map(_number, sys.argv[3:]))

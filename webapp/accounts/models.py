@@ -9,6 +9,7 @@ from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.functional import cached_property
 from django.utils.text import slugify
 
 from webapp.accounts.tokens import Secret, digest, make_secret, matches, prefix_of
@@ -32,9 +33,12 @@ class User(AbstractUser):
 
     def role_in(self, team_id: int) -> str | None:
         """This person's role in a team; site admins count as maintainers."""
-        if self.is_superuser:
-            return Role.MAINTAINER
-        return self.memberships.filter(team_id=team_id).values_list("role", flat=True).first()
+        return Role.MAINTAINER if self.is_superuser else self.roles.get(team_id)
+
+    @cached_property
+    def roles(self) -> dict[int, str]:
+        """Role by team, read once: a person's row lives as long as one request."""
+        return dict(self.memberships.values_list("team_id", "role"))
 
 
 class TeamQuerySet(models.QuerySet["Team"]):

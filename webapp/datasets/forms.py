@@ -6,8 +6,13 @@ from typing import Any
 
 from django import forms
 
-TASKS = (("", "Find out from the columns"), ("text-classification", "Text classification"), ("causal-lm", "Causal LM"))
-PARTS = ("text", "label", "prompt", "completion", "messages")
+TASKS = (
+    ("", "Find out from the columns"),
+    ("text-classification", "Text classification"),
+    ("causal-lm", "Causal LM"),
+    ("seq2seq", "Text to text (seq2seq)"),
+)
+PARTS = ("text", "label", "prompt", "completion", "messages", "source", "target")
 """What a column can be mapped to."""
 
 

@@ -13,12 +13,15 @@ PARTS: dict[str, tuple[str, ...]] = {
     "label": ("label", "labels", "class", "category", "sentiment", "target", "topic"),
     "prompt": ("prompt", "instruction", "question", "input", "query"),
     "completion": ("completion", "response", "answer", "output", "reply"),
+    "source": ("source", "article"),
+    "target": ("target", "summary", "headline", "translation"),
     "messages": ("messages", "conversation", "conversations", "chat", "dialog"),
 }
 """Part -> names by which it is recognised, the best first."""
 SHAPES: dict[str, tuple[tuple[str, ...], ...]] = {
     "text-classification": (("text", "label"),),
     "causal-lm": (("messages",), ("prompt", "completion"), ("text",)),
+    "seq2seq": (("source", "target"),),
 }
 """Task -> the sets of parts that it can be made of, the most telling first."""
 OPTIONAL: dict[tuple[str, ...], tuple[str, ...]] = {("text", "label"): ("text_pair",)}
@@ -93,7 +96,8 @@ def _refusal(
         message = f"No task fits the columns {_listed(columns)}."
         if task:
             message = f"The columns asked for do not fit {task}; the file has {_listed(columns)}."
-        hint = "Name them text and label, or prompt and completion, or messages; or say which column plays which part."
+        hint = "Name them text and label, prompt and completion, messages, or source and target; "
+        hint += "or say which column plays which part."
         return problems.refuse("missing_column", message, hint)
     message = f"There is no column `{missing}`; the file has {_listed(columns)}."
     hint = f"Add it, or say which column holds the {missing}."

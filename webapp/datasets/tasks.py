@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
+from webapp import broker
 from webapp.celery import app
 from webapp.datasets.vetting import run_check
 
@@ -20,7 +22,10 @@ def check_version(version_id: int) -> None:
 
 def wake(version_id: int) -> None:
     """Ask for a check now; if the broker is away, the reconciler asks again."""
+    if not broker.answers():
+        return
     try:
         check_version.delay(version_id)
-    except (OperationalError, OSError) as error:
+    except (OperationalError, OSError, RedisError) as error:
+        broker.outage.began()
         log.warning("check of dataset version %s not announced: %s", version_id, error)

@@ -11,21 +11,22 @@ from pydantic import Field
 
 from webapp import api_errors
 from webapp.accounts.auth import Caller
-from webapp.accounts.models import Role
-from webapp.accounts.permissions import require, teams_to_work_in
+from webapp.accounts.permissions import teams_to_work_in
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
-from webapp.jobs import downloading, metrics, transitions
+from webapp.jobs import downloading, enrolling, metrics, transitions
 from webapp.jobs.answers import artifact_answer, job_answer, job_answer_in_full, method_answer, worker_answer
-from webapp.jobs.launching import FieldProblem, Launch, LaunchRefused, launch
+from webapp.jobs.launching import Launch, launch, would_be
 from webapp.jobs.models import Artifact, Event, Job, Worker
 from webapp.jobs.recording import messages_after
+from webapp.jobs.refusing import FieldProblem, LaunchRefused
 from webapp.paging import Share, Whole, page
 from workers.methods import METHODS
 from workers.protocol import DEFAULT_POOL
 
 jobs = Router(tags=["jobs"])
 methods = Router(tags=["methods"])
+estimates = Router(tags=["jobs"])
 artifacts = Router(tags=["artifacts"])
 workers = Router(tags=["workers"])
 
@@ -69,14 +70,25 @@ class NewJob(Schema):
 @jobs.post("", response={201: dict[str, Any]})
 def create_job(request: Any, body: NewJob, idempotency_key: Header[str | None] = None) -> Any:
     """Queue a job. 422 names each wrong field."""
-    caller: Caller = request.auth
+    wanted = _wanted(request.auth, body, idempotency_key[:100] if idempotency_key else None)
+    return Status(201, job_answer_in_full(launch(request.auth.user, wanted)))
+
+
+@estimates.post("")
+def estimate_job(request: Any, body: NewJob) -> dict[str, Any]:
+    """The exact parameter counts of a job and the bytes of its artifact; nothing is queued. Same body as a job."""
+    return would_be(request.auth.user, _wanted(request.auth, body)).as_json()
+
+
+def _wanted(caller: Caller, body: NewJob, idempotency_key: str | None = None) -> Launch:
+    """Raises LaunchRefused, naming what does not exist for the caller."""
     model = caller.within(BaseModel.objects.visible_to(caller.user)).filter(pk=body.base_model).first()
     versions = caller.within(DatasetVersion.objects.visible_to(caller.user), "dataset__team").select_related("dataset")
     version = versions.filter(pk=body.dataset_version).first()
     team = caller.team or next(iter(teams_to_work_in(caller.user)), None)
     if model is None or version is None or team is None:
         raise LaunchRefused(_unknown(model, version, team))
-    wanted = Launch(
+    return Launch(
         team=team,
         base_model=model,
         dataset_version=version,
@@ -86,9 +98,8 @@ def create_job(request: Any, body: NewJob, idempotency_key: Header[str | None] =
         name=body.name,
         priority=body.priority,
         pool=body.pool,
-        idempotency_key=idempotency_key[:100] if idempotency_key else None,
+        idempotency_key=idempotency_key,
     )
-    return Status(201, job_answer_in_full(launch(caller.user, wanted)))
 
 
 def _unknown(model: Any, version: Any, team: Any) -> list[FieldProblem]:
@@ -218,11 +229,21 @@ class Draining(Schema):
     drain: bool
 
 
+def _worker(request: Any, worker_id: int) -> Worker:
+    worker: Worker = get_object_or_404(request.auth.within(Worker.objects.visible_to(request.auth.user)), pk=worker_id)
+    return worker
+
+
 @workers.patch("{int:worker_id}")
 def patch_worker(request: Any, worker_id: int, body: Draining) -> dict[str, Any]:
     """Drain a worker (it finishes what it has and takes no more), or let it take jobs again."""
-    worker = get_object_or_404(request.auth.within(Worker.objects.visible_to(request.auth.user)), pk=worker_id)
-    require(request.auth.user, worker.team_id, Role.MAINTAINER)
-    worker.drain = body.drain
-    worker.save(update_fields=["drain"])
+    worker = _worker(request, worker_id)
+    enrolling.drain(worker, request.auth.user, body.drain)
     return worker_answer(worker)
+
+
+@workers.delete("{int:worker_id}", response={204: None})
+def remove_worker(request: Any, worker_id: int) -> Any:
+    """Remove a worker: its token dies, its jobs go back to the queue from their newest checkpoint."""
+    enrolling.remove(_worker(request, worker_id), request.auth.user)
+    return Status(204, None)

@@ -12,7 +12,9 @@ from webapp.accounts.permissions import require
 from webapp.basemodels.models import BaseModel, BaseModelState
 from webapp.datasets.models import DatasetVersion, VersionState
 from webapp.jobs import transitions
+from webapp.jobs.estimating import Estimate, estimate
 from webapp.jobs.models import Job
+from webapp.jobs.refusing import FieldProblem, LaunchRefused
 from webapp.storing import require_space
 from workers.methods import METHODS, find_method
 from workers.methods.hyperparameters import Training
@@ -20,24 +22,6 @@ from workers.methods.method import Method
 from workers.methods.options import OptionsError, describe
 from workers.methods.resolving import resolve
 from workers.protocol import DEFAULT_POOL, JobSpec
-
-
-@dataclass(frozen=True)
-class FieldProblem:
-    """One thing that is wrong with a form or request: the field, the reason, the fix."""
-
-    field: str
-    code: str
-    message: str
-    hint: str
-
-
-class LaunchRefused(Exception):
-    """The job cannot be queued as asked; nothing was stored (422)."""
-
-    def __init__(self, problems: list[FieldProblem]) -> None:
-        super().__init__(" ".join(problem.message for problem in problems))
-        self.problems = problems
 
 
 @dataclass(frozen=True)
@@ -62,9 +46,19 @@ def pairing(base_model: BaseModel, version: DatasetVersion, method: str) -> str 
     if task not in base_model.tasks:
         can = " and ".join(base_model.tasks) or "nothing yet"
         return f"{base_model.name} can do {can}; {version} is a {task} dataset."
-    if task not in METHODS[method].tasks:
-        return f"{METHODS[method].title} does not do {task}."
-    return None
+    try:
+        return METHODS[method].refusal(base_model.read_shape, task) or None  # type: ignore[arg-type]
+    except ValueError:
+        return None  # a shape that cannot be read is said elsewhere
+
+
+def would_be(user: User, wanted: Launch) -> Estimate:
+    """What the job would come to; nothing is stored. Raises LaunchRefused, NotAllowed."""
+    require(user, wanted.team.pk, Role.MEMBER)
+    method = _checked_choices(wanted)
+    spec = _spec(wanted, method)
+    resolved = {"options": spec.options, "training": spec.training}
+    return estimate(method, wanted.base_model, wanted.dataset_version, resolved)
 
 
 def launch(user: User, wanted: Launch) -> Job:

@@ -20,6 +20,7 @@ from django.http.request import split_domain_port, validate_host
 
 from webapp.accounts.models import ApiToken, User
 from webapp.api_errors import body
+from webapp.database_faults import AWAY, fault_of
 from webapp.jobs import live
 from webapp.jobs.models import Job
 
@@ -135,6 +136,9 @@ async def _ask(headers: dict[str, str], job_id: int) -> int | tuple[int, str, st
     def read() -> int | tuple[int, str, str]:
         try:
             return _permitted(headers, job_id)
+        except AWAY as error:
+            fault = fault_of(error)
+            return 503, fault.code, fault.message
         finally:
             connections.close_all()
 

@@ -6,7 +6,9 @@ import logging
 
 from django.db import transaction
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
+from webapp import broker
 from webapp.celery import app
 from webapp.jobs.models import Worker
 from workers.protocol import RUN_NEXT_JOB, worker_queue
@@ -20,10 +22,13 @@ def permit_on_commit(pool: str) -> None:
 
 
 def send_permit(queue: str) -> bool:
-    """Publish one permit; False if the broker does not answer."""
+    """Publish one permit; False if the broker does not answer, at once if that is known already."""
+    if not broker.answers():  # asked first by a client that waits for a second: Celery's own would wait longer
+        return False
     try:
         app.send_task(RUN_NEXT_JOB, queue=queue)
-    except (OperationalError, OSError) as error:
+    except (OperationalError, OSError, RedisError) as error:
+        broker.outage.began()
         log.warning("no permit sent to %s: %s", queue, error)
         return False
     return True

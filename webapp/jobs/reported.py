@@ -20,6 +20,10 @@ class BadReport(Exception):
     """The worker sent something that does not fit the protocol (422)."""
 
 
+class TooMuch(Exception):
+    """The report is larger than one call takes (413)."""
+
+
 class Said(Schema):
     """What all events have; fields that only newer workers know are kept."""
 
@@ -120,6 +124,7 @@ class Report(Schema):
 
     boot_id: Annotated[str, Field(min_length=1, max_length=40)]
     hostname: Short = ""
+    place: Short = ""
     version: Short = ""
     slots: Annotated[int, Field(ge=0, le=1024)] = 1
     busy_slots: Annotated[int, Field(ge=0, le=1024)] = 0
@@ -129,4 +134,6 @@ class Report(Schema):
     devices: Annotated[list[Device], Field(max_length=256)] = Field(default_factory=list)
     labels: Annotated[list[Short], Field(max_length=64)] = Field(default_factory=list)
     isolation: Annotated[dict[Name, bool], Field(max_length=64)] = Field(default_factory=dict)
+    versions: Annotated[dict[Name, Short], Field(max_length=64)] = Field(default_factory=dict)
     draining: bool = False
+    deaf: bool = False

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from django.urls import path
 
-from webapp.jobs.views import artifacts, home, job, new_job, starter, workers
+from webapp.jobs.views import artifacts, home, job, listing, new_job, starter, workers
 
 app_name = "jobs"
 urlpatterns = [
     path("", home.home, name="home"),
-    path("jobs/", home.job_list, name="list"),
+    path("jobs/", listing.job_list, name="list"),
     path("jobs/new/", new_job.new, name="new"),
+    path("jobs/cancel/", home.cancel_chosen, name="cancel_chosen"),
     path("jobs/<int:job_id>/", job.detail, name="detail"),
+    path("jobs/<int:job_id>/move/", home.move, name="move"),
     path("jobs/<int:job_id>/<str:action>/", job.action, name="action"),
     path("artifacts/", artifacts.artifact_list, name="artifacts"),
     path("artifacts/<int:artifact_id>/", artifacts.detail, name="artifact"),
     path("workers/", workers.worker_list, name="workers"),
     path("workers/keys/", workers.keys, name="worker_keys"),
     path("workers/<int:worker_id>/drain/", workers.drain, name="drain"),
+    path("workers/<int:worker_id>/remove/", workers.remove, name="remove_worker"),
     path("starter/", starter.starter, name="starter"),
 ]

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from workers.methods.method import Method
 from workers.methods.options import Options, OptionsError, option
-from workers.methods.shape import ROLES, Linear, Shape
+from workers.methods.shape import ROLES, Shape
 from workers.methods.sizes import raised_for_small
+from workers.methods.targets import TARGETS_HELP, adapted, check_rank, check_targets, unknown_layers
 from workers.protocol import Task
 
 
@@ -21,22 +22,24 @@ class LoraOptions(Options):
     alpha: float = option(32, "Strength of the delta: it is scaled by alpha / rank.", minimum=0.01, maximum=65536)
     # Short trainings on small data gain nothing from dropout, and without it no second copy of the inputs is kept.
     dropout: float = option(0.0, "Share of the delta's inputs dropped while training.", minimum=0, maximum=0.9)
-    targets: tuple[str, ...] = option(
-        ROLES,
-        "Linear layers that get a delta: attention q, k, v, o and feed-forward up, gate, down.",
-        choices=ROLES,
+    targets: tuple[str, ...] = option(ROLES, TARGETS_HELP, choices=ROLES)
+    use_rslora: bool = option(
+        False, "rsLoRA: scale by alpha / √rank, so that large ranks keep learning.", advanced=True
     )
-    use_rslora: bool = option(False, "Scale by alpha / √rank, so that large ranks keep learning.", advanced=True)
-
-
-def adapted(shape: Shape, targets: tuple[str, ...]) -> tuple[Linear, ...]:
-    """The linears that get a delta; asking for q, k or v takes the whole of a fused one."""
-    return tuple(linear for linear in shape.linears if is_target(linear.role, targets))
-
-
-def is_target(role: str, targets: tuple[str, ...]) -> bool:
-    """Whether a linear of this role gets a delta."""
-    return role in targets or (role == "qkv" and bool({"q", "k", "v"} & set(targets)))
+    lora_plus_ratio: float = option(
+        1.0,
+        "LoRA+: learning rate of B over that of A; 1 is plain LoRA, 16 is what LoRA+ proposes.",
+        minimum=1,
+        maximum=256,
+        advanced=True,
+    )
+    start: str = option(
+        "zero",
+        "Where B·A starts: at zero, or (PiSSA) at the strongest singular directions of each weight, "
+        "which are taken out of the frozen part.",
+        choices=("zero", "pissa"),
+        advanced=True,
+    )
 
 
 def count(shape: Shape, options: LoraOptions) -> int:
@@ -44,35 +47,21 @@ def count(shape: Shape, options: LoraOptions) -> int:
     return sum(options.rank * (linear.inputs + linear.outputs) for linear in adapted(shape, options.targets))
 
 
-def learning_rate(shape: Shape, task: Task, steps: int) -> float:
-    """2e-4; ten times as much for small models in short trainings."""
-    return raised_for_small(2e-4, 10, shape, steps)
+def exported(shape: Shape, options: LoraOptions) -> int:
+    """PiSSA is handed in as plain LoRA of twice the rank, which fits the untouched base model."""
+    return count(shape, options) * (2 if options.start == "pissa" else 1)
+
+
+def learning_rate(shape: Shape, task: Task, steps: int, options: LoraOptions) -> float:
+    """2e-4, 1e-4 for PiSSA, whose start is not zero; ten times as much for small models in short trainings."""
+    return raised_for_small(1e-4 if options.start == "pissa" else 2e-4, 10, shape, steps)
 
 
 def check(shape: Shape, options: LoraOptions) -> None:
     """Refuses targets that do not exist here and ranks that no layer can hold."""
-    chosen = adapted(shape, options.targets)
-    if not chosen:
-        raise OptionsError("targets", _nothing_to_adapt(shape, options), _existing_targets(shape))
-    narrowest = min(chosen, key=lambda linear: min(linear.inputs, linear.outputs))
-    width = min(narrowest.inputs, narrowest.outputs)
-    if options.rank > width:
-        raise OptionsError(
-            "rank",
-            f"Rank {options.rank:,} is more than `{narrowest.name}` can hold: it is {width:,} wide.",
-            f"Use a rank of {width:,} or less; 8 to 64 is usual.",
-        )
-
-
-def _nothing_to_adapt(shape: Shape, options: LoraOptions) -> str:
-    return f"This base model ({shape.model_type}) has no linear layer of the kind {', '.join(options.targets)}."
-
-
-def _existing_targets(shape: Shape) -> str:
-    existing = [role for role in ROLES if any(is_target(linear.role, (role,)) for linear in shape.linears)]
-    if not existing:
-        return "None of its layers is known to LoRA here; choose full fine-tuning."
-    return f"Choose of those it has: {', '.join(existing)}."
+    check_rank(check_targets(shape, options.targets), options.rank)
+    if options.start == "pissa" and options.use_rslora:
+        raise OptionsError("start", "PiSSA and rsLoRA scale the start differently.", "Choose one of them.")
 
 
 METHOD = Method(
@@ -84,13 +73,16 @@ METHOD = Method(
         "good as full fine-tuning at about one percent of the parameters; it can be merged into the base model, and "
         "then costs nothing when the model answers."
     ),
+    choose_when="The default: start here, and hold other methods against it.",
+    inference_cost="A few percent unmerged on q and v, about a fifth on all linear layers; nothing once merged.",
     paper="Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, 2021, arXiv:2106.09685",
     formula="W·x + (α/r)·B·A·x, B zero at the start",
     options=LoraOptions,
-    tasks=("text-classification", "causal-lm"),
-    mergeable=True,
+    tasks=("text-classification", "causal-lm", "seq2seq"),
     servable=("peft", "vllm"),
     count=count,
+    exported=exported,
     learning_rate=learning_rate,
     check=check,
+    why_not=lambda shape, task: unknown_layers(shape),
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 from workers.methods.hyperparameters import Training
 from workers.methods.method import Method
-from workers.methods.options import OptionsError
+from workers.methods.options import Options, OptionsError
 from workers.methods.shape import Shape
 from workers.protocol import Task
 
@@ -18,6 +18,8 @@ START_VALUES: dict[Task, dict[str, Any]] = {
 }
 """Start values of the training that depend on the task."""
 
+SHORTEST = 8
+"""Tokens that a row must be allowed to have."""
 MANY_ROWS = 5_000
 """From so many rows on, one epoch is the start value: the next ones rarely pay for their time."""
 EVALUATIONS_PER_JOB = 10
@@ -42,37 +44,44 @@ def resolve(
 
     Raises OptionsError, whose field is one of the options', of Training's, or `method` or `dataset_version`.
     """
-    _check_task(method, task)
+    _check_pairing(method, shape, task)
     if train_rows < 1:
         raise OptionsError("dataset_version", "It has no rows to train on.", "Choose a version with training rows.")
     chosen = method.options.from_json(options)
     method.check(shape, chosen)
-    filled = _filled(method, training, shape, task, train_rows, eval_rows)
-    _check_training(filled, shape, eval_rows)
+    filled = _filled(method, chosen, training, shape, task, train_rows, eval_rows)
+    _check_training(filled, shape, eval_rows, method.positions_taken(shape, chosen))
+    if method.check_training:
+        method.check_training(shape, chosen, filled, filled.steps(train_rows))
     return _as_json(chosen), asdict(filled)
 
 
-def _check_task(method: Method, task: Task) -> None:
-    if task not in method.tasks:
-        raise OptionsError(
-            "method", f"{method.title} is not offered for {task}.", f"It is offered for: {', '.join(method.tasks)}."
-        )
+def _check_pairing(method: Method, shape: Shape, task: Task) -> None:
+    if why := method.refusal(shape, task):
+        raise OptionsError("method", why, "Choose another method, or a base model and dataset that go with it.")
 
 
 def _filled(
-    method: Method, training: dict[str, Any], shape: Shape, task: Task, train_rows: int, eval_rows: int
+    method: Method,
+    options: Options,
+    training: dict[str, Any],
+    shape: Shape,
+    task: Task,
+    train_rows: int,
+    eval_rows: int,
 ) -> Training:
     given = {name: value for name, value in training.items() if value is not None or name not in _field_names()}
     start = dict(START_VALUES[task])
     if train_rows >= MANY_ROWS:
         start["epochs"] = 1.0
     if shape.positions:
-        start["max_length"] = min(start["max_length"], shape.positions)
+        room = shape.positions - method.positions_taken(shape, options)
+        start["max_length"] = max(SHORTEST, min(start["max_length"], room))
     wished: Training = Training.from_json({**start, **given})
     steps = wished.steps(train_rows)
     return replace(
         wished,
-        learning_rate=wished.learning_rate or method.learning_rate(shape, task, steps),
+        learning_rate=wished.learning_rate or method.learning_rate(shape, task, steps, options),
         eval_every=wished.eval_every or _spread(steps, _evaluations(wished, steps, eval_rows)),
         save_every=wished.save_every or _spread(steps, CHECKPOINTS_PER_JOB),
     )
@@ -93,8 +102,16 @@ def _field_names() -> set[str]:
     return {field.name for field in fields(Training)}
 
 
-def _check_training(training: Training, shape: Shape, eval_rows: int) -> None:
+def _check_training(training: Training, shape: Shape, eval_rows: int, positions_taken: int) -> None:
     length = training.max_length or 0
+    if positions_taken and shape.positions and length + positions_taken > shape.positions:
+        room = shape.positions - positions_taken
+        raise OptionsError(
+            "max_length",
+            f"`max_length` is {length:,}, and the delta takes {positions_taken:,} of the {shape.positions:,} places "
+            "that this base model reads.",
+            f"Use {room:,} or less, or a shorter prompt." if room >= SHORTEST else "Use a shorter prompt.",
+        )
     if shape.positions and length > shape.positions:
         raise OptionsError(
             "max_length",

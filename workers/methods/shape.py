@@ -25,6 +25,21 @@ class Linear:
     inputs: int
     outputs: int
     bias: bool
+    transposed: bool = False
+    """Kept as inputs x outputs (GPT-2's Conv1D), which some methods cannot work on."""
+
+
+@dataclass(frozen=True)
+class Norm:
+    """One normalisation layer of the network."""
+
+    name: str
+    layer: int
+    """Block it belongs to, from 0; -1 outside the blocks."""
+    width: int
+    bias: bool
+    final: bool
+    """Stands behind the last block."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +64,27 @@ class Shape:
     head: str = "linear"
     """Classification head: `linear` (hidden·labels + labels), `linear_no_bias` (hidden·labels, decoders),
     `dense` (hidden² + hidden + hidden·labels + labels, RoBERTa)."""
+    norms: tuple[Norm, ...] = ()
+    blocks: tuple[int, ...] = ()
+    """Parameters of each block; with an encoder and a decoder, those of the decoder stand behind."""
+    pooler: int = 0
+    """Parameters of an encoder's pooler, which stands behind the last block."""
+    decoder_layers: int = 0
+    """Blocks of the decoder where there is an encoder beside it, else 0."""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Shape:
-        return cls(**{**data, "linears": tuple(Linear(**linear) for linear in data["linears"])})
+        linears = tuple(Linear(**linear) for linear in data["linears"])
+        norms = tuple(Norm(**norm) for norm in data.get("norms", ()))
+        return cls(**{**data, "linears": linears, "norms": norms, "blocks": tuple(data.get("blocks", ()))})
+
+    @property
+    def is_decoder(self) -> bool:
+        """A decoder alone: its classification head looks at the last token of a text."""
+        return self.head == "linear_no_bias"
 
     def head_parameters(self, labels: int) -> int:
         """Parameters of the classification head for so many labels."""
@@ -66,5 +95,9 @@ class Shape:
     def untied_output_parameters(self) -> int:
         """Parameters of a language model's output layer where it is not the embedding itself; never part of
         `parameters`."""
-        outside = (linear for linear in self.linears if linear.layer < 0 and linear.outputs == self.vocabulary)
+        outside = (linear for linear in self.linears if self.is_output(linear))
         return sum(linear.inputs * linear.outputs + linear.outputs * linear.bias for linear in outside)
+
+    def is_output(self, linear: Linear) -> bool:
+        """Whether this linear is a language model's output layer."""
+        return linear.layer < 0 and linear.outputs == self.vocabulary

@@ -27,6 +27,7 @@ from workers.protocol.reasons import (
     Outcome,
     Wish,
 )
+from workers.protocol.sandbox import LAYERS, Layer, missing_layers
 from workers.protocol.spec import BaseModelRef, DatasetRef, FileRef, JobSpec, Task, folder_sha256
 from workers.protocol.timings import Timings
 from workers.protocol.version import OLDEST_PROTOCOL, PROTOCOL
@@ -40,6 +41,7 @@ __all__ = [
     "EXIT_FENCED",
     "EXIT_STOPPED",
     "INFRASTRUCTURE_REASONS",
+    "LAYERS",
     "LIFELINE_VARIABLE",
     "MANIFEST",
     "MAX_EVENT_BYTES",
@@ -58,11 +60,13 @@ __all__ = [
     "InspectionFolder",
     "JobFolder",
     "JobSpec",
+    "Layer",
     "Outcome",
     "Task",
     "Timings",
     "Wish",
     "WorkerReport",
     "folder_sha256",
+    "missing_layers",
     "worker_queue",
 ]

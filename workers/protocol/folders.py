@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class JobFolder:
-    """The paths of one attempt's folder. The worker writes the inputs, the trainer the rest."""
+    """The paths of one attempt's folder. The worker writes the inputs; the trainer may write below `made` alone."""
 
     path: Path
 
@@ -28,18 +28,24 @@ class JobFolder:
         return self.path / "base_model"
 
     @property
+    def made(self) -> Path:
+        """Everything that the trainer makes."""
+        return self.path / "made"
+
+    @property
     def checkpoints(self) -> Path:
         """`step-00000050/` folders, each complete or absent; also the one to resume from."""
-        return self.path / "checkpoints"
+        return self.made / "checkpoints"
 
     @property
     def artifact(self) -> Path:
         """The delta artifact, complete or absent."""
-        return self.path / "artifact"
+        return self.made / "artifact"
 
     @property
     def scratch(self) -> Path:
-        return self.path / "scratch"
+        """Home, temporary folder and working directory."""
+        return self.made / "scratch"
 
 
 MANIFEST = "manifest.json"
@@ -48,7 +54,7 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class InspectionFolder:
-    """The paths of one inspection's folder."""
+    """The paths of one inspection's folder; as with a job, the process may write below `made` alone."""
 
     path: Path
 
@@ -63,11 +69,19 @@ class InspectionFolder:
         return self.path / "inputs"
 
     @property
+    def made(self) -> Path:
+        return self.path / "made"
+
+    @property
+    def scratch(self) -> Path:
+        return self.made / "scratch"
+
+    @property
     def output(self) -> Path:
         """Files that the inspection makes and the worker hands in."""
-        return self.path / "output"
+        return self.made / "output"
 
     @property
     def answer(self) -> Path:
         """The answer as JSON, written last."""
-        return self.path / "answer.json"
+        return self.made / "answer.json"

@@ -35,10 +35,16 @@ class WorkerReport:
     threads_per_slot: int
     cores: int
     devices: tuple[Device, ...]
+    place: str = ""
+    """Stands for host and home folder. In one place a lock keeps a second process out, so a newer boot there is it."""
     labels: tuple[str, ...] = ()
     draining: bool = False
+    deaf: bool = False
+    """Permits do not reach it though the broker answers: it ends its attempts, then starts afresh."""
     isolation: dict[str, bool] = field(default_factory=dict)
     """Sandbox layers by name and whether this host has them."""
+    versions: dict[str, str] = field(default_factory=dict)
+    """Of what trains here: python, torch, the GPU driver …"""
     protocol: int = PROTOCOL
 
     def as_json(self) -> dict[str, Any]:

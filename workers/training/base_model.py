@@ -9,6 +9,7 @@ import torch
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
 )
@@ -52,10 +53,17 @@ def load_network(
         config.problem_type = "single_label_classification"
         kind = AutoModelForSequenceClassification
     else:
-        kind = AutoModelForCausalLM
+        kind = AutoModelForSeq2SeqLM if task == "seq2seq" else AutoModelForCausalLM
     # A head for other labels, left over from an earlier training, is replaced by a fresh one.
     fresh_head = {"ignore_mismatched_sizes": True}
     return kind.from_pretrained(folder, config=config, dtype=dtype, use_safetensors=True, **fresh_head, **LOCAL)
+
+
+def decoder_start(folder: Path) -> int:
+    """The token that a decoder of an encoder-decoder starts with; the padding token where none is named."""
+    config = AutoConfig.from_pretrained(folder, **LOCAL)
+    named = getattr(config, "decoder_start_token_id", None)
+    return int(named if named is not None else getattr(config, "pad_token_id", None) or 0)
 
 
 def _require_safetensors(folder: Path) -> None:

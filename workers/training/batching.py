@@ -22,17 +22,17 @@ class Batch:
     """Tensors of one forward pass; B rows, S tokens in the longest."""
 
     inputs: dict[str, torch.Tensor]
-    """`input_ids`, `attention_mask` and perhaps `token_type_ids`, each B x S."""
+    """`input_ids`, `attention_mask` and perhaps `token_type_ids`, each B x S; `decoder_input_ids` are B x T."""
     labels: torch.Tensor
-    """Classification: B. Causal LM: B x S, -100 where the loss does not look."""
+    """Classification: B. Causal LM: B x S, seq2seq: B x T; -100 where the loss does not look."""
     rows: int
-    tokens: int
-    """Without padding."""
+    length: int
+    """Of the longest row, in tokens."""
     supervised: int
 
     def to(self, device: torch.device) -> Batch:
         inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in self.inputs.items()}
-        return Batch(inputs, self.labels.to(device, non_blocking=True), self.rows, self.tokens, self.supervised)
+        return Batch(inputs, self.labels.to(device, non_blocking=True), self.rows, self.length, self.supervised)
 
 
 def training_order(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
@@ -64,9 +64,12 @@ def collate(samples: list[Sample], pad_token: int, per_token_labels: bool) -> Ba
     if samples[0].token_types is not None:
         inputs["token_type_ids"] = _padded([sample.token_types or [] for sample in samples], width, 0)
     labels = [sample.labels for sample in samples]
-    target = _padded(labels, width, IGNORED) if per_token_labels else torch.tensor(labels).squeeze(1)
-    tokens = sum(len(sample.input_ids) for sample in samples)
-    return Batch(inputs, target, len(samples), tokens, sum(sample.supervised for sample in samples))
+    longest = max(map(len, labels))
+    if samples[0].decoder_ids is not None:
+        # No decoder mask: padding stands behind every target, where a decoder does not look.
+        inputs["decoder_input_ids"] = _padded([sample.decoder_ids or [] for sample in samples], longest, pad_token)
+    target = _padded(labels, longest, IGNORED) if per_token_labels else torch.tensor(labels).squeeze(1)
+    return Batch(inputs, target, len(samples), width, sum(sample.supervised for sample in samples))
 
 
 def _padded(rows: list[list[int]], width: int, filler: int) -> torch.Tensor:

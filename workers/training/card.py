@@ -19,6 +19,14 @@ NAMES = {
 """What the table of results shows, in this order."""
 
 
+TAGS = {
+    "text-classification": "text-classification",
+    "causal-lm": "text-generation",
+    "seq2seq": "text2text-generation",
+}
+"""The hub's word for each task."""
+
+
 @dataclass(frozen=True)
 class Results:
     """What a training came to."""
@@ -50,7 +58,7 @@ def write(spec: JobSpec, snippet: str, versions: dict[str, str], results: Result
 
 def _front_matter(spec: JobSpec) -> str:
     library = "peft" if "peft" in METHODS[spec.method].servable else "transformers"
-    tag = "text-classification" if spec.task == "text-classification" else "text-generation"
+    tag = TAGS[spec.task]
     base = json.dumps(spec.base_model.source or spec.base_model.name, ensure_ascii=False)
     return f"---\nlibrary_name: {library}\npipeline_tag: {tag}\nbase_model: {base}\n---"
 
@@ -87,6 +95,14 @@ batch = tokenizer(texts, padding=True, truncation=True, max_length={spec.trainin
 with torch.no_grad():
     classes = model(**batch).logits.argmax(-1).tolist()
 print([model.config.id2label[number] for number in classes])
+"""
+    if spec.task == "seq2seq":
+        return """\
+
+source = "Write your own text here."
+batch = tokenizer(source, return_tensors="pt")
+output = model.generate(**batch, max_new_tokens=64, do_sample=False)
+print(tokenizer.decode(output[0], skip_special_tokens=True))
 """
     return """\
 

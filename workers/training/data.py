@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from workers.protocol import JobSpec
-from workers.training.encoding import Encoder, Row, causal_encoder, classification_encoder
+from workers.training.encoding import Encoder, Row, causal_encoder, classification_encoder, seq2seq_encoder
 from workers.training.events import Events
 from workers.training.failures import JobFailure
 from workers.training.samples import Sample
@@ -23,10 +23,15 @@ class Rows:
     train: list[Sample]
     eval: list[Sample]
 
+    @property
+    def trainable_token_share(self) -> float:
+        """Of the training rows: how many of their tokens the loss looks at."""
+        return sum(sample.supervised for sample in self.train) / sum(len(sample.input_ids) for sample in self.train)
 
-def load(path: Path, spec: JobSpec, tokenizer: Any, events: Events) -> Rows:
+
+def load(path: Path, spec: JobSpec, tokenizer: Any, decoder_start: int, events: Events) -> Rows:
     """Encode every row. Raises JobFailure where nothing is left to train on."""
-    encode = encoder_for(spec, tokenizer)
+    encode = encoder_for(spec, tokenizer, decoder_start)
     parts: dict[str, list[Sample]] = {"train": [], "eval": []}
     for number, row in read(path):
         parts[row["split"]].append(_encoded(encode, row, number))
@@ -43,11 +48,13 @@ def load(path: Path, spec: JobSpec, tokenizer: Any, events: Events) -> Rows:
     return Rows(train, evaluation)
 
 
-def encoder_for(spec: JobSpec, tokenizer: Any) -> Encoder:
-    """The encoder for the spec's task, cut to its `max_length`."""
+def encoder_for(spec: JobSpec, tokenizer: Any, decoder_start: int) -> Encoder:
+    """The encoder for the spec's task, cut to its `max_length`; `decoder_start` matters for seq2seq alone."""
     max_length = spec.training["max_length"]
     if spec.task == "text-classification":
         return classification_encoder(tokenizer, spec.dataset.labels, max_length)
+    if spec.task == "seq2seq":
+        return seq2seq_encoder(tokenizer, max_length, decoder_start)
     return causal_encoder(tokenizer, max_length)
 
 
@@ -81,7 +88,7 @@ def _usable(samples: list[Sample], part: str, events: Events) -> list[Sample]:
 
 
 def _say_summary(train: list[Sample], spec: JobSpec, events: Events) -> None:
-    if spec.task == "causal-lm":
+    if spec.task != "text-classification":
         supervised = sum(sample.supervised for sample in train)
-        tokens = sum(len(sample.input_ids) for sample in train)
+        tokens = sum(sample.tokens for sample in train)
         events.log(f"Supervised tokens: {supervised:,} of {tokens:,} in {len(train):,} rows.")

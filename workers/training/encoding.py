@@ -1,4 +1,4 @@
-"""Turns one row into token ids and labels: classification, prompt and completion, conversation, plain text."""
+"""Turns one row into token ids and labels: classification, prompt and completion, conversation, text, text to text."""
 
 from __future__ import annotations
 
@@ -46,6 +46,22 @@ def causal_encoder(tokenizer: Any, max_length: int) -> Encoder:
             return fitted(ids, labels, max_length, opens, remark)
         ids = [*tokenizer(row["text"])["input_ids"], tokenizer.eos_token_id]
         return fitted(ids, list(ids), max_length, opens)
+
+    return encode
+
+
+def seq2seq_encoder(tokenizer: Any, max_length: int, decoder_start: int) -> Encoder:
+    """`source` to ids for the encoder, `target` to labels with the end token; each is cut on its right."""
+
+    def encode(row: Row) -> Sample:
+        source = tokenizer(row["source"])["input_ids"]
+        target = _without_end(tokenizer, tokenizer(text_target=row["target"])["input_ids"])
+        # A source that was cut keeps its end token, as the encoder was trained with it.
+        ends = source[-1:] == [tokenizer.eos_token_id]
+        kept = source if len(source) <= max_length else source[: max_length - ends] + source[-1:] * ends
+        labels = [*target[: max_length - 1], tokenizer.eos_token_id]
+        cut = max(0, len(source) - max_length) + max(0, len(target) + 1 - max_length)
+        return Sample(kept, labels, cut=cut, decoder_ids=[decoder_start, *labels[:-1]])
 
     return encode
 

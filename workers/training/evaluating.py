@@ -42,10 +42,11 @@ class Evaluation:
     @torch.no_grad()
     def _score(self, model: Any, alive: Callable[[], None]) -> dict[str, float]:
         loss, counted = 0.0, 0
+        per_token = self.task != "text-classification"
         predicted = np.zeros(len(self.samples), dtype=np.int64)
         for numbers in evaluation_order([len(sample.input_ids) for sample in self.samples], self.batch_size):
             alive()
-            batch = collate([self.samples[number] for number in numbers], self.pad_token, self.task == "causal-lm")
+            batch = collate([self.samples[number] for number in numbers], self.pad_token, per_token)
             batch = batch.to(self.device)
             logits = model(**batch.inputs).logits
             loss += float(summed_loss(logits, batch.labels, self.task))
@@ -55,7 +56,7 @@ class Evaluation:
         return self._metrics(loss / counted, predicted)
 
     def _metrics(self, loss: float, predicted: np.ndarray[Any, Any]) -> dict[str, float]:
-        if self.task == "causal-lm":
+        if self.task != "text-classification":
             return {"eval_loss": loss, "eval_perplexity": math.exp(min(loss, MAX_EXPONENT))}
         wanted = np.array([sample.labels[0] for sample in self.samples])
         return {

@@ -42,7 +42,7 @@ def base_model_shape(folder: InspectionFolder, question: dict[str, Any]) -> Answ
 def hub_base_model(folder: InspectionFolder, question: dict[str, Any]) -> Answer:
     """Check what was fetched from a hub and hand on the files that a training needs."""
     weights = check_folder(folder.inputs, with_weights=True)
-    folder.output.mkdir(exist_ok=True)
+    folder.output.mkdir(parents=True, exist_ok=True)
     names = sorted(path.name for path in folder.inputs.iterdir() if path.is_file())
     kept = set(weight_files(names))
     for name in names:
@@ -60,7 +60,7 @@ FETCHER_NOTES = ("revision.txt", "licence.txt")
 def starter_base_model(folder: InspectionFolder, question: dict[str, Any]) -> Answer:
     """Convert a package of the starter catalogue into a base model folder."""
     entry = question["entry"]
-    folder.output.mkdir(exist_ok=True)
+    folder.output.mkdir(parents=True, exist_ok=True)
     BASE_MODELS[entry["converter"]](package_file(folder.inputs, entry), entry["member"], folder.output)
     forget_names(folder.output)
     facts = facts_of(folder.output, check_folder(folder.output, with_weights=True))
@@ -71,7 +71,7 @@ def starter_dataset(folder: InspectionFolder, question: dict[str, Any]) -> Answe
     """Convert a package of the starter catalogue into rows."""
     entry = question["entry"]
     converter = DATASETS[entry["converter"]]
-    folder.output.mkdir(exist_ok=True)
+    folder.output.mkdir(parents=True, exist_ok=True)
     rows = 0
     with (folder.output / "rows.jsonl").open("w", encoding="utf-8") as file:
         for row in converter.rows(package_file(folder.inputs, entry), entry["member"]):
@@ -114,6 +114,7 @@ def _note(path: Path) -> str | None:
 
 def write_answer(path: Path, value: Answer) -> None:
     """Complete or absent."""
+    path.parent.mkdir(exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
     with unfinished.open("w", encoding="utf-8") as file:
         json.dump(value, file, ensure_ascii=False)

@@ -13,10 +13,11 @@ def summed_loss(logits: torch.Tensor, labels: torch.Tensor, task: Task) -> torch
     """Cross entropy summed over the supervised labels.
 
     Classification: logits B x C, labels B. Causal LM: logits B x S x V, labels B x S; position i predicts label i + 1.
+    Seq2seq: logits B x T x V, labels B x T; position i predicts label i.
     """
     if task == "text-classification":
         return functional.cross_entropy(logits.float(), labels, reduction="sum")
-    following = functional.pad(labels[:, 1:], (0, 1), value=IGNORED)
+    following = labels if task == "seq2seq" else functional.pad(labels[:, 1:], (0, 1), value=IGNORED)
     # Only the positions that count: log-softmax over the whole vocabulary is the dearest part of small decoders.
     counted = following != IGNORED
     return functional.cross_entropy(logits[counted].float(), following[counted], reduction="sum")

@@ -1,4 +1,4 @@
-"""How many parameters a network has, and how much memory a training takes while it runs."""
+"""How much memory a training takes while it runs."""
 
 from __future__ import annotations
 
@@ -6,15 +6,8 @@ import threading
 
 import psutil
 import torch
-from torch import nn
 
 INTERVAL_SECONDS = 0.5
-
-
-def parameters(model: nn.Module) -> tuple[int, int]:
-    """(trainable, total) parameters; tied ones count once."""
-    each = list(model.parameters())
-    return sum(one.numel() for one in each if one.requires_grad), sum(one.numel() for one in each)
 
 
 class MemorySampler:

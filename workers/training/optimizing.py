@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from workers.methods.hyperparameters import Training
+from workers.training.methods.equipping import Care
 
 FALLS: dict[str, Callable[[float], float]] = {
     "linear": lambda share: 1 - share,
@@ -18,15 +19,23 @@ FALLS: dict[str, Callable[[float], float]] = {
 """Factor of the peak rate by the share of the steps after the warm-up that are done."""
 
 
-def adamw(model: nn.Module, training: Training) -> torch.optim.AdamW:
-    """AdamW over what trains; weight decay on matrices alone, never on biases, norms and other vectors."""
-    trained = [each for each in model.parameters() if each.requires_grad]
-    groups = [
-        {"params": [each for each in trained if each.ndim >= 2], "weight_decay": training.weight_decay},
-        {"params": [each for each in trained if each.ndim < 2], "weight_decay": 0.0},
-    ]
+def adamw(model: nn.Module, training: Training, care: Callable[[str], Care]) -> torch.optim.AdamW:
+    """AdamW over what trains; weight decay on matrices alone, never on biases, norms and other vectors.
+
+    `care` gives a parameter's own factor on the learning rate. The first group has the plain rate where any has.
+    """
     rate = training.learning_rate or 0.0
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=rate, fused=True)
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, each in model.named_parameters():
+        if each.requires_grad:
+            own = care(name)
+            decay = training.weight_decay if own.decays and each.ndim >= 2 else 0.0
+            groups.setdefault((own.rate, decay), []).append(each)
+    parameters = [
+        {"params": params, "lr": rate * factor, "weight_decay": decay}
+        for (factor, decay), params in sorted(groups.items(), key=lambda item: (item[0][0], -item[0][1]))
+    ]
+    return torch.optim.AdamW(parameters, lr=rate, fused=True)
 
 
 def schedule(

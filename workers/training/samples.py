@@ -10,7 +10,10 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class Sample:
-    """One row as numbers. For a causal LM `labels` is as long as `input_ids`; for classification it is one class."""
+    """One row as numbers. For a causal LM `labels` is as long as `input_ids`; for classification it is one class.
+
+    For an encoder-decoder `labels` are the target's ids, and `decoder_ids` what the decoder reads to predict them.
+    """
 
     input_ids: list[int]
     labels: list[int]
@@ -18,15 +21,24 @@ class Sample:
     """0 and 1 for the first and second text of a pair, where the network tells them apart."""
     cut: int = 0
     """Tokens that did not fit."""
+    decoder_ids: list[int] | None = None
+    """The target moved one place to the right, behind the start token."""
     remark: str = ""
     """Something about this row that a person should know; rows with the same remark are counted together."""
 
     @property
     def supervised(self) -> int:
         """Labels that the loss looks at; the first token of a text is never predicted."""
+        if self.decoder_ids is not None:
+            return len(self.labels)
         if len(self.labels) == 1:
             return 1
         return sum(label != IGNORED for label in self.labels[1:])
+
+    @property
+    def tokens(self) -> int:
+        """All that the network reads."""
+        return len(self.input_ids) + len(self.decoder_ids or ())
 
 
 def fitted(input_ids: list[int], labels: list[int], max_length: int, keep_first: bool, remark: str = "") -> Sample:

@@ -23,7 +23,7 @@ from transformers.models.auto.modeling_auto import (
 )
 from transformers.pytorch_utils import Conv1D
 
-from workers.methods.shape import Linear, Shape
+from workers.methods.shape import Linear, Norm, Shape
 from workers.protocol import Task
 from workers.training.families import block_of, in_decoder, role_of
 
@@ -148,7 +148,60 @@ def _shape(config: PretrainedConfig, model: Any, head: str) -> Shape:
         tied_embeddings=_is_tied(model),
         linears=linears,
         head=head,
+        norms=_norms(config, model),
+        blocks=_blocks(config, model),
+        pooler=sum(each.numel() for name, each in model.named_parameters() if is_pooler(name)),
+        decoder_layers=_decoder_blocks(config) if config.is_encoder_decoder else 0,
     )
+
+
+def is_norm(module: nn.Module) -> bool:
+    """LayerNorm, RMSNorm and the families' own ones, which share no class but the word."""
+    weight = getattr(module, "weight", None)
+    return "norm" in type(module).__name__.lower() and isinstance(weight, nn.Parameter) and weight.ndim == 1
+
+
+def is_pooler(name: str) -> bool:
+    """Whether a parameter of this name belongs to an encoder's pooler."""
+    return ".pooler." in f".{name}"
+
+
+def block_number(config: PretrainedConfig, name: str) -> int:
+    """The block that a module or parameter of this name stands in, the decoder's behind the encoder's; -1 outside."""
+    block = block_of(name)
+    return block + _encoder_blocks(config) if config.is_encoder_decoder and in_decoder(name) and block >= 0 else block
+
+
+def final_norms(config: PretrainedConfig, model: Any) -> set[str]:
+    """Names of the normalisation layers that stand behind the last block."""
+    names = [name for name, module in model.named_modules() if is_norm(module) or block_of(name) >= 0]
+    last_block = max((place for place, name in enumerate(names) if block_of(name) >= 0), default=len(names))
+    return set(names[last_block + 1 :])
+
+
+def _norms(config: PretrainedConfig, model: Any) -> tuple[Norm, ...]:
+    bare = {id(module) for module in _bare(model).modules()}
+    final = final_norms(config, model)
+    return tuple(
+        Norm(
+            name,
+            block_number(config, name),
+            module.weight.numel(),
+            getattr(module, "bias", None) is not None,
+            name in final,
+        )
+        for name, module in model.named_modules()
+        if is_norm(module) and id(module) in bare
+    )
+
+
+def _blocks(config: PretrainedConfig, model: Any) -> tuple[int, ...]:
+    sizes: dict[int, int] = {}
+    for name, parameter in model.named_parameters():
+        block = block_number(config, name)
+        if block >= 0:
+            sizes[block] = sizes.get(block, 0) + parameter.numel()
+    return tuple(sizes[block] for block in sorted(sizes))
 
 
 def _linears(config: PretrainedConfig, model: Any) -> tuple[Linear, ...]:
@@ -166,15 +219,25 @@ def _linears(config: PretrainedConfig, model: Any) -> tuple[Linear, ...]:
 
 def _linear(config: PretrainedConfig, name: str, module: nn.Linear | Conv1D) -> Linear:
     inputs, outputs = module.weight.shape if isinstance(module, Conv1D) else reversed(module.weight.shape)
-    block = block_of(name)
-    if config.is_encoder_decoder and in_decoder(name) and block >= 0:
-        block += _encoder_blocks(config)
-    return Linear(name, role_of(config.model_type, name), block, inputs, outputs, module.bias is not None)
+    return Linear(
+        name,
+        role_of(config.model_type, name),
+        block_number(config, name),
+        inputs,
+        outputs,
+        module.bias is not None,
+        isinstance(module, Conv1D),
+    )
 
 
 def _encoder_blocks(config: PretrainedConfig) -> int:
     """Blocks of the decoder are numbered behind those of the encoder."""
     return int(getattr(config, "encoder_layers", None) or config.num_hidden_layers)
+
+
+def _decoder_blocks(config: PretrainedConfig) -> int:
+    own = getattr(config, "decoder_layers", None) or getattr(config, "num_decoder_layers", None)
+    return int(own or config.num_hidden_layers)
 
 
 def _width(linears: tuple[Linear, ...], role: str, otherwise: int | None) -> int:

@@ -78,6 +78,17 @@ def duration(seconds: Any) -> str:
 
 
 @register.filter
+def rough_duration(seconds: Any) -> str:
+    """A duration nobody can know to the second: 40 s, 14 min, 3 h, 2 d."""
+    if not _known(seconds):
+        return NOTHING
+    for unit, size, least in (("d", 86400, 2), ("h", 3600, 2), ("min", 60, 1.5)):
+        if seconds >= least * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(10, round(seconds / 10) * 10)} s"
+
+
+@register.filter
 def count(value: Any) -> str:
     """Large counts short: 5.12 M; below ten thousand in full."""
     if not _known(value):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, QueryDict
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 
 from webapp.accounts.context import current_team, signed_in
 from webapp.accounts.models import Role
@@ -14,13 +14,15 @@ from webapp.accounts.permissions import may
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
 from webapp.errors import shows_refusals
+from webapp.jobs import doctor
+from webapp.jobs.estimating import Estimate, estimate, resolved_or_none
 from webapp.jobs.forms import both_groups, sent
-from webapp.jobs.launching import FieldProblem, Launch, LaunchRefused, launch, pairing
+from webapp.jobs.launching import Launch, launch, pairing
+from webapp.jobs.models import Job
+from webapp.jobs.refusing import FieldProblem, LaunchRefused
 from workers.methods import METHODS
 from workers.methods.hyperparameters import Training
 from workers.methods.method import Method
-from workers.methods.options import OptionsError
-from workers.methods.resolving import resolve
 
 SHOWN_AT_MOST = 100
 NOTHING_SET: dict[str, Any] = {}
@@ -49,7 +51,19 @@ def new(request: HttpRequest) -> HttpResponse:
     """GET draws the form from its address, also while it is filled in; POST queues the job."""
     if request.method == "POST":
         return _start(request)
+    if "clone" in request.GET:
+        return _clone(request)
     return _form(request, request.GET, [])
+
+
+def _clone(request: HttpRequest) -> HttpResponse:
+    """The form with an earlier job's settings, and with the change that its failure suggests, if asked for."""
+    asked = request.GET["clone"]
+    seen = Job.objects.visible_to(signed_in(request)).select_related("base_model", "dataset_version")
+    job = get_object_or_404(seen, pk=int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 19 else 0)
+    fix, change = request.GET.get("fix", ""), doctor.change_for(job)
+    changed = change.label if change and change.name == fix else ""
+    return _form(request, doctor.clone_of(job, fix), [], cloned={"job": job, "changed": changed})
 
 
 def _start(request: HttpRequest) -> HttpResponse:
@@ -112,14 +126,21 @@ def _chosen(request: HttpRequest, data: QueryDict) -> Chosen:
     return Chosen(model, version, method)
 
 
-def _form(request: HttpRequest, data: QueryDict, problems: list[FieldProblem], status: int = 200) -> HttpResponse:
+def _form(
+    request: HttpRequest,
+    data: QueryDict,
+    problems: list[FieldProblem],
+    status: int = 200,
+    cloned: dict[str, Any] | None = None,
+) -> HttpResponse:
     chosen, team = _chosen(request, data), current_team(request)
-    own, estimate = _own_values(chosen), _estimate(chosen, data)
+    own = _own_values(chosen)
     context = {
         "chosen": chosen,
         "choices": _choices(request, chosen, data),
         "problems": problems,
-        "estimate": estimate,
+        "cloned": cloned,
+        "estimate": _estimate(chosen, data),
         "name": data.get("name", ""),
         "may_start": team is not None and may(signed_in(request), team.pk, Role.MEMBER),
         **both_groups(chosen.method, data, own, problems),
@@ -148,53 +169,15 @@ def _choices(request: HttpRequest, chosen: Chosen, data: QueryDict) -> dict[str,
 
 def _own_values(chosen: Chosen) -> tuple[dict[str, Any], dict[str, Any]]:
     """What applies where nothing is typed, for this base model, dataset and method."""
-    return _resolved(chosen, NOTHING_SET, NOTHING_SET) or (NOTHING_SET, NOTHING_SET)
+    resolved = resolved_or_none(chosen.method, chosen.base_model, chosen.version, NOTHING_SET, NOTHING_SET)
+    return (resolved["options"], resolved["training"]) if resolved else (NOTHING_SET, NOTHING_SET)
 
 
-def _resolved(
-    chosen: Chosen, options: dict[str, Any], training: dict[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    if chosen.base_model is None or chosen.version is None:
-        return None
-    try:
-        return resolve(
-            chosen.method,
-            options,
-            training,
-            chosen.base_model.read_shape,
-            chosen.version.task,  # type: ignore[arg-type]
-            chosen.version.rows["train"],
-            chosen.version.rows["eval"],
-        )
-    except (OptionsError, ValueError):
-        return None
-
-
-def _estimate(chosen: Chosen, data: QueryDict) -> dict[str, Any] | None:
+def _estimate(chosen: Chosen, data: QueryDict) -> Estimate | None:
     """Exact counts for what is chosen now; None while something is missing or out of its range."""
     options = sent(data, "options", chosen.method.options)
-    resolved = _resolved(chosen, options, sent(data, "training", Training))
+    training = sent(data, "training", Training)
+    resolved = resolved_or_none(chosen.method, chosen.base_model, chosen.version, options, training)
     if resolved is None or chosen.base_model is None or chosen.version is None:
         return None
-    shape, version = chosen.base_model.read_shape, chosen.version
-    labels = len(version.labels)
-    trained = chosen.method.trainable_parameters(
-        shape,
-        chosen.method.options.from_json(resolved[0]),
-        version.task,  # type: ignore[arg-type]
-        labels,
-    )
-    total = trained if chosen.method.family == "full" else shape.parameters + trained
-    training = Training.from_json(resolved[1])
-    steps = training.steps(version.rows["train"])
-    return {
-        "trained": trained,
-        "total": total,
-        "percent": 100 * trained / total,
-        "steps": steps,
-        "evals": max(1, steps // (training.eval_every or steps)),
-        "rows_per_step": training.batch_size * training.gradient_accumulation,
-        "artifact_bytes": 4 * trained,
-        "full_bytes": chosen.base_model.bytes,
-        "training": resolved[1],
-    }
+    return estimate(chosen.method, chosen.base_model, chosen.version, resolved)

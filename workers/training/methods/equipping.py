@@ -1,4 +1,4 @@
-"""What the loop and the artifact need of a delta method; each method is one file beside this one."""
+"""What the loop, the checkpoint and the artifact need of a delta method; each method is one file beside this one."""
 
 from __future__ import annotations
 
@@ -6,13 +6,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
+from torch import nn
+
 from workers.protocol import JobSpec, Task
+
+AUTO_CLASSES: dict[Task, str] = {
+    "text-classification": "AutoModelForSequenceClassification",
+    "causal-lm": "AutoModelForCausalLM",
+    "seq2seq": "AutoModelForSeq2SeqLM",
+}
+"""The class of transformers that loads a base model for a task."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a method may know of the job besides its own options."""
+
+    task: Task
+    tokenizer: Any
+    labels: tuple[str, ...]
+    total_steps: int
+    seed: int
 
 
 class Equip(Protocol):
     """Gives the network its delta; afterwards exactly the trained parameters require gradients."""
 
-    def __call__(self, network: Any, options: Any, task: Task) -> Any: ...
+    def __call__(self, network: Any, options: Any, setting: Setting) -> Any: ...
 
 
 class Export(Protocol):
@@ -27,6 +48,32 @@ class Snippet(Protocol):
     def __call__(self, spec: JobSpec) -> str: ...
 
 
+class Merge(Protocol):
+    """The plain network with the delta in its weights; the equipped model is used up. Raises CannotMerge."""
+
+    def __call__(self, model: Any) -> Any: ...
+
+
+class CannotMerge(Exception):
+    """The mathematics or the architecture does not allow it; the message is a sentence for people."""
+
+
+@dataclass(frozen=True)
+class Care:
+    """How the optimizer treats one parameter."""
+
+    rate: float = 1.0
+    """Factor on the learning rate."""
+    decays: bool = True
+    """Weight decay applies; vectors never decay in any case."""
+
+
+class CareOf(Protocol):
+    """How the optimizer shall treat the parameter of this name."""
+
+    def __call__(self, name: str, options: Any) -> Care: ...
+
+
 @dataclass(frozen=True)
 class Equipment:
     """The torch half of one delta method."""
@@ -34,8 +81,70 @@ class Equipment:
     equip: Equip
     export: Export
     snippet: Snippet
+    merge: Merge
     freezes_base: bool
     """The base weights never change, so they may be kept in a narrow number format."""
+    care: CareOf = lambda name, options: Care()
+
+    def penalty(self, model: Any) -> torch.Tensor | None:
+        """Something to add to the loss of every step."""
+        return None
+
+    def after_step(self, model: Any, step: int) -> None:
+        """Called after the optimizer's step of this number (from 1), while the gradients are still there."""
+
+    def state(self, model: Any) -> dict[str, Any]:
+        """What a checkpoint must hold besides trained parameters and optimizer: tensors and plain values."""
+        return {}
+
+    def restore(self, model: Any, state: dict[str, Any]) -> None:
+        """Puts back what `state` gave."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Exact counts of an equipped network; a parameter counts once, however often it is used."""
+
+    trainable: int
+    total: int
+    """The base model, the task's head and what the delta adds, without the copies that libraries keep."""
+
+
+def sizes(before: dict[str, nn.Parameter], model: nn.Module) -> Sizes:
+    """`before` are the network's parameters before it was equipped."""
+    trained = {name: each for name, each in model.named_parameters() if each.requires_grad}
+    own = {id(each) for each in before.values()}
+    added = {
+        name: each
+        for name, each in trained.items()
+        # A library may train a copy of the task's head in place of the head itself.
+        if id(each) not in own and ".modules_to_save." not in name
+    }
+    base = sum(each.numel() for each in before.values())
+    return Sizes(sum(map(torch.numel, trained.values())), base + sum(map(torch.numel, added.values())))
+
+
+def is_empty(network: nn.Module) -> bool:
+    """Whether the network has no weights: equipped only to be counted, it gets no start values from them."""
+    return any(each.is_meta for each in network.parameters())
+
+
+def head_names(network: Any) -> set[str]:
+    """Names of the parameters of a classification head: all that stands outside the bare network."""
+    bare = {id(each) for each in getattr(network, network.base_model_prefix).parameters()}
+    return {name for name, each in network.named_parameters() if id(each) not in bare}
+
+
+def only_trains(network: Any, names: set[str]) -> Any:
+    """Freezes all but these parameters."""
+    for name, each in network.named_parameters():
+        each.requires_grad_(name in names)
+    return network
+
+
+def trained_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
+    """The trained parameters by name, ready to be stored."""
+    return {name: each.detach().cpu().contiguous() for name, each in model.named_parameters() if each.requires_grad}
 
 
 def hub_name(spec: JobSpec) -> str:
@@ -43,6 +152,19 @@ def hub_name(spec: JobSpec) -> str:
     return spec.base_model.source or spec.base_model.name
 
 
-def auto_class(task: Task) -> str:
-    """The class of transformers that loads a base model for this task."""
-    return "AutoModelForSequenceClassification" if task == "text-classification" else "AutoModelForCausalLM"
+def load_base(spec: JobSpec, imports: str = "") -> str:
+    """The first lines of every snippet: imports, names, tokenizer and the frozen base model as `base`."""
+    kind = AUTO_CLASSES[spec.task]
+    classifies = spec.task == "text-classification"
+    labels = f"labels = {list(spec.dataset.labels)!r}\n" if classifies else ""
+    given = ", id2label=dict(enumerate(labels))" if classifies else ""
+    return f"""\
+{imports}import torch
+from transformers import AutoTokenizer, {kind}
+
+base_model = {hub_name(spec)!r}  # a hub id or the path of a folder
+artifact = "."  # the folder of this card
+{labels}
+tokenizer = AutoTokenizer.from_pretrained(artifact)
+base = {kind}.from_pretrained(base_model, dtype=torch.float32{given})
+"""

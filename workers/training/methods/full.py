@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from workers.methods.full import FullOptions
-from workers.protocol import JobSpec, Task
-from workers.training.methods.equipping import Equipment, auto_class
+from workers.methods.full import METHOD, FullOptions
+from workers.protocol import JobSpec
+from workers.training.methods.equipping import AUTO_CLASSES, Equipment, Setting
+from workers.training.methods.peft_native import refuse_merge
 
 
-def equip(network: Any, options: FullOptions, task: Task) -> Any:
+def equip(network: Any, options: FullOptions, setting: Setting) -> Any:
     """Nothing is added; never through PEFT, which would keep a second copy of the weights."""
     return network.requires_grad_(True)
 
@@ -22,7 +23,7 @@ def export(model: Any, folder: Path, spec: JobSpec) -> None:
 
 
 def snippet(spec: JobSpec) -> str:
-    kind = auto_class(spec.task)
+    kind = AUTO_CLASSES[spec.task]
     return f"""\
 import torch
 from transformers import AutoTokenizer, {kind}
@@ -34,4 +35,4 @@ model = {kind}.from_pretrained(artifact, dtype=torch.float32).eval()
 """
 
 
-EQUIPMENT = Equipment(equip, export, snippet, freezes_base=False)
+EQUIPMENT = Equipment(equip, export, snippet, refuse_merge(METHOD.not_mergeable), freezes_base=False)

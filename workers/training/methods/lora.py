@@ -2,87 +2,78 @@
 
     h = W·x + (α/r)·B·A·x      A: r x in, Kaiming uniform; B: out x r, zero, so that step 0 equals the base model
 
-(Hu et al. 2021, arXiv:2106.09685; with α/√r Kalajdzievski 2023, arXiv:2312.03732.)
+(Hu et al. 2021, arXiv:2106.09685; with α/√r Kalajdzievski 2023, arXiv:2312.03732; a faster B is LoRA+, Hayou et al.
+2024, arXiv:2402.12354.) PiSSA (Meng et al. 2024, arXiv:2404.02948) starts A and B at the strongest singular directions
+of W and freezes what is left, W - (α/r)·B₀·A₀. Its artifact is plain LoRA of twice the rank on the untouched base:
+
+    (α/r)·(B·A - B₀·A₀) = (α/r)·[B, -B₀]·[A; A₀]
 """
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, TaskType, get_peft_model
-from torch import nn
-from transformers.pytorch_utils import Conv1D
+from peft import LoraConfig, get_peft_model_state_dict
+from safetensors.torch import save_file
 
-from workers.methods.lora import LoraOptions, is_target
-from workers.protocol import JobSpec, Task
-from workers.training.families import role_of
-from workers.training.methods.equipping import Equipment, auto_class, hub_name
+from workers.methods.lora import LoraOptions
+from workers.protocol import JobSpec
+from workers.training.methods.equipping import Care, Equipment, Setting, is_empty
+from workers.training.methods.peft_native import equipped, export_native, merge, name_base, snippet, targets, transposed
 
-FURTHER_HEADS = ("pre_classifier", "pooler")
-"""Parts of a new classification head beside `classifier` and `score`, which PEFT itself knows to train and keep."""
-COMMIT_LENGTH = 40
+PISSA_ITERATIONS = 16
+STARTS = "pissa_start"
+"""Attribute of a PiSSA model: where its A and B started, by the names that PEFT stores them under."""
 
 
-def equip(network: Any, options: LoraOptions, task: Task) -> Any:
-    """Adapters in fp32 whatever the base is kept in; the base frozen."""
-    classifies = task == "text-classification"
+def equip(network: Any, options: LoraOptions, setting: Setting) -> Any:
+    pissa = options.start == "pissa" and not is_empty(network)
     config = LoraConfig(
-        task_type=TaskType.SEQ_CLS if classifies else TaskType.CAUSAL_LM,
         r=options.rank,
         lora_alpha=options.alpha,
         lora_dropout=options.dropout,
         use_rslora=options.use_rslora,
-        target_modules=targets(network, options),
-        modules_to_save=[name for name in FURTHER_HEADS if hasattr(network, name)] if classifies else None,
+        init_lora_weights=f"pissa_niter_{PISSA_ITERATIONS}" if pissa else True,
+        fan_in_fan_out=transposed(network),
+        target_modules=targets(network, options.targets),
     )
-    model = get_peft_model(network, config)
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            # PEFT leaves a copied head in the base's format, too coarse for small updates.
-            parameter.data = parameter.data.to(torch.float32)
+    model = equipped(network, config, setting.task)
+    if pissa:
+        stored = get_peft_model_state_dict(model, save_embedding_layers=False)
+        setattr(model, STARTS, {name: value.clone() for name, value in stored.items() if ".lora_" in name})
     return model
 
 
-def targets(network: Any, options: LoraOptions) -> list[str]:
-    """Full names of the linears that get a delta; GPT-2's are transposed ones."""
-    kind = network.config.model_type
-    return [
-        name
-        for name, module in network.named_modules()
-        if isinstance(module, (nn.Linear, Conv1D)) and is_target(role_of(kind, name), options.targets)
-    ]
+def care(name: str, options: LoraOptions) -> Care:
+    """LoRA+: B learns faster than A by a fixed ratio."""
+    return Care(rate=options.lora_plus_ratio) if ".lora_B." in name else Care()
 
 
 def export(model: Any, folder: Path, spec: JobSpec) -> None:
-    """`adapter_model.safetensors` and `adapter_config.json`, which name the base by what it is called outside."""
-    config = model.peft_config["default"]
-    config.base_model_name_or_path = hub_name(spec)
-    is_commit = len(spec.base_model.revision) == COMMIT_LENGTH
-    config.revision = spec.base_model.revision if is_commit else None
-    # Left to itself, PEFT would look the base model up on the hub to see whether its embeddings changed.
-    model.save_pretrained(folder, save_embedding_layers=False)
-    (folder / "README.md").unlink(missing_ok=True)
+    """As PEFT stores it; PiSSA as plain LoRA of twice the rank, since its own form needs the changed base."""
+    starts: dict[str, torch.Tensor] | None = getattr(model, STARTS, None)
+    if starts is None:
+        export_native(model, folder, spec)
+        return
+    config = copy.deepcopy(model.peft_config["default"])
+    config.r, config.lora_alpha, config.init_lora_weights = 2 * config.r, 2 * config.lora_alpha, True
+    config.inference_mode = True
+    name_base(config, spec)
+    config.save_pretrained(folder)
+    stored = get_peft_model_state_dict(model, save_embedding_layers=False)
+    tensors = {name: _doubled(name, value, starts.get(name)) for name, value in stored.items()}
+    save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
 
 
-def snippet(spec: JobSpec) -> str:
-    kind = auto_class(spec.task)
-    classifies = spec.task == "text-classification"
-    labels = f"labels = {list(spec.dataset.labels)!r}\n" if classifies else ""
-    given = ", id2label=dict(enumerate(labels))" if classifies else ""
-    return f"""\
-import torch
-from peft import PeftModel
-from transformers import AutoTokenizer, {kind}
-
-base_model = {hub_name(spec)!r}  # a hub id or the path of a folder
-artifact = "."  # the folder of this card
-{labels}
-tokenizer = AutoTokenizer.from_pretrained(artifact)
-base = {kind}.from_pretrained(base_model, dtype=torch.float32{given})
-model = PeftModel.from_pretrained(base, artifact).eval()
-"""
+def _doubled(name: str, value: torch.Tensor, start: torch.Tensor | None) -> torch.Tensor:
+    if start is None:
+        return value.detach().cpu().contiguous()
+    start = start.to(value.device)
+    pair = torch.cat([value, start], dim=0) if ".lora_A." in name else torch.cat([value, -start], dim=1)
+    return pair.detach().cpu().contiguous()
 
 
-EQUIPMENT = Equipment(equip, export, snippet, freezes_base=True)
+EQUIPMENT = Equipment(equip, export, snippet, merge, freezes_base=True, care=care)

@@ -27,7 +27,7 @@ CELERY = [
 
 
 class Command(BaseCommand):
-    help = "The reconciler and the site's own Celery worker; one of each per site."
+    help = "The reconciler and the site's own Celery worker; of several, one reconciler is active."
 
     def handle(self, *args: Any, **options: Any) -> None:
         stop = threading.Event()
@@ -48,11 +48,14 @@ class Command(BaseCommand):
 
     def _sweep_until(self, stop: threading.Event, celery: subprocess.Popen[bytes]) -> None:
         reconciler = Reconciler()
-        while not stop.wait(settings.TIMINGS.sweep_seconds):
-            close_old_connections()
-            reconciler.sweep()
-            if celery.poll() is not None:
-                raise SystemExit(f"The site's Celery worker ended with {celery.returncode}; starting afresh.")
+        try:
+            while not stop.wait(settings.TIMINGS.sweep_seconds):
+                close_old_connections()
+                reconciler.turn()
+                if celery.poll() is not None:
+                    raise SystemExit(f"The site's Celery worker ended with {celery.returncode}; starting afresh.")
+        finally:
+            reconciler.leave()
 
 
 def _again_and_again(step: Callable[[], object], stop: threading.Event) -> None:

@@ -1,0 +1,112 @@
+"""A worker dies, freezes or is told to leave in the middle of a training; the job goes on elsewhere."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import Any
+
+import pytest
+
+from tests.faults.machines import Machines, marked, wait_for
+
+pytestmark = pytest.mark.slow
+STEPS = 60
+LONG = f"toy steady {STEPS} 0.1 5"
+
+
+def well_on_its_way(job: dict[str, Any]) -> bool:
+    """So far that a checkpoint is in, and so early that much is left."""
+    return bool(job["state"] == "running" and job["progress"]["step"] >= 8)
+
+
+@pytest.mark.fault(1)
+def test_a_killed_worker_costs_one_save_interval(site: Machines) -> None:
+    first = site.worker("one", pool="killed")
+    job = site.launch(LONG, pool="killed")
+    site.wait_for_job(job, well_on_its_way)
+    site.worker("two", pool="killed")
+    wait_for("the second worker", lambda: "waits for jobs" in site.parts["two"].said())
+    reached = site.job(job)["progress"]["step"]
+    first.kill()
+    died_at = time.monotonic()
+    wait_for("the tree to be gone", lambda: not marked(site.home("one")), 5)
+    site.wait_for_job(job, lambda found: found["attempt"] == 2)
+    assert time.monotonic() - died_at < 3 + 5  # the lease, and five seconds
+    done = site.wait_for_state(job, "succeeded")
+    assert site.steps(job) == list(range(1, STEPS + 1))
+    assert ("running", "queued", "worker_lost") in site.history(job)
+    assert done["attempt"] == 2
+    assert resumed_step(site, job) >= reached - 6
+
+
+def resumed_step(site: Machines, job: int) -> int:
+    return int(site.events(job, "plan")[-1]["resumed_step"])
+
+
+@pytest.mark.fault(1)
+def test_a_worker_that_comes_back_at_once_ends_its_own_past(site: Machines) -> None:
+    """The new boot says hello: nobody waits for the lease."""
+    worker = site.worker("phoenix", pool="phoenix")
+    job = site.launch(LONG, pool="phoenix")
+    site.wait_for_job(job, well_on_its_way)
+    worker.kill()
+    worker.start()
+    site.wait_for_job(job, lambda found: found["attempt"] == 2)
+    site.wait_for_state(job, "succeeded")
+    assert site.steps(job) == list(range(1, STEPS + 1))
+
+
+@pytest.mark.fault(6)
+def test_a_frozen_worker_wakes_up_and_writes_nothing(site: Machines) -> None:
+    frozen = site.worker("frozen", pool="frozen")
+    job = site.launch(LONG, pool="frozen")
+    site.wait_for_job(job, well_on_its_way)
+    site.worker("awake", pool="frozen")
+    frozen.signal(signal.SIGSTOP)
+    site.wait_for_job(job, lambda found: found["attempt"] == 2 and found["state"] == "running")
+    frozen.signal(signal.SIGCONT)
+    wait_for("the old tree to be gone", lambda: not marked(site.home("frozen")), 5)
+    site.wait_for_state(job, "succeeded")
+    assert site.steps(job) == list(range(1, STEPS + 1))
+    assert [change for change in site.history(job) if change[2]] == [("running", "queued", "worker_lost")]
+    assert frozen.alive
+
+
+@pytest.mark.fault(7)
+def test_a_drained_worker_hands_its_job_over_and_loses_no_step(site: Machines) -> None:
+    leaving = site.worker("leaving", pool="drained")
+    job = site.launch(LONG, pool="drained")
+    site.wait_for_job(job, well_on_its_way)
+    leaving.signal(signal.SIGTERM)
+    assert leaving.wait() == 0
+    found = site.job(job)
+    assert (found["state"], found["reason"]["code"]) == ("queued", "drained")
+    site.worker("staying", pool="drained")
+    site.wait_for_state(job, "succeeded")
+    assert site.steps(job) == list(range(1, STEPS + 1))
+    assert resumed_step(site, job) >= found["progress"]["step"]
+
+
+@pytest.mark.fault(37)
+def test_a_job_that_kills_its_worker_ends_after_three(site: Machines) -> None:
+    """Without walls, so that it can; the other jobs go on."""
+    worker = site.worker("victim", pool="poison", PATH="/nowhere")
+    poison = site.launch("toy poison", pool="poison")
+    good = site.launch("toy steady 10 0.02 5", pool="poison")
+    for life in (1, 2, 3):
+        assert worker.wait(40) == -signal.SIGKILL, f"life {life}"
+        worker.start()
+    found = site.wait_for_state(poison, "failed")
+    assert (found["reason"]["code"], found["attempt"]) == ("crashed_worker", 3)
+    site.wait_for_state(good, "succeeded")
+    assert worker.alive
+
+
+@pytest.mark.fault(37)
+def test_behind_walls_it_kills_only_itself(site: Machines) -> None:
+    worker = site.worker("walled", pool="walled")
+    poison = site.launch("toy poison", pool="walled")
+    found = site.wait_for_state(poison, "failed", seconds=60)
+    assert (found["reason"]["code"], found["attempt"]) == ("crashed_worker", 3)
+    assert worker.alive

@@ -1,0 +1,24 @@
+"""A real worker process that trains with toy trainers: `python -m tests.faults.toy_worker --site URL …`.
+
+A job named `toy MODE [NUMBER …]` is trained by that mode of tests/workers/toy_trainer.py, every other one by `steady`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from tests.workers.conftest import toy_command
+from workers.__main__ import main
+from workers.protocol import JobFolder
+
+
+def chosen_by_name(folder: Path) -> tuple[str, ...]:
+    name = str(json.loads(JobFolder(folder).spec.read_text())["name"])
+    mode, *numbers = name.removeprefix("toy ").split() if name.startswith("toy ") else ["steady"]
+    return toy_command(mode, *numbers)(folder)
+
+
+if __name__ == "__main__":
+    sys.exit(main(train_with=chosen_by_name))

@@ -1,0 +1,187 @@
+"""The cells of the matrix (architecture x task x method with options) and what one short training of each left."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from tests.training import toys
+from tests.training.architectures import ARCHITECTURES, ROWS
+from tests.training.conftest import Run, StopAt, Trainer
+from workers.methods import METHODS
+from workers.methods.method import Method
+from workers.methods.options import Options
+from workers.methods.shape import Shape
+from workers.protocol import JobFolder, JobSpec, Task
+from workers.training.attempt import Attempt
+from workers.training.batching import collate
+from workers.training.evaluating import Evaluation
+from workers.training.loop import Loop
+from workers.training.methods import EQUIPMENT
+
+STEPS = 4
+RATE = 2e-2
+"""High, so that few steps move every parameter."""
+VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
+    "lora": (
+        {"rank": 4, "dropout": 0.1},
+        {"rank": 4, "targets": ["q", "v"], "use_rslora": True, "lora_plus_ratio": 16},
+        {"rank": 4, "start": "pissa"},
+    ),
+}
+"""Options that fit networks of width 32, where the defaults do not or where there are several kinds to try."""
+FOR_VARIANTS = {("bert", "text-classification"), ("gpt2", "causal-lm"), ("t5", "seq2seq")}
+"""Where a method's second and further variants are tried; the first one is everywhere."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination."""
+
+    architecture: str
+    task: Task
+    method: str
+    options: str = "{}"
+
+    def __str__(self) -> str:
+        chosen = "-".join(str(value) for value in json.loads(self.options).values())
+        return re.sub(r"[^\w.-]+", "", f"{self.method}-{self.architecture}-{self.task}-{chosen}").rstrip("-")
+
+
+def all_cells() -> list[Cell]:
+    """Everything the registry knows, on every architecture and task; some of it is refused with a sentence."""
+    return [
+        Cell(architecture, task, method, json.dumps(options))
+        for method in METHODS
+        for number, options in enumerate(VARIANTS.get(method, ({},)))
+        for architecture, (_, tasks) in ARCHITECTURES.items()
+        for task in tasks
+        if number == 0 or (architecture, task) in FOR_VARIANTS
+    ]
+
+
+class WatchedAttempt(Attempt):
+    """An attempt that remembers its network as it was equipped, and the loop it ended with."""
+
+    def _prepared(self, *given: Any) -> Loop:
+        self.loop = super()._prepared(*given)
+        self.before = {name: each.detach().clone() for name, each in self.loop.moving.model.named_parameters()}
+        self.buffers = {name: each.clone() for name, each in self.loop.moving.model.named_buffers()}
+        return self.loop
+
+
+@dataclass
+class Trained:
+    """One cell, trained for a few steps without a stop, and once more with one."""
+
+    cell: Cell
+    job: JobFolder
+    run: Run
+    attempt: WatchedAttempt
+    _merged: Any = field(default=None)
+
+    @property
+    def method(self) -> Method:
+        return METHODS[self.cell.method]
+
+    @cached_property
+    def spec(self) -> JobSpec:
+        return JobSpec.from_json(json.loads(self.job.spec.read_text()))
+
+    @property
+    def chosen(self) -> Options:
+        options: Options = self.method.options.from_json(self.spec.options)
+        return options
+
+    @cached_property
+    def shape(self) -> Shape:
+        return toys.shape_of(self.job.base_model.resolve())
+
+    @property
+    def labels(self) -> int:
+        return len(self.spec.dataset.labels)
+
+    @property
+    def model(self) -> nn.Module:
+        return self.attempt.loop.moving.model
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        return self.run.of("plan")[0]
+
+    @cached_property
+    def inputs(self) -> dict[str, torch.Tensor]:
+        """Some held-out rows as one batch."""
+        evaluation = self.attempt.loop.evaluation
+        assert isinstance(evaluation, Evaluation)
+        batch = collate(evaluation.samples[:5], evaluation.pad_token, self.cell.task != "text-classification")
+        return batch.inputs
+
+    def logits(self, model: Any = None) -> torch.Tensor:
+        model = self.model.eval() if model is None else model.eval()
+        with torch.no_grad():
+            logits: torch.Tensor = model(**self.inputs).logits
+        return logits
+
+    def merged(self) -> Any:
+        """Raises CannotMerge."""
+        return EQUIPMENT[self.cell.method].merge(copy.deepcopy(self.model))
+
+    def snippet(self) -> str:
+        """The card's own code with this machine's paths in it."""
+        found = re.search(r"```python\n(.*?)```", (self.job.artifact / "README.md").read_text(), re.DOTALL)
+        assert found is not None
+        code = found[1].replace("'deltaboard/toy'", repr(str(self.job.base_model.resolve())))
+        return code.replace('artifact = "."', f"artifact = {str(self.job.artifact)!r}")
+
+
+def job_of(folder: Path, base_model: Path, cell: Cell) -> JobFolder:
+    return toys.job(
+        folder,
+        base_model,
+        ROWS[cell.task](24),
+        cell.method,
+        json.loads(cell.options),
+        max_steps=STEPS,
+        epochs=20,
+        batch_size=6,
+        learning_rate=RATE,
+        eval_every=2,
+        save_every=2,
+        warmup=0.0,
+        scheduler="constant",
+    )
+
+
+def trained(folder: Path, base_model: Path, cell: Cell) -> Trained:
+    job = job_of(folder / "whole", base_model, cell)
+    trainer = Trainer(folder, WatchedAttempt)
+    run = trainer(job)
+    assert run.error is None, repr(run.error)
+    assert isinstance(trainer.attempt, WatchedAttempt)
+    return Trained(cell, job, run, trainer.attempt)
+
+
+def resumed(folder: Path, base_model: Path, cell: Cell) -> Trained:
+    """The same training, stopped once on its way."""
+    job = job_of(folder / "resumed", base_model, cell)
+    trainer = Trainer(folder, WatchedAttempt)
+    first = trainer(job, StopAt(STOPPED_AFTER))
+    assert first.of("checkpoint"), "it was stopped before it had a checkpoint"
+    run = trainer(job)
+    assert run.error is None, repr(run.error)
+    assert 0 < run.of("plan")[0]["resumed_step"] < STEPS
+    assert isinstance(trainer.attempt, WatchedAttempt)
+    return Trained(cell, job, run, trainer.attempt)
+
+
+STOPPED_AFTER = 6
+"""Times that a training asks whether to stop, until it is told to: between the second step and the fourth."""

@@ -1,0 +1,36 @@
+"""What a fault of the database means for the person or program that met it: a sentence, and when to try again."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+from django.db import InterfaceError, OperationalError
+
+AWAY = (OperationalError, InterfaceError)
+"""The database is busy, away or full: the same request may work later."""
+FULL = ("database or disk is full", "no space left", "disk full")
+
+
+@dataclass(frozen=True)
+class Fault:
+    code: str
+    message: str
+    hint: str
+    retry_after_seconds: int
+
+
+BUSY = Fault("database_busy", "The database is busy or away. Nothing was changed.", "Try again in a moment.", 2)
+DISK_FULL = Fault(
+    "disk_full",
+    "The disk of the site's database is full, so nothing can be stored. Nothing was changed, and reading still works.",
+    "Ask the site's admin to free space; it then goes on by itself.",
+    10,
+)
+
+
+def fault_of(error: BaseException) -> Fault:
+    """Which of the two; SQLite and PostgreSQL say it in their own words."""
+    cause = error.__cause__
+    full = isinstance(cause, sqlite3.Error) and cause.sqlite_errorcode == sqlite3.SQLITE_FULL
+    return DISK_FULL if full or any(words in str(error).lower() for words in FULL) else BUSY
