@@ -163,6 +163,7 @@ def test_a_dead_endpoint_delays_nobody_else(cast: Cast, succeed: End, hook: Endp
     assert all(each.sent_at is None and each.tries == 1 for each in dead)
 
 
+@pytest.mark.slow
 def test_a_sender_that_is_killed_before_it_could_mark_sends_again_under_the_same_id(
     transactional_db: None, cast: Cast, succeed: End, hook: Endpoint, tmp_path: Any
 ) -> None:
