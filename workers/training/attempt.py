@@ -143,6 +143,7 @@ class Attempt:
 
     def _plan(self, loop: Loop, hardware: devices.Hardware) -> None:
         trainable, total = parameters(loop.moving.model)
+        self.numbers |= {"total_steps": loop.total_steps, "step": loop.moving.progress.step}
         self.events.emit(
             "plan",
             total_steps=loop.total_steps,
