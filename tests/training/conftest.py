@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -33,6 +34,16 @@ def decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return toys.decoder_folder(tmp_path_factory.mktemp("decoder"))
 
 
+@pytest.fixture(scope="session")
+def encoder_without_chance(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same encoder without dropout: what differs then is arithmetic alone."""
+    folder = tmp_path_factory.mktemp("plain") / "encoder"
+    shutil.copytree(encoder, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "hidden_dropout_prob": 0.0}))
+    return folder
+
+
 class ListedEvents(Events):
     """Real events into a file, readable afterwards."""
 
@@ -51,6 +62,14 @@ class Run:
 
     events: list[dict[str, Any]]
     error: Exception | None = None
+    code: int | None = None
+    """Of a training in a process of its own."""
+
+    @classmethod
+    def from_pipe(cls, descriptor: int) -> Run:
+        """All that comes until the writer's end; a line cut short by its death is none."""
+        with os.fdopen(descriptor, "rb") as pipe:
+            return cls([json.loads(line) for line in pipe.read().splitlines() if line.endswith(b"}")])
 
     def of(self, kind: str) -> list[dict[str, Any]]:
         return [event for event in self.events if event["kind"] == kind]

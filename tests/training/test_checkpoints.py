@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 from tests.training.conftest import MakeJob, Run, StopAt, Trainer
 from workers.protocol import JobFolder
 from workers.training import storage
-from workers.training.failures import Stopped
+from workers.training.completing import complete
+from workers.training.failures import JobFailure, Stopped
 
 WEIGHTS = {"lora": "adapter_model.safetensors", "full": "model.safetensors"}
 
@@ -77,6 +78,7 @@ def test_a_resume_on_another_machine_still_knows_the_best_weights(classify: Make
     assert_same(final_weights(moved_job, "lora"), final_weights(whole_job, "lora"))
 
 
+@pytest.mark.fault(49)
 @pytest.mark.parametrize("damage", ["cut", "flipped", "no manifest"])
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(damage: str, classify: MakeJob, train: Trainer) -> None:
     job = classify(max_steps=12, epochs=5, save_every=4)
@@ -86,6 +88,33 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(damage: str, cla
     run = train(job)
     assert run.of("plan")[0]["resumed_step"] == int(older.name.removeprefix("step-"))
     assert f"{newest.name} is torn" in run.log
+
+
+@pytest.mark.fault(49)
+@pytest.mark.parametrize("damage", ["cut", "flipped", "no manifest"])
+def test_without_an_older_one_a_damaged_checkpoint_ends_the_attempt_and_says_its_step(
+    damage: str, classify: MakeJob, train: Trainer
+) -> None:
+    job = classify(max_steps=5, epochs=5, save_every=5)
+    train(job)
+    (only,) = job.checkpoints.iterdir()
+    hurt(only, damage)
+    error = train(job).error
+    assert isinstance(error, JobFailure)
+    assert (error.reason, error.detail["step"]) == ("checkpoint_unreadable", 5)
+    assert only.exists()
+
+
+def test_a_whole_checkpoint_whose_content_does_not_fit_ends_the_attempt(classify: MakeJob, train: Trainer) -> None:
+    job = classify(max_steps=5, epochs=5, save_every=5)
+    train(job)
+    (only,) = job.checkpoints.iterdir()
+    (only / "progress.json").write_text('{"best": null, "unknown": 1}')
+    complete(only, only.with_name("again"), json.loads((only / "manifest.json").read_text()))
+    (only.parent / "again").rename(only)
+    error = train(job).error
+    assert isinstance(error, JobFailure)
+    assert error.reason == "checkpoint_unreadable"
 
 
 def hurt(checkpoint: Path, damage: str) -> None:
@@ -134,6 +163,6 @@ def test_a_training_that_ends_between_two_checkpoints_saves_once_more(classify: 
 
 @pytest.mark.parametrize("fault", [RuntimeError("PytorchStreamWriter failed"), SafetensorError("Os { code: 28 }")])
 def test_a_write_that_failed_inside_a_library_is_a_full_disk(fault: Exception) -> None:
-    with pytest.raises(OSError, match="writing failed") as caught, storage.writing():
+    with pytest.raises(OSError, match="No space left") as caught, storage.writing():
         raise fault
     assert caught.value.errno == errno.ENOSPC

@@ -195,10 +195,10 @@ def _files(folder: Path) -> tuple[FileRef, ...]:
     return tuple(FileRef(name, len(each), hashlib.sha256(each).hexdigest()) for name, each in contents.items())
 
 
-def spoiled_copy(base_model: Path, folder: Path) -> Path:
+def spoiled_copy(base_model: Path, folder: Path, part: str = "value") -> Path:
     """The same base model with one weight that is no number."""
     shutil.copytree(base_model.resolve(), folder)
     weights = load_file(folder / "model.safetensors")
-    next(each for name, each in weights.items() if "value" in name).fill_(float("nan"))
+    next(each for name, each in weights.items() if part in name).fill_(float("nan"))
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     return folder

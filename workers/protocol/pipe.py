@@ -26,7 +26,8 @@ class Event(TypedDict, total=False):
     """One fact that the training process said. `seq` counts from 1 within the attempt, without gaps.
 
     phase:       phase (loading, training, evaluating, saving), step
-    plan:        total_steps, trainable_parameters, total_parameters, threads, device ("cpu", "NVIDIA …"),
+    plan:        total_steps, trainable_parameters, total_parameters, threads (of each process), processes,
+                 device ("cpu", "NVIDIA …"),
                  memory_kind ("VRAM" or "process memory"), device_memory_total_bytes, resumed_step,
                  train_rows, eval_rows, versions
     metrics:     step, epoch, values {name: number}; NaN and infinities travel as "NaN", "Infinity", "-Infinity"
@@ -34,8 +35,25 @@ class Event(TypedDict, total=False):
     checkpoint:  step, folder, best
     artifact:    bytes
     result:      final_metrics {name: number}, best_metric {name, value, step} or null, notes [sentence]
-    failed:      reason (one of USER_REASONS), sentence, detail {…numbers}
+    failed:      reason (one of USER_REASONS, or disk_full, storage_unreachable, checkpoint_unreadable, host_oom),
+                 sentence, detail {…numbers}
     noise:       count, sample (lines that were not events)
+
+    `detail` holds what was in force and how far it came, as soon as it is known, whatever the reason:
+                 batch_size (rows over all processes), micro_batch (rows of one process in one forward pass), processes,
+                 gradient_accumulation, gradient_checkpointing, max_length, learning_rate, warmup, precision,
+                 rank (where the method has one), train_rows, trainable_token_share (causal LM; 0 to 1),
+                 total_steps, step (last one done), batch_rows and batch_length (the last forward pass; tokens)
+    and by reason:
+      gpu_oom                wanted_bytes, free_bytes, total_bytes, peak_allocated_bytes; each where CUDA says it
+      diverged               steps_not_finite, last_finite_loss or null, suggested_learning_rate
+      disk_full              needed_bytes, free_bytes, needed_files, free_files
+      storage_unreachable    errno, unless the disk is read-only
+      checkpoint_unreadable  step (of that checkpoint)
+      no_trainable_tokens    rows
+      bad_data               row
+      bad_config             field, or gpus (that are there)
+      trainer_error          error (name of the exception)
     """
 
     seq: int
@@ -48,6 +66,7 @@ class Event(TypedDict, total=False):
     trainable_parameters: int
     total_parameters: int
     threads: int
+    processes: int
     device: str
     memory_kind: str
     device_memory_total_bytes: int

@@ -157,6 +157,7 @@ class Attempt:
             raise Stopped
 
     def _plan(self, loop: Loop, hardware: devices.Hardware) -> None:
+        self.numbers |= {"total_steps": loop.total_steps, "step": loop.moving.progress.step}
         self.events.emit(
             "plan",
             total_steps=loop.total_steps,

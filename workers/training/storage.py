@@ -16,6 +16,8 @@ from workers.training.failures import JobFailure
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 SYSTEM_CODE = re.compile(r"(?:os error|code:) (\d+)")
 """How Rust libraries name the error that they met."""
+FILES = 8
+"""A checkpoint and the folder it lies in take no more."""
 TORCH_WRITER = "PytorchStreamWriter"
 UNITS = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
@@ -29,7 +31,7 @@ def writing() -> Iterator[None]:
         code = _system_code(error)
         if code is None:
             raise
-        raise OSError(code, f"writing failed: {os.strerror(code)}") from error
+        raise OSError(code, os.strerror(code)) from error
 
 
 def _system_code(error: BaseException) -> int | None:
@@ -58,16 +60,23 @@ def failure(error: OSError, folder: Path, what: str, needed_bytes: int) -> JobFa
     numbers = {
         "needed_bytes": needed_bytes,
         "free_bytes": disk.f_bavail * disk.f_frsize,
+        "needed_files": FILES,
         "free_files": disk.f_favail,
     }
-    if disk.f_files and disk.f_favail == 0:
-        text = f"The worker's disk has no room for another file (no inodes are left), so {what} could not be written."
-        return JobFailure("disk_full", f"{text} Remove some files there and try again.", **numbers)
-    return JobFailure(
-        "disk_full",
-        f"The worker's disk is full: {what} needs {size_text(needed_bytes)}, and {size_text(numbers['free_bytes'])} "
-        "are free. Free some space there and try again.",
-        **numbers,
+    return JobFailure("disk_full", f"{_full(error, what, numbers, bool(disk.f_files))} Then try again.", **numbers)
+
+
+def _full(error: OSError, what: str, numbers: dict[str, int], counts_files: bool) -> str:
+    if error.errno != errno.ENOSPC:
+        return f"The worker may not write more ({error.strerror}), so {what} could not be saved. Raise that limit."
+    if counts_files and numbers["free_files"] < FILES:
+        return (
+            f"The worker's disk has room for only {numbers['free_files']} more files (inodes), so {what} could not be "
+            "saved. Remove some files there."
+        )
+    return (
+        f"The worker's disk is full: {what} needs {size_text(numbers['needed_bytes'])}, and "
+        f"{size_text(numbers['free_bytes'])} are free. Free some space there."
     )
 
 
