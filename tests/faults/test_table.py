@@ -46,7 +46,6 @@ NOT_HERE: dict[int, str] = {
     50: "not in this tree yet: clocks",
     52: "100 people for ten minutes need a machine of their own; benchmarks/queue.py measures the queue's share",
     53: "belongs to signing in, which is not part of the queue",
-    54: "not in this tree yet: a worker that does not fit",
     55: "not in this tree yet: one worker token twice",
     56: "not in this tree yet: two housekeepings as a test of its own; the nemesis does it",
     57: "not in this tree yet: a backup restored elsewhere",

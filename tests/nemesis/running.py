@@ -40,6 +40,7 @@ class Run:
     began: float = field(default_factory=time.monotonic)
     active: list[tuple[float, Fault]] = field(default_factory=list)
     sampled_at: float = 0.0
+    looked_at: float = 0.0
     restarted_at: dict[str, float] = field(default_factory=dict)
 
     def say(self, text: str) -> None:
@@ -75,6 +76,7 @@ class Run:
 
     def _look_after(self) -> None:
         """As a service manager does: what ended by itself is started again, at most once a second each."""
+        self._lift_suspensions()
         held = {fault.place for _, fault in self.active}
         for daemon in (self.site.web, self.site.housekeeping, *self.site.workers):
             fresh = time.monotonic() - self.restarted_at.get(daemon.name, 0.0) < 1
@@ -83,6 +85,18 @@ class Run:
                 self.say(f"{daemon.name} had ended with {daemon.exit_code}; started again")
                 self.journal.note("restart", True, more={"name": daemon.name})
                 daemon.restart()
+
+    def _lift_suspensions(self) -> None:
+        """As the person on duty does: a worker that was suspended for faults which are ours gets jobs again."""
+        if time.monotonic() - self.looked_at < 2:
+            return
+        self.looked_at = time.monotonic()
+        with contextlib.suppress(httpx.HTTPError, ValueError, KeyError):
+            for worker in self.site.api("GET", "workers", timeout=2).json()["items"]:
+                if worker.get("suspended"):
+                    answer = self.site.api("PATCH", f"workers/{worker['id']}", json={"drain": False}, timeout=5)
+                    self.journal.note("lift", answer.is_success, status=answer.status_code)
+                    self.say(f"{worker['name']} was suspended; lifted: {answer.status_code}")
 
     def _sample(self) -> None:
         """What the web process holds: memory and descriptors."""

@@ -66,7 +66,8 @@ def seed(people: int, workers: int) -> dict[str, object]:
         team = Team.objects.create(
             name="Nemesis", slug="nemesis", queued_jobs_at_most=100_000, queued_jobs_a_person=100_000
         )
-        users = [User.objects.create_user(f"person-{number}") for number in range(people)]
+        admin = User.objects.create_superuser("person-0")
+        users = [admin, *(User.objects.create_user(f"person-{number}") for number in range(1, people))]
         for user in users:
             Membership.objects.create(user=user, team=team, role=Role.MAINTAINER)
         return {

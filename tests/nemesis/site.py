@@ -387,6 +387,7 @@ def _environment(
         "DELTABOARD_DISK_RESERVE_BYTES": str(64 * 1024**2),
         "DELTABOARD_NO_BOOTSTRAP": "1",
         "DELTABOARD_SITE_URL": f"http://127.0.0.1:{port}",
+        "DELTABOARD_PROBE_URL": f"http://127.0.0.1:{port}",
         "DJANGO_SETTINGS_MODULE": "webapp.settings",
         "SECRET_KEY": f"canary-{secrets.token_urlsafe(40)}",
         "REDIS_URL": broker.url,
