@@ -133,7 +133,7 @@ def test_three_silent_claims_in_ten_minutes_suspend_a_worker_until_a_person_or_a
     worker.refresh_from_db()
     assert worker.suspended_at is not None
     assert not worker.may_claim
-    enrolling.set_drain(worker, False)
+    enrolling.drain(worker, cast.root, on=False)
     assert Worker.objects.get().may_claim
     Worker.objects.update(suspended_at=timezone.now())
     enrolling.hello(worker, {"boot_id": "boot-2"})
