@@ -37,16 +37,16 @@ def fill(cast: Cast, base_model: BaseModel, version: DatasetVersion, jobs: int) 
 def claim_all(worker: Worker, barrier: Barrier) -> list[int]:
     """One claim after the other until there is nothing more; the ids of the jobs."""
     taken: list[int] = []
-    try:
-        barrier.wait(timeout=60)
-        while True:
+    barrier.wait(timeout=60)
+    while True:
+        try:
             claimed = claim(worker, Claim(f"{worker.pk}-{len(taken)}", worker.boot_id, 0, 1, []))
-            if claimed is None:
-                return taken
-            assert claimed.attempt
-            taken.append(claimed.attempt.job_id)
-    finally:
-        connection.close()
+        finally:
+            connection.close()  # as at the end of a request
+        if claimed is None:
+            return taken
+        assert claimed.attempt
+        taken.append(claimed.attempt.job_id)
 
 
 @pytest.mark.slow
