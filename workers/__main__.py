@@ -36,7 +36,7 @@ from workers.greeting import keep_greeting
 from workers.isolation import Isolation, here
 from workers.leftovers import kill_marked
 from workers.limits import Limits
-from workers.protocol import Timings, worker_queue
+from workers.protocol import Timings, missing_layers, worker_queue
 from workers.station import Station
 
 CANNOT_START = 2
@@ -132,6 +132,8 @@ def serve(station: Station, broker: str, pool: str) -> None:
     app.conf.broker_url = broker
     station.serves = True
     keep_greeting(station)
+    for layer in missing_layers(station.isolation.as_json()):
+        log.warning("Reduced isolation, missing here: %s. %s", layer.title, layer.missing)
     log.info("Worker %s waits for jobs of %s: %d slot(s).", station.worker.name, station.client.site, station.slots)
     app.Worker(
         hostname=f"{station.worker.name}@{platform.node()}",

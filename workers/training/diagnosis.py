@@ -24,6 +24,9 @@ def of(error: Exception) -> JobFailure:
             return JobFailure("bad_config", f"{error.message} {error.hint}", field=error.field)
         case OSError(errno=errno.ENOSPC):
             return JobFailure("disk_full", "The worker's disk is full; free some space there and try again.")
+        case OSError(errno=errno.EFBIG | errno.EDQUOT):
+            text = "A file of the training grew beyond the worker's limit; its admin can raise it (file_bytes)."
+            return JobFailure("disk_full", text)
     return JobFailure("trainer_error", "The training ended on an unexpected problem; the worker's log has the details.")
 
 
