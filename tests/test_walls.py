@@ -11,7 +11,7 @@ import pytest
 from workers.methods import METHODS
 
 ROOT = Path(__file__).resolve().parent.parent
-PLAIN = ("workers/methods", "workers/protocol")
+PLAIN = ("workers/methods", "workers/protocol", "workers/walls")
 ROOMS = {
     "accounts": {"accounts"},
     "datasets": {"accounts", "datasets"},

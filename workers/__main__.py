@@ -37,7 +37,7 @@ from workers.greeting import keep_greeting
 from workers.isolation import Isolation, here
 from workers.leaving import keep_the_limit, kill_trees, obey_signals
 from workers.limits import Limits
-from workers.protocol import Device, Timings, worker_queue
+from workers.protocol import Device, Timings, missing_layers, worker_queue
 from workers.station import Station
 from workers.telemetry import Telemetry
 from workers.tree import Command, training_command
@@ -150,6 +150,8 @@ def serve(station: Station, broker: str, pool: str) -> None:
     station.telemetry.keep_looking()
     keep_greeting(station)
     keep_the_limit(station.orders, station.home)
+    for layer in missing_layers(station.isolation.as_json()):
+        log.warning("Reduced isolation, missing here: %s. %s", layer.title, layer.missing)
     log.info("Worker %s waits for jobs of %s: %d slot(s).", station.worker.name, station.client.site, station.slots)
     celery = app.Worker(
         hostname=f"{station.worker.name}@{platform.node()}",

@@ -25,7 +25,7 @@ from workers.tree import Launch
 HOSTILE = Path(__file__).with_name("hostile_trainer.py")
 SECRET = b"secret"
 MEBIBYTE = 1024 * 1024
-LIMITS = Limits(memory_bytes=256 * MEBIBYTE, file_bytes=8 * MEBIBYTE, processes=64, open_files=256)
+LIMITS = Limits(memory_bytes=300 * MEBIBYTE, file_bytes=8 * MEBIBYTE, processes=64, open_files=256)
 LOCKED_CONTAINER = Isolation(
     death_signal=here().death_signal,
     no_capabilities=here().no_capabilities,

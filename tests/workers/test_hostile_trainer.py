@@ -166,6 +166,7 @@ def test_open_files_stay_below_their_limit(machine: Machine, walls: Isolation) -
     assert "Too many open files" in machine.refused("open_many_files", walls=walls)
 
 
+@pytest.mark.fault(31)
 def test_who_takes_all_memory_ends_alone_and_is_told_why(machine: Machine, every_layer: Isolation) -> None:
     need(every_layer, "memory_limit")
     exit = machine.run("take_all_memory", every_layer, bytes=2 * LIMITS.memory_bytes)

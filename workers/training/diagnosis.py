@@ -32,6 +32,9 @@ def of(error: Exception, numbers: Mapping[str, Any]) -> JobFailure:
             failure = _host_oom(numbers)
         case RuntimeError() if HOST_MEMORY.search(str(error)):
             failure = _host_oom(numbers)
+        case OSError(errno=errno.EFBIG | errno.EDQUOT):
+            text = "A file of the training grew beyond the worker's limit; its admin can raise it (file_bytes)."
+            failure = JobFailure("disk_full", text)
         case _:
             text = "The training ended on an unexpected problem; the worker's log has the details."
             failure = JobFailure("trainer_error", text, error=type(error).__name__)
