@@ -1,4 +1,4 @@
-"""`manage.py test`: the linters, the type checker, then pytest; the tests themselves lie in tests/."""
+"""`manage.py test`: the linters, the type checker, then pytest; or the nemesis alone. The tests lie in tests/."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ from launcher.requirements import SITE, TEST, WORKER
 
 CHECKS = (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy", "."))
 FAST = ["-m", "not slow and not browser"]
+NEMESIS = "--nemesis"
+USAGE = """\
+manage.py test [--fast] [any argument of pytest]
+manage.py test --nemesis SECONDS [--seed N] [--postgresql]
+
+--fast leaves out the slow and the browser tests. --nemesis breaks a real site for so long and judges it after."""
 
 
 def find_chromium() -> str | None:
@@ -24,10 +30,12 @@ def find_chromium() -> str | None:
 
 def run_tests(line: list[str]) -> int:
     """Runs every check and all tests, whatever fails before; the exit code of the first that failed."""
+    if NEMESIS in line:
+        return _run_nemesis([word for word in line if word != NEMESIS])
     fast = "--fast" in line
     wanted = [word for word in line if word != "--fast"]
     if {"-h", "--help"} & set(wanted):
-        print("manage.py test [--fast] [any argument of pytest]\n\n--fast leaves out the slow and the browser tests.")
+        print(USAGE)
         return 0
     if not fast and find_chromium() is None:
         _miss_chromium()
@@ -38,6 +46,12 @@ def run_tests(line: list[str]) -> int:
         print(f"\nFailed so far: {', '.join(failed)}. The tests run all the same.", flush=True)
     codes.append(_show("pytest", *(FAST if fast else []), *wanted))
     return next((code for code in codes if code), 0)
+
+
+def _run_nemesis(words: list[str]) -> int:
+    """Broker, web, housekeeping and workers under kills and cuts; 1 if a promise was broken."""
+    environment.ensure(SITE, WORKER, TEST)
+    return subprocess.run([sys.executable, "-m", "tests.nemesis", *words], cwd=ROOT).returncode
 
 
 def _show(*words: str) -> int:

@@ -89,6 +89,7 @@ class Site:
         outer_host = own_names()[-1] if everywhere else options.host
         self.address = os.environ.get("SITE_URL") or f"http://{_in_url(outer_host)}:{options.port}"
         self.environment = of_site(state, self.address, own_names() if everywhere else [options.host])
+        self.environment["DELTABOARD_PROBE_URL"] = self.inner_url
 
     def starter(self) -> Program:
         """Installs the starter set once, telling how far it is."""
@@ -121,10 +122,10 @@ class Site:
         return [*command, "--no-access-log"]
 
     def _answers(self) -> bool:
-        """Whether the site says that it is well."""
+        """Whether the web server answers and reaches the database."""
         connection = http.client.HTTPConnection(self.inner_host, self.port, timeout=2)
         try:
-            connection.request("GET", "/api/v1/healthz")
+            connection.request("GET", "/api/worker/ping")
             return connection.getresponse().status == http.client.OK
         except (OSError, http.client.HTTPException):
             return False

@@ -30,6 +30,8 @@ TIMINGS = {
     "no_progress_seconds": 60.0,
     "cut_off_seconds": 30.0,
     "hello_seconds": 0.5,
+    "third_attempt_seconds": 1.0,
+    "sweep_gap_seconds": 3.0,
 }
 
 os.environ["DELTABOARD_VAR"] = str(Path(tempfile.mkdtemp(prefix="deltaboard-test-")))

@@ -17,6 +17,7 @@ ROOMS = {
     "datasets": {"accounts", "datasets"},
     "basemodels": {"accounts", "basemodels"},
     "jobs": {"accounts", "datasets", "basemodels", "jobs"},
+    "notices": {"accounts", "jobs", "notices"},
 }
 
 

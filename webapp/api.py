@@ -14,6 +14,7 @@ from webapp.basemodels.api import router as base_models
 from webapp.datasets.api import dataset_versions, datasets
 from webapp.jobs.api import artifacts, jobs, methods, workers
 from webapp.json_body import StrictParser
+from webapp.notices.api import notices
 
 api = NinjaAPI(
     title="Deltaboard",
@@ -31,6 +32,7 @@ api.add_router("methods", methods)
 api.add_router("jobs", jobs)
 api.add_router("artifacts", artifacts)
 api.add_router("workers", workers)
+api.add_router("notices", notices)
 
 
 @api.get("healthz", auth=None, tags=["site"])

@@ -18,9 +18,11 @@ from webapp.basemodels.registering import RegistrationRefused
 from webapp.datasets.uploading import UploadRefused
 from webapp.jobs.downloading import Damaged
 from webapp.jobs.enrolling import EnrolmentRefused, WorkerRunning
-from webapp.jobs.launching import LaunchRefused
-from webapp.jobs.reported import BadReport
+from webapp.jobs.handing_in import CheckpointDamaged
+from webapp.jobs.refusing import LaunchRefused
+from webapp.jobs.reported import BadReport, TooMuch
 from webapp.jobs.transitions import NotNow, StaleAttempt
+from webapp.notices.choosing import ChoiceRefused
 from webapp.storing import DiskNearlyFull
 
 log = logging.getLogger(__name__)
@@ -59,17 +61,35 @@ def install(api: NinjaAPI) -> None:
         answers(kind, 404, "not_found", missing)
     answers(NotNow, 409, "job.state")
     answers(Damaged, 409, "artifact.damaged")
-    answers(StaleAttempt, 409, "stale_attempt", "This attempt has ended.", "Stop the training now.")
+    answers(
+        StaleAttempt,
+        409,
+        "stale_attempt",
+        "This attempt has ended, or was never acknowledged.",
+        "Stop the training now.",
+    )
+    answers(CheckpointDamaged, 410, "checkpoint_damaged", hint="The next attempt gets the one before it.")
     answers(WorkerRunning, 409, "worker_running")
     answers(DiskNearlyFull, 507, "disk_full", hint="Ask the site's admin to free space.")
     answers(BadReport, 422, "report")
+    answers(TooMuch, 413, "too_large", hint="Send it in smaller parts.")
     answers(OperationalError, 503, "database_busy", "The database is busy.", "Try again in a moment.", Retry_After="2")
+    api.add_exception_handler(ChoiceRefused, _choice_refused(api))
     api.add_exception_handler(UploadRefused, _upload_refused(api))
     api.add_exception_handler(RegistrationRefused, _registration_refused(api))
     api.add_exception_handler(LaunchRefused, _launch_refused(api))
     api.add_exception_handler(ValidationError, _invalid(api))
     api.add_exception_handler(HttpError, _http(api))
     api.add_exception_handler(Exception, _ours(api))
+
+
+def _choice_refused(api: NinjaAPI) -> Any:
+    def handler(request: HttpRequest, error: ChoiceRefused) -> HttpResponse:
+        problem = {"field": error.field, "code": f"notices.{error.field}", "message": str(error), "hint": ""}
+        answer = body("notices.refused", str(error), where={"field": error.field}) | {"problems": [problem]}
+        return api.create_response(request, answer, status=422)
+
+    return handler
 
 
 def _upload_refused(api: NinjaAPI) -> Any:

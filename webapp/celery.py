@@ -1,4 +1,4 @@
-"""The site's own Celery app: checks of uploads run on it, and it publishes permits to workers' queues."""
+"""The site's own Celery app: uploads are checked and the outbox is sent on it, and it publishes permits to workers."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ app.conf.update(
     broker_url=os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0"),
     task_default_queue=SITE_QUEUE,
     broker_connection_timeout=1,
-    include=["webapp.datasets.tasks"],
+    include=["webapp.datasets.tasks", "webapp.notices.tasks"],
 )

@@ -6,8 +6,11 @@ REDIS_URL, ALLOWED_HOSTS and SITE_URL.
 
 from __future__ import annotations
 
+import base64
+import ipaddress
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -35,12 +38,17 @@ def _secret_key() -> str:
         return key
     if not EMBEDDED:
         raise ImproperlyConfigured("SECRET_KEY is not set. Production needs a key of its own: 50 random characters.")
+    return _made_once("secret_key", lambda: secrets.token_urlsafe(50))
+
+
+def _made_once(name: str, make: Callable[[], str]) -> str:
+    """The text of a private file under var/, which the first process writes."""
     VAR.mkdir(parents=True, exist_ok=True)
-    path = VAR / "secret_key"
+    path = VAR / name
     if not path.exists():
         part = path.with_suffix(f".{os.getpid()}")
         part.touch(mode=0o600)
-        part.write_text(secrets.token_urlsafe(50))
+        part.write_text(make())
         try:
             os.link(part, path)  # the first process wins; a link never overwrites
         except FileExistsError:
@@ -48,6 +56,14 @@ def _secret_key() -> str:
         finally:
             part.unlink()
     return path.read_text()
+
+
+def _encryption_keys() -> list[str]:
+    """Fernet keys for secrets at rest, the newest first: ENCRYPTION_KEYS with commas, or one made under var/."""
+    given = [key for key in os.environ.get("ENCRYPTION_KEYS", "").split(",") if key]
+    return given or [
+        _made_once("encryption_key", lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()),
+    ]
 
 
 def _database() -> dict[str, Any]:
@@ -86,6 +102,7 @@ def _storage() -> dict[str, Any]:
 
 
 SECRET_KEY = _secret_key()
+ENCRYPTION_KEYS = _encryption_keys()
 for folder in ("incoming", "static"):
     (VAR / folder).mkdir(parents=True, exist_ok=True)
 ALLOWED_HOSTS = [host for host in os.environ.get("ALLOWED_HOSTS", "").split(",") if host] or [
@@ -113,6 +130,7 @@ INSTALLED_APPS = [
     "webapp.datasets",
     "webapp.basemodels",
     "webapp.jobs",
+    "webapp.notices",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -141,6 +159,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "webapp.accounts.context.shell",
+                "webapp.notices.context.bell",
             ],
         },
     }
@@ -193,6 +212,23 @@ DISK_RESERVE_BYTES = int(os.environ.get("DELTABOARD_DISK_RESERVE_BYTES", 256 * 1
 MODEL_FOLDERS = [Path(folder) for folder in os.environ.get("DELTABOARD_MODEL_FOLDERS", "").split(os.pathsep) if folder]
 """Folders on the site's machine that an admin may register base models from."""
 
+_MAIL = urlsplit(os.environ.get("EMAIL_URL", ""))
+if _MAIL.scheme not in ("", "smtp", "smtp+tls", "smtps") or bool(_MAIL.scheme) != bool(_MAIL.hostname):
+    raise ImproperlyConfigured("EMAIL_URL is not like smtp+tls://user:password@mail.example.org:587.")
+EMAIL_HOST = _MAIL.hostname or ""
+"""Empty where the site's admin set up no mail."""
+EMAIL_PORT = _MAIL.port or {"smtp+tls": 587, "smtps": 465}.get(_MAIL.scheme, 25)
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = unquote(_MAIL.username or ""), unquote(_MAIL.password or "")
+EMAIL_USE_TLS, EMAIL_USE_SSL = _MAIL.scheme == "smtp+tls", _MAIL.scheme == "smtps"
+EMAIL_TIMEOUT = 5
+DEFAULT_FROM_EMAIL = os.environ.get("EMAIL_FROM", f"Deltaboard <deltaboard@{urlsplit(SITE_URL).hostname}>")
+WEBHOOK_NETWORKS = [
+    ipaddress.ip_network(each) for each in os.environ.get("DELTABOARD_WEBHOOK_NETWORKS", "").split(",") if each
+]
+"""Private networks that webhooks may reach, over plain http too (10.1.0.0/16,…). Without it: public addresses only."""
+HOUSEKEEPING = ["webapp.notices.sending.send_due"]
+"""What rooms above the jobs want done every few seconds, each in a thread of its own beside the sweep."""
+
 _HTTPS = SITE_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _HTTPS
 SESSION_COOKIE_NAME = "__Host-session" if _HTTPS else "deltaboard_session"
@@ -226,6 +262,8 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
+PROBE_URL = os.environ.get("DELTABOARD_PROBE_URL") or os.environ.get("SITE_URL") or ""
+"""Where the reconciler asks whether the worker API answers; without it no lease is ever ended."""
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
 TIMINGS = Timings.from_environment(dict(os.environ))
 LIVE_STREAMS_PER_PROCESS = 500

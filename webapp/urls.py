@@ -13,6 +13,7 @@ urlpatterns = [
     path("", include("webapp.accounts.urls")),
     path("datasets/", include("webapp.datasets.urls")),
     path("models/", include("webapp.basemodels.urls")),
+    path("notices/", include("webapp.notices.urls")),
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),
     path("api/worker/", worker_api.urls),

@@ -11,7 +11,7 @@ from typing import Any
 
 from workers.protocol import EXIT_FENCED, EXIT_STOPPED, USER_REASONS, Outcome
 
-TRAINER_REASONS = USER_REASONS | {"disk_full", "checkpoint_unreadable"}
+TRAINER_REASONS = USER_REASONS | {"disk_full", "storage_unreachable", "checkpoint_unreadable", "host_oom"}
 """What a trainer may say of itself; the rest is for its supervisor to tell."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from tests.conftest import Cast, claim_next, make_job
 from webapp.accounts.permissions import NotAllowed
@@ -82,6 +83,7 @@ def test_what_the_person_must_mend_is_never_tried_again(attempt: Attempt, reason
 def test_a_lost_worker_puts_the_job_back_twice_and_fails_it_the_third_time(job: Job, worker: Worker) -> None:
     states = []
     for number in range(3):
+        Job.objects.filter(not_before__gt=timezone.now()).update(not_before=timezone.now())
         claimed = claim_next(worker, f"claim-{number}")
         assert claimed
         assert claimed.attempt

@@ -265,7 +265,7 @@ def test_a_checkpoint_is_what_the_next_attempt_gets(calls: WorkerCalls, claimed:
 def test_a_dead_lease_ends_the_attempt(calls: WorkerCalls, claimed: dict[str, Any], job: Job) -> None:
     end_lost_attempts()
     assert Job.objects.get().state == "running"
-    Attempt.objects.update(lease_until=timezone.now())
+    Attempt.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
     end_lost_attempts()
     job.refresh_from_db()
     assert (job.state, job.reason_code) == ("queued", "worker_lost")
@@ -273,17 +273,19 @@ def test_a_dead_lease_ends_the_attempt(calls: WorkerCalls, claimed: dict[str, An
 
 def test_a_claim_that_was_never_acknowledged_goes_back(calls: WorkerCalls, job: Job) -> None:
     calls.claim()
-    Attempt.objects.update(created_at=timezone.now() - timedelta(seconds=60))
+    Attempt.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
     give_back_unacknowledged()
     job.refresh_from_db()
     assert (job.state, job.reason_code, job.infrastructure_ends) == ("queued", "not_acked", 0)
 
 
 def test_a_site_that_was_away_blames_no_worker(calls: WorkerCalls, claimed: dict[str, Any]) -> None:
-    Attempt.objects.update(lease_until=timezone.now())
-    reconciler = Reconciler()
+    Attempt.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    reconciler = Reconciler(answers=lambda: True)
+    reconciler.turn()
+    Attempt.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
     reconciler.last_sweep -= 3600
-    reconciler.sweep()
+    reconciler.turn()
     assert Job.objects.get().state == "running"
 
 
@@ -291,7 +293,7 @@ def test_an_inspection_is_given_back_three_times_at_most(calls: WorkerCalls, bas
     inspection = Inspection.objects.create(question={"kind": "base_model_shape"}, base_model=base_model)
     for number in range(3):
         assert calls.claim(f"i{number}").json()["kind"] == "inspection"
-        Inspection.objects.update(lease_until=timezone.now())
+        Inspection.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
         give_back_inspections()
     inspection.refresh_from_db()
     assert inspection.state == "failed"
@@ -392,8 +394,8 @@ def test_a_heartbeat_between_look_and_end_saves_the_attempt(calls: WorkerCalls, 
 
 
 def test_the_first_sweep_after_a_start_blames_no_worker(calls: WorkerCalls, claimed: dict[str, Any]) -> None:
-    Attempt.objects.update(lease_until=timezone.now())
-    Reconciler().sweep()
+    Attempt.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    Reconciler(answers=lambda: True).turn()
     assert Job.objects.get().state == "running"
 
 

@@ -26,7 +26,7 @@ _FILES = {
     ),
     "webapp/asgi.py": (
         "async def application(scope, receive, send):\n"
-        "    well = scope['path'] == '/api/v1/healthz'\n"
+        "    well = scope['path'] == '/api/worker/ping'\n"
         "    await send({'type': 'http.response.start', 'status': 200 if well else 404, 'headers': []})\n"
         "    await send({'type': 'http.response.body', 'body': b''})\n"
     ),

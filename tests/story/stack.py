@@ -126,6 +126,6 @@ def _link_in(stack: Stack) -> str | None:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/api/v1/healthz", timeout=2).status_code == 200
+        return httpx.get(f"{url}/api/worker/ping", timeout=2).status_code == 200
     except httpx.HTTPError:
         return False

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from tests.training.conftest import MakeJob, Run, StopAt, Trainer
 from workers.protocol import JobFolder
-from workers.training import checkpoint
+from workers.training import storage
 from workers.training.failures import Stopped
 
 WEIGHTS = {"lora": "adapter_model.safetensors", "full": "model.safetensors"}
@@ -134,6 +134,6 @@ def test_a_training_that_ends_between_two_checkpoints_saves_once_more(classify: 
 
 @pytest.mark.parametrize("fault", [RuntimeError("PytorchStreamWriter failed"), SafetensorError("Os { code: 28 }")])
 def test_a_write_that_failed_inside_a_library_is_a_full_disk(fault: Exception) -> None:
-    with pytest.raises(OSError, match="writing failed") as caught, checkpoint.writing():
+    with pytest.raises(OSError, match="writing failed") as caught, storage.writing():
         raise fault
     assert caught.value.errno == errno.ENOSPC

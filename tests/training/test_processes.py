@@ -41,8 +41,9 @@ class Process:
         for line in self.pipe:
             yield json.loads(line)
 
-    def until_step(self, step: int) -> None:
-        assert any(event["kind"] == "metrics" and event["step"] >= step for event in self.events())
+    def until_step(self, step: int) -> int:
+        """Reads up to that step or a later one, and says which."""
+        return next(event["step"] for event in self.events() if event["kind"] == "metrics" and event["step"] >= step)
 
 
 @pytest.fixture
@@ -65,11 +66,11 @@ def start() -> Iterator[Any]:
 def test_sigterm_finishes_the_step_and_leaves_a_checkpoint_of_it(classify: MakeJob, start: Any) -> None:
     job = classify(max_steps=100_000, epochs=1000, rows=4000, eval_every=100_000, save_every=100_000)
     process = start(job)
-    process.until_step(5)
+    seen = process.until_step(5)
     process.process.send_signal(signal.SIGTERM)
     rest = list(process.events())
     assert process.process.wait(SECONDS) == EXIT_STOPPED
-    last = max(event["step"] for event in rest if event["kind"] == "metrics")
+    last = max([seen, *(event["step"] for event in rest if event["kind"] == "metrics")])
     assert [path.name for path in job.checkpoints.iterdir()] == [f"step-{last:08d}"]
 
 

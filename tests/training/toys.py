@@ -182,6 +182,6 @@ def spoiled_copy(base_model: Path, folder: Path) -> Path:
     """The same base model with one weight that is no number."""
     shutil.copytree(base_model.resolve(), folder)
     weights = load_file(folder / "model.safetensors")
-    next(each for name, each in weights.items() if "query" in name).fill_(float("nan"))
+    next(each for name, each in weights.items() if "value" in name).fill_(float("nan"))
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     return folder

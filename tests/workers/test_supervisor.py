@@ -143,7 +143,7 @@ def test_a_flood_of_output_is_bounded_and_blocks_no_step(launch: Toy, notebook: 
 
 
 def test_a_hung_training_shows_its_stack_and_ends(launch: Toy, notebook: Notebook) -> None:
-    timings = dataclasses.replace(TIMINGS, no_progress_seconds=0.7)
+    timings = dataclasses.replace(TIMINGS, no_progress_seconds=4)
     exit = supervise(launch("hanging"), notebook, timings, here(), Orders())
     assert how_it_ended(exit).reason == "stalled"
     assert any("toy_trainer.py" in event["text"] for event in notebook.of("log"))

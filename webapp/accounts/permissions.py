@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from webapp.accounts.models import Membership, Role, Team, User
 
@@ -28,6 +28,12 @@ def in_teams_of_or_shared(user: User, field: str = "team") -> Q:
     return Q() if user.is_superuser else in_teams_of(user, field) | Q(**{f"{field}__isnull": True})
 
 
+def people_of(team_id: int) -> QuerySet[User]:
+    """Active people who may see what belongs to the team: the other end of `in_teams_of`."""
+    members = Membership.objects.filter(team=team_id).values("user")
+    return User.objects.filter(Q(is_superuser=True) | Q(pk__in=members), is_active=True)
+
+
 def may(user: User, team_id: int | None, need: str) -> bool:
     """Whether the person has at least this role in the team; what has no team belongs to the site admin."""
     if team_id is None:
@@ -40,6 +46,10 @@ def require(user: User, team_id: int | None, need: str) -> None:
     """Raise NotAllowed unless the person has at least this role."""
     if not may(user, team_id, need):
         raise NotAllowed(need if team_id is not None else "site admin")
+
+
+def maintains_a_team(user: User) -> bool:
+    return user.is_superuser or user.memberships.filter(role=Role.MAINTAINER).exists()
 
 
 def teams_to_work_in(user: User) -> list[Team]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from webapp.jobs import scheduling
+from webapp.jobs import outlook
 from webapp.jobs.models import Artifact, Job, Worker
 from workers.methods.method import Method
 from workers.methods.options import describe
 
 
 def job_answer(job: Job) -> dict[str, Any]:
-    waiting = scheduling.waiting(job)
+    waiting = outlook.waiting(job)
     return {
         "id": job.pk,
         "name": job.name,
@@ -55,7 +55,10 @@ def job_answer(job: Job) -> dict[str, Any]:
 def job_answer_in_full(job: Job) -> dict[str, Any]:
     """With what a list leaves out: artifacts and the frozen spec."""
     artifacts = sorted(job.artifacts.all(), key=lambda each: each.kind != "delta")
-    briefly = [{"id": each.pk, "kind": each.kind, "bytes": each.bytes} for each in artifacts]
+    briefly = [
+        {"id": each.pk, "kind": each.kind, "bytes": each.bytes, "damaged": each.damaged_at is not None}
+        for each in artifacts
+    ]
     return job_answer(job) | {"artifacts": briefly, "spec": job.spec}
 
 
@@ -68,6 +71,8 @@ def artifact_answer(artifact: Artifact) -> dict[str, Any]:
         "bytes": artifact.bytes,
         "files": files,
         "manifest": artifact.manifest,
+        "checked_at": artifact.checked_at,
+        "damaged": artifact.damaged_at is not None,
         "created_at": artifact.created_at,
     }
 
@@ -79,6 +84,7 @@ def worker_answer(worker: Worker) -> dict[str, Any]:
         "name": worker.name,
         "pool": worker.pool,
         "online": worker.online,
+        "suspended": worker.suspended_at is not None,
         "draining": worker.drain or bool(report.get("draining")),
         "deaf": bool(report.get("deaf")),
         "heartbeat_age_seconds": worker.heartbeat_age_seconds,

@@ -11,15 +11,15 @@ from pydantic import Field
 
 from webapp import api_errors
 from webapp.accounts.auth import Caller
-from webapp.accounts.models import Role
-from webapp.accounts.permissions import require, teams_to_work_in
+from webapp.accounts.permissions import teams_to_work_in
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
-from webapp.jobs import downloading, metrics, transitions
+from webapp.jobs import downloading, enrolling, metrics, transitions
 from webapp.jobs.answers import artifact_answer, job_answer, job_answer_in_full, method_answer, worker_answer
-from webapp.jobs.launching import FieldProblem, Launch, LaunchRefused, launch
+from webapp.jobs.launching import Launch, launch
 from webapp.jobs.models import Artifact, Event, Job, Worker
 from webapp.jobs.recording import messages_after
+from webapp.jobs.refusing import FieldProblem, LaunchRefused
 from webapp.paging import Share, Whole, page
 from workers.methods import METHODS
 from workers.protocol import DEFAULT_POOL
@@ -218,11 +218,21 @@ class Draining(Schema):
     drain: bool
 
 
+def _worker(request: Any, worker_id: int) -> Worker:
+    worker: Worker = get_object_or_404(request.auth.within(Worker.objects.visible_to(request.auth.user)), pk=worker_id)
+    return worker
+
+
 @workers.patch("{int:worker_id}")
 def patch_worker(request: Any, worker_id: int, body: Draining) -> dict[str, Any]:
     """Drain a worker (it finishes what it has and takes no more), or let it take jobs again."""
-    worker = get_object_or_404(request.auth.within(Worker.objects.visible_to(request.auth.user)), pk=worker_id)
-    require(request.auth.user, worker.team_id, Role.MAINTAINER)
-    worker.drain = body.drain
-    worker.save(update_fields=["drain"])
+    worker = _worker(request, worker_id)
+    enrolling.drain(worker, request.auth.user, body.drain)
     return worker_answer(worker)
+
+
+@workers.delete("{int:worker_id}", response={204: None})
+def remove_worker(request: Any, worker_id: int) -> Any:
+    """Remove a worker: its token dies, its jobs go back to the queue from their newest checkpoint."""
+    enrolling.remove(_worker(request, worker_id), request.auth.user)
+    return Status(204, None)

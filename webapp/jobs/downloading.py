@@ -8,6 +8,7 @@ from typing import IO, Any
 
 from django.http import StreamingHttpResponse
 
+from webapp import clock
 from webapp.accounts.models import AuditEntry, User
 from webapp.jobs.handing_in import verified
 from webapp.jobs.models import Artifact
@@ -23,14 +24,16 @@ class Damaged(Exception):
 
 def as_zip(artifact: Artifact, user: User) -> StreamingHttpResponse:
     """All files in one zip. Raises Damaged."""
-    archive, length = zipped((file["name"], _opened(file)) for file in artifact.files)
+    archive, length = zipped((file["name"], _opened(artifact, file)) for file in artifact.files)
     AuditEntry.note(user, artifact.job.team, "artifact.download", artifact.pk)
     return streamed(archive, length, "application/zip", f"{file_name(artifact)}.zip")
 
 
-def _opened(file: dict[str, Any]) -> IO[bytes]:
-    opened = verified(file)
+def _opened(artifact: Artifact, file: dict[str, Any]) -> IO[bytes]:
+    """The file, if the artifact is whole as far as we know and this file has its hash; else the artifact is marked."""
+    opened = None if artifact.damaged_at else verified(file)
     if opened is None:
+        Artifact.objects.filter(pk=artifact.pk, damaged_at=None).update(damaged_at=clock.now())
         raise Damaged(file["name"])
     return opened
 
@@ -42,7 +45,7 @@ def one_file(artifact: Artifact, name: str, user: User) -> StreamingHttpResponse
         return None
     AuditEntry.note(user, artifact.job.team, "artifact.download", artifact.pk, file=name)
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    return streamed(_opened(file), file["bytes"], kind, name.rsplit("/", 1)[-1])
+    return streamed(_opened(artifact, file), file["bytes"], kind, name.rsplit("/", 1)[-1])
 
 
 def read_text(artifact: Artifact, name: str) -> str:
@@ -50,7 +53,7 @@ def read_text(artifact: Artifact, name: str) -> str:
     file = next((file for file in artifact.files if file["name"] == name), None)
     if file is None:
         return ""
-    with _opened(file) as opened:
+    with _opened(artifact, file) as opened:
         return opened.read(1_000_000).decode("utf-8", "replace")
 
 

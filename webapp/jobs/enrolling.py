@@ -12,13 +12,18 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from webapp.accounts.models import Team
+from webapp import clock
+from webapp.accounts.models import AuditEntry, Role, Team, User
+from webapp.accounts.permissions import require
 from webapp.accounts.tokens import digest, make_secret
 from webapp.jobs import inspecting, transitions
+from webapp.jobs.device_history import take_down
 from webapp.jobs.models import Attempt, Inspection, Worker
 from workers.protocol import DEFAULT_POOL, OLDEST_PROTOCOL, PROTOCOL
 
 KEY_HOURS = 1
+SILENT_CLAIMS = 3
+SILENT_WITHIN_SECONDS = 600
 
 
 class EnrolmentRefused(Exception):
@@ -95,7 +100,7 @@ def _on_loopback(host: str) -> bool:
         return False
 
 
-def hello(worker: Worker, report: dict[str, Any]) -> Worker:
+def hello(worker: Worker, report: dict[str, Any], address: str = "") -> Worker:
     """Note the worker's report; what an older boot of it left running ends at once. Raises WorkerRunning.
 
     In one home folder a lock file keeps a second process from starting, so there a newer boot means the older is dead.
@@ -107,7 +112,11 @@ def hello(worker: Worker, report: dict[str, Any]) -> Worker:
         if other and worker.online and not _same_place(worker.report, report):
             raise WorkerRunning(worker)
         worker.boot_id, worker.report, worker.last_hello_at = boot, report, timezone.now()
-        worker.save(update_fields=["boot_id", "report", "last_hello_at"])
+        worker.last_address = address[:45]
+        if other:
+            worker.suspended_at = None  # a fresh process deserves a fresh chance
+        worker.save(update_fields=["boot_id", "report", "last_hello_at", "last_address", "suspended_at"])
+        take_down(worker)
     if other:
         end_older_boots(worker)
     return worker
@@ -119,12 +128,38 @@ def _same_place(before: dict[str, Any], now: dict[str, Any]) -> bool:
     return before.get("hostname") == now.get("hostname") and len(folders) < 2
 
 
+def suspend_if_silent(attempt: Attempt) -> None:
+    """Three claims of one process that it never acknowledged within ten minutes: it gets no more for now."""
+    same = Attempt.objects.filter(worker=attempt.worker, boot_id=attempt.boot_id, reason_code="not_acked")
+    if same.filter(ended_at__gt=clock.in_seconds(-SILENT_WITHIN_SECONDS)).count() >= SILENT_CLAIMS:
+        Worker.objects.filter(pk=attempt.worker_id, suspended_at=None).update(suspended_at=clock.now())
+
+
 def end_older_boots(worker: Worker) -> None:
     """End attempts and inspections of this worker that belong to an earlier boot."""
     older = Attempt.objects.filter(worker=worker).exclude(state=Attempt.State.ENDED).exclude(boot_id=worker.boot_id)
     for attempt in older:
         with contextlib.suppress(transitions.StaleAttempt):  # the sweep was faster
-            transitions.end_attempt(attempt, f"worker {worker.name}", "released", "worker_lost")
+            began = attempt.state == Attempt.State.RUNNING
+            reason = "worker_lost" if began else "not_acked"
+            transitions.end_attempt(attempt, f"worker {worker.name}", "released", reason)
     running = Inspection.objects.filter(worker=worker, state=Inspection.State.RUNNING)
     for inspection in running.exclude(boot_id=worker.boot_id):
         inspecting.give_back(inspection)
+
+
+def drain(worker: Worker, user: User, on: bool) -> None:
+    """Let it finish what it has and take no more, or take jobs again. Raises NotAllowed."""
+    require(user, worker.team_id, Role.MAINTAINER)
+    worker.drain = on
+    worker.suspended_at = worker.suspended_at if on else None
+    worker.save(update_fields=["drain", "suspended_at"])
+    AuditEntry.note(user, worker.team, "worker.drain", worker.pk, drain=on)
+
+
+def remove(worker: Worker, user: User) -> None:
+    """Its token dies. It hears so with its next hello, hands its jobs back and ends. Raises NotAllowed."""
+    require(user, worker.team_id, Role.MAINTAINER)
+    worker.revoked_at = timezone.now()
+    worker.save(update_fields=["revoked_at"])
+    AuditEntry.note(user, worker.team, "worker.remove", worker.pk, name=worker.name)

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.http import QueryDict
 
-from webapp.jobs.launching import FieldProblem
+from webapp.jobs.refusing import FieldProblem
 from workers.methods.hyperparameters import Training
 from workers.methods.method import Method
 from workers.methods.options import OptionFact, describe

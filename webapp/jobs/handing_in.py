@@ -17,6 +17,7 @@ from webapp.jobs.recording import say
 from webapp.jobs.reported import BadReport
 from webapp.jobs.reporting import renew
 from webapp.jobs.scheduling import newest_checkpoint
+from webapp.jobs.scrubbing import mark_damaged
 from webapp.jobs.transitions import StaleAttempt
 from webapp.storing import CHUNK_BYTES, Stored, chunks_of, forget, open_stored, require_space, store
 from workers.protocol import MANIFEST
@@ -42,6 +43,34 @@ def base_model_files(model: BaseModel) -> FileList:
     if not model.folder:
         return list(model.files)
     return [{**file, "path": str(Path(model.folder) / file["name"])} for file in model.files]
+
+
+def open_for_attempt(attempt: Attempt, sha256: str) -> tuple[IO[bytes], int] | None:
+    """One of its inputs, open. A file of the checkpoint is read once more first: damage is found here, not in training.
+
+    Raises CheckpointDamaged; the checkpoint is marked, and the next attempt gets the one before it.
+    """
+    checkpoint = newest_checkpoint(attempt.job)
+    file = next((each for each in checkpoint.files if each["sha256"] == sha256), None) if checkpoint else None
+    if checkpoint is None or file is None:
+        return open_input(input_files(attempt), sha256)
+    opened = verified(file)
+    if opened is None:
+        what = f"{file['name']} is not what was stored, or gone"
+        mark_damaged(Checkpoint.objects.filter(pk=checkpoint.pk), what)
+        raise CheckpointDamaged(f"The checkpoint of step {checkpoint.step:,} is damaged in storage: {what}.")
+    return opened, int(file["bytes"])
+
+
+def distrust_checkpoint(attempt: Attempt) -> None:
+    """Its trainer could not read what it was to resume from: the next attempt gets the one before it."""
+    checkpoint = newest_checkpoint(attempt.job)
+    if checkpoint is not None and checkpoint.attempt_id != attempt.pk:
+        mark_damaged(Checkpoint.objects.filter(pk=checkpoint.pk), f"attempt {attempt.number} could not read it")
+
+
+class CheckpointDamaged(Exception):
+    """The checkpoint to resume from is not what was stored (410)."""
 
 
 def open_input(files: FileList, sha256: str) -> tuple[IO[bytes], int] | None:
@@ -140,7 +169,7 @@ def keep_checkpoint(attempt: Attempt, step: int, best: bool, files: FileList) ->
 
 def _drop_old_checkpoints(attempt: Attempt) -> None:
     of_job = Checkpoint.objects.filter(job=attempt.job).order_by("-step", "-id")
-    kept = [*of_job[:KEPT_CHECKPOINTS], *of_job.filter(best=True)]
+    kept = [*of_job.filter(damaged_at=None)[:KEPT_CHECKPOINTS], *of_job.filter(best=True)]
     for old in of_job.exclude(pk__in=[each.pk for each in kept]):
         listed_elsewhere = [*kept, *attempt.job.artifacts.all()]
         keys = {file["key"] for file in old.files} - {file["key"] for each in listed_elsewhere for file in each.files}

@@ -13,6 +13,7 @@ from webapp.basemodels.models import BaseModel, BaseModelState
 from webapp.datasets.models import DatasetVersion, VersionState
 from webapp.jobs import transitions
 from webapp.jobs.models import Job
+from webapp.jobs.refusing import FieldProblem, LaunchRefused
 from webapp.storing import require_space
 from workers.methods import METHODS, find_method
 from workers.methods.hyperparameters import Training
@@ -20,24 +21,6 @@ from workers.methods.method import Method
 from workers.methods.options import OptionsError, describe
 from workers.methods.resolving import resolve
 from workers.protocol import DEFAULT_POOL, JobSpec
-
-
-@dataclass(frozen=True)
-class FieldProblem:
-    """One thing that is wrong with a form or request: the field, the reason, the fix."""
-
-    field: str
-    code: str
-    message: str
-    hint: str
-
-
-class LaunchRefused(Exception):
-    """The job cannot be queued as asked; nothing was stored (422)."""
-
-    def __init__(self, problems: list[FieldProblem]) -> None:
-        super().__init__(" ".join(problem.message for problem in problems))
-        self.problems = problems
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,10 @@ REASONS: dict[str, Reason] = {
     "time_limit": Reason("The time limit was reached.", "Use fewer steps."),
     "unsafe_file": Reason("A file of the base model is not safe to load.", "Use safetensors files."),
     "cancelled_by_user": Reason("Cancelled on request."),
+    "cancelled_with_parent": Reason(
+        "Cancelled, since what it belonged to was removed.", "Launch it anew from what is still there."
+    ),
+    "site_restored": Reason("The site was restored from a backup; the job went back to its place in the queue."),
 }
 
 

@@ -20,6 +20,10 @@ class BadReport(Exception):
     """The worker sent something that does not fit the protocol (422)."""
 
 
+class TooMuch(Exception):
+    """The report is larger than one call takes (413)."""
+
+
 class Said(Schema):
     """What all events have; fields that only newer workers know are kept."""
 

@@ -6,57 +6,67 @@ What a worker reports is a claim, not a fact: shapes and sizes are checked here,
 from __future__ import annotations
 
 import math
-from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
+from django.db.models import Q
 
+from webapp import clock
 from webapp.jobs import transitions
 from webapp.jobs.models import Attempt, Job, JobState
 from webapp.jobs.recording import as_numbers, record
-from webapp.jobs.reported import BadReport, check_event
+from webapp.jobs.reported import BadReport, TooMuch, check_event
 
 MAX_EVENTS = 1000
+MAX_BATCH_BYTES = 1024 * 1024
 MAX_TEXT = 8192
 LARGEST = 2**62
 
 
 def renew(attempt: Attempt) -> None:
-    """Prolong the lease. Raises StaleAttempt if the attempt has ended."""
-    until = timezone.now() + timedelta(seconds=settings.TIMINGS.lease_seconds)
-    live = Attempt.objects.filter(pk=attempt.pk).exclude(state=Attempt.State.ENDED)
-    if live.update(lease_until=until) == 0:
+    """Prolong the lease; from here to the end of the transaction the attempt's row is ours.
+
+    Raises StaleAttempt unless the attempt is acknowledged and has not ended: no other report counts before that.
+    """
+    live = Attempt.objects.filter(pk=attempt.pk, state=Attempt.State.RUNNING)
+    if live.update(lease_until=clock.in_seconds(settings.TIMINGS.lease_seconds)) == 0:
         raise transitions.StaleAttempt
 
 
+def unacknowledged() -> Q:
+    """Attempts whose time to be acknowledged is over: they have had a whole lease since their claim."""
+    timings = settings.TIMINGS
+    over = clock.in_seconds(timings.lease_seconds - timings.ack_limit_seconds)
+    return Q(state=Attempt.State.STARTING, lease_until__lt=over)
+
+
 def acknowledge(attempt: Attempt) -> None:
-    """`starting` to `running`; the same call again is fine. Raises StaleAttempt."""
+    """`starting` to `running`; the same call again is fine. Raises StaleAttempt, also when it comes too late."""
     with transaction.atomic():
-        renew(attempt)
-        starting = Attempt.objects.filter(pk=attempt.pk, state=Attempt.State.STARTING)
-        now = timezone.now()
-        if starting.update(state=Attempt.State.RUNNING, acked_at=now) == 0:
+        until = clock.in_seconds(settings.TIMINGS.lease_seconds)
+        in_time = Attempt.objects.filter(pk=attempt.pk, state=Attempt.State.STARTING).exclude(unacknowledged())
+        if in_time.update(state=Attempt.State.RUNNING, acked_at=clock.now(), lease_until=until) == 0:
+            renew(attempt)
             return
         job = attempt.job
         actor = f"worker {attempt.worker.name}"
-        started = job.started_at or now
-        transitions.move(
-            job, JobState.STARTING, JobState.RUNNING, actor, attempt=attempt, started_at=started, phase="preparing"
-        )
+        moved: dict[str, Any] = {"started_at": job.started_at or clock.now(), "phase": "preparing"}
+        transitions.move(job, JobState.STARTING, JobState.RUNNING, actor, attempt=attempt, **moved)
 
 
 def accept(attempt: Attempt, first_seq: int, events: list[dict[str, Any]]) -> int:
     """Keep a batch and renew the lease; returns the highest `seq` that is stored.
 
-    Events whose `seq` is stored already are skipped. Raises StaleAttempt, BadReport.
+    Events whose `seq` is stored already are skipped. Raises StaleAttempt, BadReport, TooMuch.
     """
     if len(events) > MAX_EVENTS:
-        raise BadReport(f"A batch holds at most {MAX_EVENTS:,} events; this one has {len(events):,}.")
+        raise TooMuch(f"A batch holds at most {MAX_EVENTS:,} events; this one has {len(events):,}.")
+    if first_seq < 1:
+        raise BadReport(f"Events are numbered from 1; this batch starts at {first_seq}.")
     with transaction.atomic():
         renew(attempt)
-        attempt = Attempt.objects.select_for_update().get(pk=attempt.pk)
+        attempt = Attempt.objects.get(pk=attempt.pk)
         if events and first_seq > attempt.acked_seq + 1:
             raise BadReport(f"Event {attempt.acked_seq + 1} is missing: the batch starts at {first_seq}.")
         new = events[max(0, attempt.acked_seq + 1 - first_seq) :]
@@ -76,7 +86,10 @@ def accept(attempt: Attempt, first_seq: int, events: list[dict[str, Any]]) -> in
 
 
 def _summarise(attempt: Attempt, events: list[dict[str, Any]]) -> None:
-    """Carry the newest facts onto the job, so that lists never read chunks."""
+    """Carry the newest facts onto the job, so that lists never read chunks.
+
+    Reading and writing back is safe: the events' numbers were just taken in this transaction, so the row is ours.
+    """
     job = Job.objects.get(pk=attempt.job_id)
     for event in events:
         SUMMARIES.get(event["kind"], _nothing)(job, event)

@@ -1,6 +1,7 @@
-"""Which job or inspection runs next on a worker, and why another one waits.
+"""Gives a worker that asks the next thing to run: an inspection first, else the job whose turn it is.
 
-Inspections go first: they are short and people wait for them. Jobs go by priority, then by their place in the queue.
+Inspections go first: they are short and people wait for them. The order of jobs is fair_share.py's, what fits a worker
+fitting.py's, what a team may use quotas.py's; why a job still waits is said in outlook.py.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from webapp.accounts.tokens import Secret, make_secret
-from webapp.jobs import transitions
+from webapp.jobs import choosing, fitting, transitions
 from webapp.jobs.models import Attempt, Checkpoint, Inspection, Job, JobState, Worker
 from webapp.jobs.recording import say
 
@@ -41,14 +42,6 @@ class Claimed:
     inspection: Inspection | None = None
 
 
-def claimable_jobs(worker: Worker) -> QuerySet[Job]:
-    """Queued jobs that this worker may run, best first."""
-    jobs = Job.objects.filter(state=JobState.QUEUED, pool=worker.pool)
-    if worker.team_id is not None:
-        jobs = jobs.filter(team_id=worker.team_id)
-    return jobs.in_queue_order()
-
-
 def claimable_inspections(worker: Worker) -> QuerySet[Inspection]:
     """Open questions this worker may answer; a team's worker answers its own team's only."""
     asked = Inspection.objects.filter(state=Inspection.State.QUEUED, pool=worker.pool)
@@ -58,7 +51,13 @@ def claimable_inspections(worker: Worker) -> QuerySet[Inspection]:
 
 
 def work_waits(worker: Worker) -> bool:
-    return claimable_inspections(worker).exists() or claimable_jobs(worker).exists()
+    """Whether a claim by a free slot of this worker would get something: the very question that a claim asks."""
+    if not fitting.takes_jobs(worker):
+        return False
+    offer = fitting.offers_of([worker])[worker.pk]
+    if not offer.free:
+        return False
+    return claimable_inspections(worker).exists() or choosing.next_for(worker, offer).job is not None
 
 
 def claim(worker: Worker, asked: Claim) -> Claimed | None:
@@ -67,6 +66,9 @@ def claim(worker: Worker, asked: Claim) -> Claimed | None:
         repeated = _repeated(worker, asked)
         if repeated:
             return repeated
+        worker = Worker.objects.select_for_update(no_key=True).get(pk=worker.pk)  # one claim of a worker at a time
+        if not fitting.takes_jobs(worker):
+            return None
         return _claim_inspection(worker, asked) or _claim_job(worker, asked)
 
 
@@ -118,11 +120,15 @@ def _claim_inspection(worker: Worker, asked: Claim) -> Claimed | None:
 
 
 def _claim_job(worker: Worker, asked: Claim) -> Claimed | None:
-    job: Job | None = _locked(claimable_jobs(worker))
-    if job is None:
+    offer = fitting.offer_to(worker, asked.devices)
+    chosen = choosing.next_for(worker, offer, lock=True)
+    if chosen.job is None:
+        if chosen.reserve is not None:
+            choosing.keep_free(worker, chosen.reserve)
         return None
-    secret = make_secret("a")
-    attempt = _new_attempt(job, worker, asked, secret)
+    choosing.give_up_reservation(worker)
+    job, secret = chosen.job, make_secret("a")
+    attempt = _new_attempt(job, worker, asked, secret, offer.devices_for(job.gpus, job.least_memory_bytes))
     transitions.move(
         job,
         JobState.QUEUED,
@@ -143,7 +149,7 @@ def _claim_job(worker: Worker, asked: Claim) -> Claimed | None:
     return Claimed(secret.text, attempt=attempt)
 
 
-def _new_attempt(job: Job, worker: Worker, asked: Claim, secret: Secret) -> Attempt:
+def _new_attempt(job: Job, worker: Worker, asked: Claim, secret: Secret, devices: list[dict[str, Any]]) -> Attempt:
     checkpoint = newest_checkpoint(job)
     return Attempt.objects.create(
         job=job,
@@ -153,7 +159,7 @@ def _new_attempt(job: Job, worker: Worker, asked: Claim, secret: Secret) -> Atte
         claim_id=asked.claim_id,
         slot=asked.slot,
         threads=job.threads or asked.threads,
-        devices=asked.devices[: job.gpus],
+        devices=[device for device in devices if device],
         token_prefix=secret.prefix,
         token_sha256=secret.sha256,
         lease_until=_lease_until(),
@@ -164,44 +170,6 @@ def _new_attempt(job: Job, worker: Worker, asked: Claim, secret: Secret) -> Atte
 def newest_checkpoint(job: Job) -> Checkpoint | None:
     """What the next attempt resumes from: the job's own newest checkpoint, or that of the job it retries."""
     of_job = Q(job=job)
-    if job.retry_of_id is not None and not job.checkpoints.exists():
+    if job.retry_of_id is not None and not job.checkpoints.filter(damaged_at=None).exists():
         of_job = Q(job_id=job.retry_of_id)
-    return Checkpoint.objects.filter(of_job).order_by("-step", "-id").first()
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """Where a queued job stands, and the sentence that says why."""
-
-    queue_position: int
-    why: str
-
-
-def waiting(job: Job) -> Waiting | None:
-    """Place from 1 and the reason, for a queued job; None for all others."""
-    if job.state != JobState.QUEUED:
-        return None
-    same_pool = Job.objects.filter(state=JobState.QUEUED, pool=job.pool)
-    ahead = same_pool.filter(
-        Q(priority__gt=job.priority)
-        | Q(priority=job.priority, queue_position__lt=job.queue_position)
-        | Q(priority=job.priority, queue_position=job.queue_position, pk__lt=job.pk)
-    ).count()
-    return Waiting(ahead + 1, _why(job, ahead))
-
-
-def _why(job: Job, ahead: int) -> str:
-    workers = [worker for worker in _workers_for(job) if worker.online]
-    if not workers:
-        return f"No worker of pool {job.pool} is online. Start one; the Workers page says how."
-    if all(worker.drain for worker in workers):
-        return f"Every worker of pool {job.pool} is draining and takes no more."
-    if ahead:
-        return f"{ahead} job{'s' if ahead > 1 else ''} ahead of it in pool {job.pool}."
-    if any(worker.report.get("busy_slots", 0) < worker.report.get("slots", 1) for worker in workers):
-        return "Next in line; a worker is about to take it."
-    return "Next in line; every worker is busy."
-
-
-def _workers_for(job: Job) -> list[Worker]:
-    return list(Worker.objects.filter(Q(team=None) | Q(team_id=job.team_id), pool=job.pool, revoked_at=None))
+    return Checkpoint.objects.filter(of_job, damaged_at=None).order_by("-step", "-id").first()

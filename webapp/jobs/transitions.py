@@ -9,16 +9,16 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Max, Q
-from django.utils import timezone
+from django.db.models import F, Max, Q, QuerySet
 
+from webapp import clock
 from webapp.accounts.models import AuditEntry, Role, User
 from webapp.accounts.permissions import may, require
+from webapp.jobs.consequences import consequence
 from webapp.jobs.models import AT_WORK, ENDED, Attempt, Job, JobState, StateChange
 from webapp.jobs.permits import permit_on_commit
 from webapp.jobs.reasons import sentence_for
 from webapp.jobs.recording import say
-from workers.protocol import INFRASTRUCTURE_REASONS, MAX_INFRASTRUCTURE_ENDS, UNCOUNTED_REASONS, USER_REASONS
 
 ALLOWED: frozenset[tuple[str, str]] = frozenset(
     {
@@ -50,7 +50,7 @@ class NotNow(Exception):
 
 
 class StaleAttempt(Exception):
-    """The attempt has ended; whatever it still says is not accepted (409)."""
+    """The attempt has ended, or never began in time; whatever it still says is not accepted (409)."""
 
 
 def move(
@@ -66,11 +66,16 @@ def move(
     """Change the state if it still is `before`, with history and event. Raises NotNow if somebody was faster."""
     if (before, after) not in ALLOWED:
         raise ValueError(f"no transition from {before} to {after}")
+    if after in (JobState.FAILED, JobState.CANCELLED) and not reason_code:
+        raise ValueError(f"a job is not {after} without a reason")
     if after in ENDED:
-        fields["ended_at"] = timezone.now()
-        fields["phase"] = ""
+        fields |= {"ended_at": clock.now(), "phase": "", "not_before": None}
+    if before == JobState.QUEUED:
+        fields["reserved_on"] = None
+    if after != JobState.RUNNING:  # a cancel that came while it started has noted its reason already
+        fields["reason_code"] = reason_code
     with transaction.atomic():
-        if Job.objects.filter(pk=job.pk, state=before).update(state=after, reason_code=reason_code, **fields) == 0:
+        if Job.objects.filter(pk=job.pk, state=before).update(state=after, **fields) == 0:
             job.refresh_from_db()
             raise NotNow(job, f"made {after}")
         _write_history(job, before, after, actor, attempt, reason_code, fields.get("reason_sentence", ""))
@@ -158,9 +163,34 @@ def _wish(job: Job, wish: str) -> Job:
     return job
 
 
+def cancel_with_parent(jobs: QuerySet[Job], actor: str, sentence: str) -> None:
+    """What these jobs belong to goes away: cancel each that has not ended, at once or through its attempt."""
+    code = "cancelled_with_parent"
+    with transaction.atomic():
+        for job in jobs.exclude(state__in=ENDED).select_for_update().order_by("pk"):
+            if job.state in AT_WORK:
+                Job.objects.filter(pk=job.pk).update(reason_code=code, reason_sentence=sentence)
+                _wish(job, "cancel")
+            else:
+                move(
+                    job,
+                    job.state,
+                    JobState.CANCELLED,
+                    actor,
+                    reason_code=code,
+                    reason_sentence=sentence,
+                    wish="cancel",
+                )
+
+
 def _resume(job: Job, user: User) -> Job:
-    place = next_position(job.pool)
-    move(job, JobState.PAUSED, JobState.QUEUED, user.username, wish="run", queue_position=place, reason_sentence="")
+    fresh: dict[str, Any] = {
+        "wish": "run",
+        "queue_position": next_position(job.pool),
+        "reason_sentence": "",
+        "not_before": None,
+    }
+    move(job, JobState.PAUSED, JobState.QUEUED, user.username, **fresh)
     permit_on_commit(job.pool)
     return job
 
@@ -212,28 +242,28 @@ def end_attempt(
     """End an attempt and move its job on. Raises StaleAttempt if it had ended already, or `still` no longer holds."""
     with transaction.atomic():
         live = Attempt.objects.filter(still or Q(), pk=attempt.pk).exclude(state=Attempt.State.ENDED)
-        now = timezone.now()
-        ended = {"state": Attempt.State.ENDED, "ended_at": now, "outcome": outcome, "reason_code": reason_code}
-        if live.update(**ended) == 0:
+        if live.update(lease_until=F("lease_until")) == 0:  # from here on the row is ours
             raise StaleAttempt
+        attempt.refresh_from_db(fields=["state"])
         job = Job.objects.select_for_update().get(pk=attempt.job_id)
-        after, code, fields = _consequence(job, attempt, outcome, reason_code)
-        fields["reason_sentence"] = sentence_for(code, sentence if code == reason_code else "")
-        if job.state == JobState.STARTING and after in (JobState.SUCCEEDED, JobState.FAILED):
-            move(job, JobState.STARTING, JobState.RUNNING, actor, attempt=attempt)  # ended before it acknowledged
-        tail = log_tail[-50:] if log_tail else _last_lines(attempt)
+        after = consequence(job, attempt, outcome, reason_code)
+        if after.code == job.reason_code:  # cancelled with its parent: the sentence was noted with the wish
+            sentence, reason_code = job.reason_sentence, after.code
+        own = {"outcome": outcome, "reason_code": reason_code}
+        Attempt.objects.filter(pk=attempt.pk).update(state=Attempt.State.ENDED, ended_at=clock.now(), **own)
         move(
             job,
             job.state,
-            after,
+            after.after,
             actor,
             attempt=attempt,
-            reason_code=code,
+            reason_code=after.code,
+            reason_sentence=sentence_for(after.code, sentence if after.code == reason_code else ""),
             reason_detail=detail or {},
-            log_tail=tail,
-            **fields,
+            log_tail=log_tail[-50:] if log_tail else _last_lines(attempt),
+            **after.fields,
         )
-        if after == JobState.QUEUED:
+        if after.after == JobState.QUEUED and job.not_before is None:
             permit_on_commit(job.pool)
     return job
 
@@ -242,25 +272,3 @@ def _last_lines(attempt: Attempt) -> list[str]:
     """What the attempt logged last, where it could not say so itself."""
     logged = attempt.events.filter(kind="log").order_by("-number").values_list("body", flat=True)[:50]
     return [str(body.get("text", "")) for body in reversed(logged)]
-
-
-def _consequence(job: Job, attempt: Attempt, outcome: str, code: str) -> tuple[str, str, dict[str, Any]]:
-    """The job's next state, its reason code, and fields that change with it."""
-    if job.wish == "cancel":
-        return JobState.CANCELLED, "cancelled_by_user", {}
-    if outcome == "succeeded":
-        if not attempt.artifacts.exists():
-            return JobState.FAILED, "no_output", {}
-        return JobState.SUCCEEDED, "", {}
-    if code in USER_REASONS:
-        return JobState.FAILED, code, {}
-    if job.wish == "pause":
-        return JobState.PAUSED, "paused_by_user", {}
-    if code in UNCOUNTED_REASONS:
-        return JobState.QUEUED, code, {}
-    if code not in INFRASTRUCTURE_REASONS:
-        return JobState.FAILED, "trainer_error", {}
-    ends = job.infrastructure_ends + 1
-    if ends >= MAX_INFRASTRUCTURE_ENDS:
-        return JobState.FAILED, "crashed_worker", {"infrastructure_ends": ends}
-    return JobState.QUEUED, code, {"infrastructure_ends": ends}

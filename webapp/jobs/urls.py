@@ -18,5 +18,6 @@ urlpatterns = [
     path("workers/", workers.worker_list, name="workers"),
     path("workers/keys/", workers.keys, name="worker_keys"),
     path("workers/<int:worker_id>/drain/", workers.drain, name="drain"),
+    path("workers/<int:worker_id>/remove/", workers.remove, name="remove_worker"),
     path("starter/", starter.starter, name="starter"),
 ]

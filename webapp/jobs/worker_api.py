@@ -6,17 +6,20 @@ A worker's token can claim, an attempt's token can touch one attempt. Every call
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Any, Literal
+from typing import IO, Annotated, Any, Literal
 
 from django.conf import settings
+from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI, Schema, Status
 from pydantic import Field
 
 from webapp import api_errors
 from webapp.jobs import enrolling, handing_in, inspecting, permits, reporting, scheduling, transitions
+from webapp.jobs.consequences import NOT_FOR_WORKERS
 from webapp.jobs.models import Attempt, Inspection, Job
-from webapp.jobs.reported import BadReport, Count, Device, File, Finite, Report, Step
+from webapp.jobs.refusals import note_refusals
+from webapp.jobs.reported import BadReport, Count, Device, File, Finite, Report, Step, TooMuch
 from webapp.jobs.worker_auth import AttemptToken, InspectionToken, WorkerToken
 from webapp.json_body import StrictParser
 from webapp.storing import streamed
@@ -31,6 +34,7 @@ worker_api = NinjaAPI(
     parser=StrictParser(),
 )
 api_errors.install(worker_api)
+note_refusals(worker_api, api_errors.Unknown, transitions.StaleAttempt, BadReport, TooMuch)
 
 
 class Enrolment(Schema):
@@ -38,6 +42,14 @@ class Enrolment(Schema):
     hostname: str
     version: str
     protocol: int
+
+
+@worker_api.get("ping", auth=None)
+def ping(request: HttpRequest) -> dict[str, Any]:
+    """This API answers and reaches the database: what the reconciler asks before it blames a worker for silence."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return {"status": "ok"}
 
 
 @worker_api.post("enrol", auth=None)
@@ -49,8 +61,8 @@ def enrol(request: HttpRequest, body: Enrolment) -> dict[str, Any]:
 @worker_api.post("hello", auth=WorkerToken())
 def hello(request: Any, body: Report) -> dict[str, Any]:
     """The worker's own heartbeat; the answer says whether work waits and whether to take no more."""
-    worker = enrolling.hello(request.auth, body.dict())
-    waiting = not worker.drain and not worker.revoked_at and scheduling.work_waits(worker)
+    worker = enrolling.hello(request.auth, body.dict(), request.META.get("REMOTE_ADDR", ""))
+    waiting = worker.may_claim and scheduling.work_waits(worker)
     if waiting and body.busy_slots < body.slots:
         permits.wake(worker)  # its own permit was lost
     return {
@@ -83,7 +95,7 @@ class ClaimBody(Schema):
 def claim(request: Any, body: ClaimBody) -> Any:
     """The best job or inspection that this worker may run, or 204."""
     worker = request.auth
-    if worker.drain or worker.revoked_at or worker.boot_id != body.boot_id:
+    if not worker.may_claim or worker.boot_id != body.boot_id:
         return Status(204, None)
     claimed = scheduling.claim(worker, body.as_claim)
     if claimed is None:
@@ -119,12 +131,18 @@ def _plain(files: handing_in.FileList) -> handing_in.FileList:
 # ---- Attempts -----------------------------------------------------------------------------------
 
 
-def _attempt(request: Any, attempt_id: int) -> Attempt:
-    """The attempt of this token. Another attempt's id is as unknown as a wrong token; an ended one is stale."""
+def _own(request: Any, attempt_id: int) -> Attempt:
+    """The attempt of this token. Another attempt's id is as unknown as a wrong token."""
     attempt: Attempt = request.auth
     if attempt.pk != attempt_id:
         raise api_errors.Unknown
-    if attempt.state == Attempt.State.ENDED:
+    return attempt
+
+
+def _attempt(request: Any, attempt_id: int) -> Attempt:
+    """The same, at work: an ended one is stale, and before it is acknowledged nothing counts."""
+    attempt = _own(request, attempt_id)
+    if attempt.state != Attempt.State.RUNNING:
         raise transitions.StaleAttempt
     return attempt
 
@@ -132,7 +150,7 @@ def _attempt(request: Any, attempt_id: int) -> Attempt:
 @worker_api.post("attempts/{attempt_id}/ack", auth=AttemptToken())
 def ack(request: Any, attempt_id: int) -> dict[str, Any]:
     """The worker has the job: it counts as running from now on."""
-    reporting.acknowledge(_attempt(request, attempt_id))
+    reporting.acknowledge(_own(request, attempt_id))
     return {"lease_seconds": settings.TIMINGS.lease_seconds}
 
 
@@ -145,6 +163,8 @@ class Batch(Schema):
 def events(request: Any, attempt_id: int, body: Batch) -> dict[str, Any]:
     """A batch of events, empty or not: it renews the lease and brings back what the person wishes."""
     attempt = _attempt(request, attempt_id)
+    if len(request.body) > reporting.MAX_BATCH_BYTES:
+        raise TooMuch(f"A batch holds at most 1 MiB; this one has {len(request.body):,} bytes.")
     acked = reporting.accept(attempt, body.first_seq, body.events)
     wish = Job.objects.values_list("wish", flat=True).get(pk=attempt.job_id)
     return {"acked_seq": acked, "wish": wish, "lease_seconds": settings.TIMINGS.lease_seconds}
@@ -153,7 +173,7 @@ def events(request: Any, attempt_id: int, body: Batch) -> dict[str, Any]:
 @worker_api.get("attempts/{attempt_id}/inputs/{sha256}", auth=AttemptToken())
 def attempt_input(request: Any, attempt_id: int, sha256: str) -> Any:
     """One of the job's input files."""
-    return _send(handing_in.input_files(_attempt(request, attempt_id)), sha256)
+    return _sent(handing_in.open_for_attempt(_attempt(request, attempt_id), sha256))
 
 
 @worker_api.put("attempts/{attempt_id}/files/{sha256}", auth=AttemptToken())
@@ -201,16 +221,20 @@ class End(Schema):
 @worker_api.post("attempts/{attempt_id}/end", auth=AttemptToken())
 def end(request: Any, attempt_id: int, body: End) -> dict[str, Any]:
     """The attempt is over. The same end sent again is answered with the job's state."""
-    attempt: Attempt = request.auth
-    if attempt.pk == attempt_id and attempt.state == Attempt.State.ENDED and attempt.outcome == body.outcome:
+    attempt = _own(request, attempt_id)
+    if attempt.state == Attempt.State.ENDED and attempt.outcome == body.outcome:
         return {"state": attempt.job.state}
     attempt = _attempt(request, attempt_id)
+    if body.reason in NOT_FOR_WORKERS:
+        raise BadReport(f"`{body.reason}` is for the site to find out, not for a worker to say.")
     if body.last_seq > attempt.acked_seq:
         raise BadReport(f"Events up to {body.last_seq} were not handed in; {attempt.acked_seq} were.")
     actor = f"worker {attempt.worker.name}"
     job = transitions.end_attempt(
         attempt, actor, body.outcome, body.reason or "", body.sentence or "", body.detail, body.log_tail
     )
+    if body.reason == "checkpoint_unreadable":
+        handing_in.distrust_checkpoint(attempt)
     return {"state": job.state}
 
 
@@ -241,7 +265,7 @@ def progress(request: Any, inspection_id: int, body: Progress) -> dict[str, Any]
 @worker_api.get("inspections/{inspection_id}/inputs/{sha256}", auth=InspectionToken())
 def inspection_input(request: Any, inspection_id: int, sha256: str) -> Any:
     """One of the inspection's input files."""
-    return _send(_inspection(request, inspection_id).files, sha256)
+    return _sent(handing_in.open_input(_inspection(request, inspection_id).files, sha256))
 
 
 @worker_api.put("inspections/{inspection_id}/files/{sha256}", auth=InspectionToken())
@@ -266,8 +290,7 @@ def answer(request: Any, inspection_id: int, body: Answer) -> dict[str, Any]:
     return {"state": inspection.state}
 
 
-def _send(files: handing_in.FileList, sha256: str) -> Any:
-    found = handing_in.open_input(files, sha256)
+def _sent(found: tuple[IO[bytes], int] | None) -> Any:
     if found is None:
         raise api_errors.Unknown
     return streamed(*found, "application/octet-stream")

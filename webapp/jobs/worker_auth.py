@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from django.db.models import Q
 from django.http import HttpRequest
 from ninja.security import HttpBearer
 
+from webapp import clock
 from webapp.accounts.tokens import matches, prefix_of
 from webapp.jobs.models import Attempt, Inspection, Worker
+
+KNOWN_AFTER_END_SECONDS = 24 * 3600
+"""So long a worker hears that its attempt has ended; after that its token is as unknown as any other."""
+
+
+def _forgotten() -> Q:
+    return Q(ended_at__lt=clock.in_seconds(-KNOWN_AFTER_END_SECONDS))
 
 
 class WorkerToken(HttpBearer):
@@ -23,7 +32,8 @@ class AttemptToken(HttpBearer):
 
     def authenticate(self, request: HttpRequest, token: str) -> Attempt | None:
         prefix = prefix_of(token, "a")
-        found = Attempt.objects.select_related("job", "worker").filter(token_prefix=prefix).first() if prefix else None
+        known = Attempt.objects.select_related("job__team", "worker").exclude(_forgotten())
+        found = known.filter(token_prefix=prefix).first() if prefix else None
         return found if found and matches(token, found.token_sha256) else None
 
 
@@ -32,5 +42,6 @@ class InspectionToken(HttpBearer):
 
     def authenticate(self, request: HttpRequest, token: str) -> Inspection | None:
         prefix = prefix_of(token, "a")
-        found = Inspection.objects.select_related("worker").filter(token_prefix=prefix).first() if prefix else None
+        known = Inspection.objects.select_related("worker").exclude(_forgotten())
+        found = known.filter(token_prefix=prefix).first() if prefix else None
         return found if found and matches(token, found.token_sha256) else None

@@ -22,6 +22,12 @@ class Timings:
     cut_off_seconds: float = 900.0
     """A worker without any answer from the site stops its training after this long."""
     hello_seconds: float = 5.0
+    third_attempt_seconds: float = 20.0
+    """A job that two machines have failed waits so long before its third attempt."""
+    sweep_gap_seconds: float = 10.0
+    """If the last good sweep is longer ago, the site itself was away, and no worker is blamed for it."""
+    no_sweep_seconds: float = 20.0
+    """Without a sweep for so long the site is not well."""
     deaf_seconds: float = 15.0
     """Work waits and a slot is idle for so long, yet no permit came: the worker no longer hears its broker."""
 

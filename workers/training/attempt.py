@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from transformers.utils import logging as transformers_logging
 from workers.methods import METHODS
 from workers.methods.hyperparameters import Training
 from workers.protocol import JobFolder, JobSpec
-from workers.training import artifact, base_model, checkpoint, data, devices, optimizing, verdict
+from workers.training import artifact, base_model, checkpoint, data, devices, optimizing, storage, verdict
 from workers.training.card import Results
 from workers.training.evaluating import Evaluation
 from workers.training.events import Events
@@ -22,7 +22,9 @@ from workers.training.failures import Stopped
 from workers.training.loop import Loop
 from workers.training.memory import MemorySampler, parameters
 from workers.training.methods import EQUIPMENT
+from workers.training.place import Place
 from workers.training.progress import Progress
+from workers.training.team import Team
 
 BEST_WEIGHTS = "best.safetensors"
 
@@ -38,31 +40,57 @@ class Attempt:
     job: JobFolder
     events: Events
     stop: threading.Event
+    place: Place = field(default_factory=Place)
+    numbers: dict[str, Any] = field(default_factory=dict)
+    """Settings in force and the place reached: the detail of a failure."""
+    team: Team = field(default_factory=Team, init=False)
 
     def run(self) -> None:
         """Train, export, report. Raises Stopped or JobFailure."""
         spec = JobSpec.from_json(json.loads(self.job.spec.read_text(encoding="utf-8")))
         training = Training.from_json(spec.training)
-        hardware = devices.choose(training.precision)
+        self._note_settings(spec, training)
+        hardware = devices.choose(training.precision, self.place)
         memory = MemorySampler(hardware.device)
         try:
             loop = self._prepared(spec, training, hardware, memory)
             self._plan(loop, hardware)
             loop.run()
-            self._hand_over(loop)
+            if self.team.is_first:
+                self._hand_over(loop)
+            self.team.leave()
         finally:
             memory.close()
+
+    def _note_settings(self, spec: JobSpec, training: Training) -> None:
+        self.numbers |= {
+            "batch_size": training.batch_size,
+            "micro_batch": -(-training.batch_size // self.place.size),
+            "processes": self.place.size,
+            "gradient_accumulation": training.gradient_accumulation,
+            "gradient_checkpointing": training.gradient_checkpointing,
+            "max_length": training.max_length,
+            "learning_rate": training.learning_rate,
+            "warmup": training.warmup,
+            "precision": training.precision,
+        }
+        if "rank" in spec.options:
+            self.numbers["rank"] = spec.options["rank"]
 
     def _prepared(self, spec: JobSpec, training: Training, hardware: devices.Hardware, memory: MemorySampler) -> Loop:
         tokenizer = base_model.training_tokenizer(self.job.base_model)
         rows = data.load(self.job.dataset, spec, tokenizer, self.events)
+        self.numbers["train_rows"] = len(rows.train)
+        if spec.task != "text-classification":
+            self.numbers["trainable_token_share"] = rows.trainable_token_share
         model = self._equipped(spec, training, hardware, tokenizer)
+        self._join(model, training, hardware)
         accelerator = Accelerator(mixed_precision=hardware.mixed_precision, cpu=hardware.device.type == "cpu")
         optimizer = optimizing.adamw(model, training)
         scheduler = optimizing.schedule(optimizer, training, training.steps(len(rows.train)))
         model, optimizer = accelerator.prepare(model, optimizer)
         evaluation = Evaluation(rows.eval, spec.task, training.batch_size, tokenizer.pad_token_id, hardware.device)
-        checkpoint.seed_generators(training.seed)
+        checkpoint.seed_generators(training.seed, self.place.rank)
         loop = Loop(
             spec=spec,
             training=training,
@@ -76,9 +104,21 @@ class Attempt:
             events=self.events,
             memory=memory,
             stop=self.stop,
+            team=self.team,
+            numbers=self.numbers,
         )
         self._resume(loop)
         return loop
+
+    def _join(self, model: Any, training: Training, hardware: devices.Hardware) -> None:
+        self.team = Team.join(self.place, on_gpu=hardware.device.type == "cuda")
+        self.team.start_equal(model)
+        if training.batch_size < self.team.size:
+            self.events.log(
+                f"A batch of {training.batch_size} rows leaves some of the {self.team.size} processes without work; "
+                "raise the batch size.",
+                "warning",
+            )
 
     def _equipped(self, spec: JobSpec, training: Training, hardware: devices.Hardware, tokenizer: Any) -> Any:
         equipment = EQUIPMENT[spec.method]
@@ -92,11 +132,13 @@ class Attempt:
         return equipment.equip(network, METHODS[spec.method].options.from_json(spec.options), spec.task)
 
     def _resume(self, loop: Loop) -> None:
-        folder = checkpoint.newest(loop.checkpoints, loop.spec, self.events)
+        folder = self.team.from_first(
+            lambda: checkpoint.newest(loop.checkpoints, loop.spec, self.place.size, self.events)
+        )
         if folder:
-            checkpoint.restore(folder, loop.moving, loop.best_weights)
+            checkpoint.restore(folder, loop.moving, loop.best_weights, self.place.rank)
             self.events.log(f"Resumed from step {loop.moving.progress.step:,}.")
-        if self.stop.is_set():
+        if self.team.any(self.stop.is_set()):
             raise Stopped
 
     def _plan(self, loop: Loop, hardware: devices.Hardware) -> None:
@@ -107,6 +149,7 @@ class Attempt:
             trainable_parameters=trainable,
             total_parameters=total,
             threads=hardware.threads,
+            processes=self.place.size,
             device=hardware.name,
             memory_kind=loop.memory.kind,
             device_memory_total_bytes=loop.memory.total_bytes,
@@ -131,10 +174,18 @@ class Attempt:
         eval_rows = len(loop.evaluation.samples) if loop.evaluation else 0
         results = Results(progress.first_evaluation, final, step, trainable, total, eval_rows, notes)
         plain = loop.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
-        written = artifact.write(plain, loop.spec, self.job, results)
+        written = self._written(plain, loop, results)
         self.events.emit("artifact", bytes=written)
         best_metric = {"name": best.name, "value": best.value, "step": best.step} if best else None
         self.events.emit("result", final_metrics=final, best_metric=best_metric, notes=notes)
+
+    def _written(self, plain: Any, loop: Loop, results: Results) -> int:
+        try:
+            with storage.writing():
+                return artifact.write(plain, loop.spec, self.job, results)
+        except OSError as error:
+            needed = sum(each.nbytes for each in plain.parameters() if each.requires_grad)
+            raise storage.broken(error, self.job.path, "the delta artifact", needed) from error
 
 
 def _made(folder: Path) -> Path:

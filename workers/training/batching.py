@@ -26,13 +26,13 @@ class Batch:
     labels: torch.Tensor
     """Classification: B. Causal LM: B x S, -100 where the loss does not look."""
     rows: int
-    tokens: int
-    """Without padding."""
+    length: int
+    """Of the longest row, in tokens."""
     supervised: int
 
     def to(self, device: torch.device) -> Batch:
         inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in self.inputs.items()}
-        return Batch(inputs, self.labels.to(device, non_blocking=True), self.rows, self.tokens, self.supervised)
+        return Batch(inputs, self.labels.to(device, non_blocking=True), self.rows, self.length, self.supervised)
 
 
 def training_order(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
@@ -65,8 +65,7 @@ def collate(samples: list[Sample], pad_token: int, per_token_labels: bool) -> Ba
         inputs["token_type_ids"] = _padded([sample.token_types or [] for sample in samples], width, 0)
     labels = [sample.labels for sample in samples]
     target = _padded(labels, width, IGNORED) if per_token_labels else torch.tensor(labels).squeeze(1)
-    tokens = sum(len(sample.input_ids) for sample in samples)
-    return Batch(inputs, target, len(samples), tokens, sum(sample.supervised for sample in samples))
+    return Batch(inputs, target, len(samples), width, sum(sample.supervised for sample in samples))
 
 
 def _padded(rows: list[list[int]], width: int, filler: int) -> torch.Tensor:

@@ -23,6 +23,11 @@ class Rows:
     train: list[Sample]
     eval: list[Sample]
 
+    @property
+    def trainable_token_share(self) -> float:
+        """Of the training rows: how many of their tokens the loss looks at."""
+        return sum(sample.supervised for sample in self.train) / sum(len(sample.input_ids) for sample in self.train)
+
 
 def load(path: Path, spec: JobSpec, tokenizer: Any, events: Events) -> Rows:
     """Encode every row. Raises JobFailure where nothing is left to train on."""

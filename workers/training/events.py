@@ -12,7 +12,7 @@ import os
 import threading
 import time
 import warnings
-from collections import deque
+from collections import Counter, deque
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class Events:
         self._descriptor = descriptor
         self._max_waiting = max_waiting
         self._waiting: deque[dict[str, Any]] = deque()
+        self._held: Counter[str] = Counter()
         self._changed = threading.Condition()
         self._closing = False
         self._dropped = 0
@@ -45,6 +46,11 @@ class Events:
         """To the descriptor that the supervisor named; by hand, to stdout."""
         return cls(int(os.environ.get(EVENT_FD_VARIABLE, "1")))
 
+    @classmethod
+    def unheard(cls) -> Events:
+        """For a process whose work another one tells."""
+        return cls(os.open(os.devnull, os.O_WRONLY))
+
     def emit(self, kind: EventKind, **fields: Any) -> None:
         """Say one fact. Returns at once; NaN and infinities travel as text."""
         event = {"kind": kind, "time": time.time(), **_plain(fields)}
@@ -52,6 +58,7 @@ class Events:
             if len(self._waiting) >= self._max_waiting:
                 self._make_room()
             self._waiting.append(event)
+            self._held[kind] += 1
             self._changed.notify()
 
     def log(self, text: str, level: str = "info") -> None:
@@ -67,17 +74,20 @@ class Events:
 
     def _make_room(self) -> None:
         for kind in EXPENDABLE:
-            for event in self._waiting:
-                if event["kind"] == kind:
-                    self._waiting.remove(event)
-                    self._dropped += 1
-                    return
+            if self._held[kind]:  # counted, not looked for: with thousands waiting a search would slow the steps
+                oldest = next(place for place, event in enumerate(self._waiting) if event["kind"] == kind)
+                del self._waiting[oldest]
+                self._held[kind] -= 1
+                self._dropped += 1
+                return
 
     def _next(self) -> dict[str, Any] | None:
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._dropped or self._closing)
             if self._waiting:
-                return self._waiting.popleft()
+                event = self._waiting.popleft()
+                self._held[event["kind"]] -= 1
+                return event
             if self._dropped:
                 text = f"{self._dropped:,} events were dropped because nobody read them fast enough."
                 self._dropped = 0

@@ -15,3 +15,7 @@ class JobFailure(Exception):
 
 class Stopped(Exception):
     """The supervisor asked for an end; the newest checkpoint is on disk or about to be."""
+
+
+class PeerLost(Exception):
+    """Another process of this training is gone: the cause is there, not here."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from accelerate import Accelerator
 
 from workers.methods.hyperparameters import Training
 from workers.protocol import EventKind, JobSpec
-from workers.training import checkpoint
+from workers.training import checkpoint, storage
 from workers.training.batching import Batch, collate, training_order
 from workers.training.evaluating import Evaluation, SignOfLife
 from workers.training.events import Events
@@ -26,10 +27,18 @@ from workers.training.failures import JobFailure, Stopped
 from workers.training.losses import summed_loss
 from workers.training.memory import MemorySampler
 from workers.training.samples import Sample
+from workers.training.team import Team
 
 CLIP_NORM = 1.0
 DIVERGED_AFTER = 3
 """Steps in a row whose loss is not a number."""
+
+
+@dataclass
+class Written:
+    """How a write went."""
+
+    failed: bool = False
 
 
 @dataclass
@@ -51,6 +60,12 @@ class Loop:
     memory: MemorySampler
     stop: threading.Event
     """Set when the supervisor asks for an end."""
+    team: Team
+    """The processes that train together; all of them run this loop in step."""
+    numbers: dict[str, Any]
+    """Where the training stands, for the detail of a failure."""
+    _stopping: bool = False
+    """Every process knows of the same step that one of them was asked to stop."""
     _order: tuple[int, list[list[int]]] = field(default=(-1, []))
 
     @property
@@ -70,7 +85,7 @@ class Loop:
             while True:
                 self._evaluate_if_due()
                 if progress.step >= self.total_steps or self._enough():
-                    self._save_at_the_end()
+                    self._save()
                     return
                 self._save_if_due()
                 self._stop_if_asked()
@@ -80,13 +95,15 @@ class Loop:
             raise
 
     def _stop_if_asked(self) -> None:
-        if self.stop.is_set():
+        if self._stopping or (self.team.size == 1 and self.stop.is_set()):
             raise Stopped
 
     def _enough(self) -> bool:
         patience = self.training.early_stopping_patience
-        enough = patience is not None and self.moving.progress.worse_evaluations >= patience
+        progress = self.moving.progress
+        enough = patience is not None and progress.worse_evaluations >= patience
         if enough:
+            progress.stopped_early = True
             self.events.log(f"Stopped early: {patience} evaluations in a row were no better.")
         return enough
 
@@ -94,45 +111,55 @@ class Loop:
 
     def _step(self) -> None:
         started = time.perf_counter()
-        batches = self._next_batches()
+        forward_passes = self._next_rows()
+        batches = [batch for numbers in forward_passes if (batch := self._batch(self.team.share(numbers)))]
         waited = time.perf_counter() - started
         rate = self.moving.scheduler.get_last_lr()[0]
-        loss, norm = self._learn(batches)
-        self._count(batches, loss)
-        self._report(batches, loss, norm, rate, time.perf_counter() - started, waited)
+        samples = [self.rows[number] for numbers in forward_passes for number in numbers]
+        loss, norm = self._learn(batches, sum(sample.supervised for sample in samples))
+        self._count(samples, loss, norm)
+        self._report(samples, loss, norm, rate, time.perf_counter() - started, waited)
         self._fail_if_diverged()
 
-    def _learn(self, batches: list[Batch]) -> tuple[float, float]:
+    def _learn(self, batches: list[Batch], labels: int) -> tuple[float, float]:
         """Forward, backward and update; the loss per label and the norm of the gradient before clipping."""
-        labels = sum(batch.supervised for batch in batches)
         model, optimizer = self.moving.model, self.moving.optimizer
         total = torch.zeros((), device=self.accelerator.device)
         for batch in batches:
+            self.numbers |= {"batch_rows": batch.rows, "batch_length": batch.length}
             loss = summed_loss(model(**batch.inputs).logits, batch.labels, self.spec.task) / labels
             self.accelerator.backward(loss)
             total += loss.detach()
+        total, self._stopping = self.team.sum_step(model, total, self.stop.is_set())
         trained = [each for group in optimizer.param_groups for each in group["params"]]
         norm = self.accelerator.clip_grad_norm_(trained, CLIP_NORM)
         loss_value, norm_value = torch.stack([total, norm.to(total.device)]).tolist()
-        if math.isfinite(loss_value) or self.moving.scaler is not None:
-            # An update from a loss that is not a number would spoil every weight; the step is counted, not taken.
+        if self._is_sound(loss_value, norm_value) or self.moving.scaler is not None:
+            # An update from numbers that are none would spoil every weight; the step is counted, not taken.
             # The gradient scaler of fp16 sees to that itself.
             optimizer.step()
         self.moving.scheduler.step()
         optimizer.zero_grad()
         return loss_value, norm_value
 
-    def _next_batches(self) -> list[Batch]:
-        """The batches of one optimizer step; the last step of an epoch may have fewer."""
+    def _is_sound(self, loss: float, norm: float) -> bool:
+        """Under the scaler of fp16 a gradient too large is nothing unusual: it looks for its scale that way."""
+        return math.isfinite(loss) and (math.isfinite(norm) or self.moving.scaler is not None)
+
+    def _next_rows(self) -> list[list[int]]:
+        """Row numbers of each forward pass of one optimizer step; the last step of an epoch may have fewer."""
         progress = self.moving.progress
         order = self._epoch_order(progress.epoch)
         numbers = order[progress.position : progress.position + self.training.gradient_accumulation]
         progress.position += len(numbers)
         if progress.position >= len(order):
             progress.epoch, progress.position = progress.epoch + 1, 0
-        return [self._batch(each) for each in numbers]
+        return numbers
 
-    def _batch(self, numbers: list[int]) -> Batch:
+    def _batch(self, numbers: list[int]) -> Batch | None:
+        """None for no rows: where a batch has fewer than there are processes."""
+        if not numbers:
+            return None
         samples = [self.rows[number] for number in numbers]
         return collate(samples, self.pad_token, self.spec.task == "causal-lm").to(self.accelerator.device)
 
@@ -142,22 +169,25 @@ class Loop:
             self._order = (epoch, training_order(lengths, self.training.batch_size, self.training.seed, epoch))
         return self._order[1]
 
-    def _count(self, batches: list[Batch], loss: float) -> None:
+    def _count(self, samples: list[Sample], loss: float, norm: float) -> None:
         progress = self.moving.progress
         progress.step += 1
-        progress.tokens_seen += sum(batch.tokens for batch in batches)
-        progress.last_loss = loss if math.isfinite(loss) else progress.last_loss
-        progress.losses_not_finite = 0 if math.isfinite(loss) else progress.losses_not_finite + 1
+        progress.tokens_seen += sum(len(sample.input_ids) for sample in samples)
+        self.numbers["step"] = progress.step
+        if self._is_sound(loss, norm):
+            progress.last_loss, progress.losses_not_finite = loss, 0
+        else:
+            progress.losses_not_finite += 1
 
     def _report(
-        self, batches: list[Batch], loss: float, norm: float, rate: float, seconds: float, waited: float
+        self, samples: list[Sample], loss: float, norm: float, rate: float, seconds: float, waited: float
     ) -> None:
         values = {
             "loss": loss,
             "learning_rate": rate,
             "grad_norm": norm,
-            "tokens_per_second": sum(batch.tokens for batch in batches) / seconds,
-            "samples_per_second": sum(batch.rows for batch in batches) / seconds,
+            "tokens_per_second": sum(len(sample.input_ids) for sample in samples) / seconds,
+            "samples_per_second": len(samples) / seconds,
             "step_seconds": seconds,
             "data_wait_share": waited / seconds,
             "tokens_seen": float(self.moving.progress.tokens_seen),
@@ -167,14 +197,20 @@ class Loop:
 
     def _fail_if_diverged(self) -> None:
         progress = self.moving.progress
-        if progress.losses_not_finite >= DIVERGED_AFTER:
-            raise JobFailure(
-                "diverged",
-                f"The loss was no number for {DIVERGED_AFTER} steps in a row, last at step {progress.step:,}. "
-                "Try a third of the learning rate, or another number format.",
-                step=progress.step,
-                learning_rate=self.training.learning_rate,
-            )
+        if progress.losses_not_finite < DIVERGED_AFTER:
+            return
+        last = f"; the last good loss was {progress.last_loss:.4g}" if progress.last_loss is not None else ""
+        rate = self.training.learning_rate or 0.0
+        raise JobFailure(
+            "diverged",
+            f"The loss or its gradient was no number for {DIVERGED_AFTER} steps in a row, last at step "
+            f"{progress.step:,}{last}. Try a third of the learning rate ({rate / 3:.2g} instead of {rate:.2g}), "
+            "a longer warm-up, or another number format.",
+            step=progress.step,
+            steps_not_finite=DIVERGED_AFTER,
+            last_finite_loss=progress.last_loss,
+            suggested_learning_rate=rate / 3,
+        )
 
     # ---- between steps -----------------------------------------------------------------------
 
@@ -185,50 +221,68 @@ class Loop:
         if self.evaluation is None or not due or progress.evaluated_step == progress.step:
             return
         self._say("phase", phase="evaluating")
-        metrics = self.evaluation.score(self.moving.model, self.alive())
-        if progress.judge(metrics, self.spec.task):
-            checkpoint.save_weights(self.moving.model, self.best_weights)
+        evaluation = self.evaluation
+        metrics = self.team.from_first(lambda: evaluation.score(self.moving.model, self.alive()))
+        best_before = progress.best
+        if progress.judge(metrics, self.spec.task) and not self.team.from_first(self._best_kept):
+            progress.best = best_before
         self._say("metrics", epoch=self._epochs(), values=metrics)
         self._say("phase", phase="training")
+
+    def _best_kept(self) -> bool:
+        with self._writing("the best weights so far") as written:
+            checkpoint.save_weights(self.moving.model, self.best_weights)
+        return not written.failed
 
     def alive(self) -> Callable[[], None]:
         """To be called during an evaluation: says now and then that it goes on, and gives up if asked to stop."""
         sign = SignOfLife(lambda: self._say("phase", phase="evaluating"))
 
         def alive() -> None:
-            self._stop_if_asked()
+            if self.stop.is_set():
+                raise Stopped
             sign()
 
         return alive
 
     def _save_if_due(self) -> None:
-        progress = self.moving.progress
-        due = progress.step and progress.step % (self.training.save_every or self.total_steps) == 0
-        if due and progress.saved_step != progress.step:
-            self._save()
-
-    def _save_at_the_end(self) -> None:
-        """What follows (scoring, handing in) may be cut off: the next attempt then repeats nothing."""
-        if self.moving.progress.saved_step != self.moving.progress.step:
+        step = self.moving.progress.step
+        if step % (self.training.save_every or self.total_steps) == 0:
             self._save()
 
     def _save(self) -> None:
+        """Also at the end: what follows (scoring, handing in) may be cut off, and the next attempt repeats nothing."""
         progress = self.moving.progress
-        if progress.step == 0:
+        if progress.step == 0 or progress.saved_step == progress.step:
             return
         before, progress.saved_step = progress.saved_step, progress.step
         self._say("phase", phase="saving")
-        try:
-            folder = checkpoint.save(self.checkpoints, self.spec, self.moving, self.best_weights)
-        except OSError as error:
+        everyones = self.team.gathered(checkpoint.generators())
+        if not self.team.from_first(lambda: self._checkpoint_kept(everyones)):
             progress.saved_step = before
-            self.events.log(
-                f"The checkpoint of step {progress.step:,} could not be saved: {error.strerror}.", "warning"
-            )
-        else:
+        self._say("phase", phase="training")
+
+    def _checkpoint_kept(self, everyones_generators: list[dict[str, Any]]) -> bool:
+        progress = self.moving.progress
+        with self._writing(f"the checkpoint of step {progress.step:,}") as written:
+            folder = checkpoint.save(self.checkpoints, self.spec, self.moving, self.best_weights, everyones_generators)
             best = progress.best is not None and progress.best.step == progress.step
             self._say("checkpoint", folder=folder.name, best=best)
-        self._say("phase", phase="training")
+        return not written.failed
+
+    @contextmanager
+    def _writing(self, what: str) -> Iterator[Written]:
+        """A write that the training can do without: warned of where the next may succeed, else the job's end."""
+        written = Written()
+        try:
+            yield written
+        except OSError as error:
+            needed = checkpoint.needed_bytes(self.moving, self.best_weights)
+            end = storage.failure(error, self.checkpoints, what, needed)
+            if end is not None:
+                raise end from error
+            written.failed = True
+            self.events.log(f"Could not write {what}: {error.strerror}. The training goes on.", "warning")
 
     def _epochs(self) -> float:
         return self.moving.progress.step / self.steps_per_epoch

@@ -42,7 +42,8 @@ class Progress:
     worse_evaluations: int = 0
     """In a row."""
     losses_not_finite: int = 0
-    """In a row."""
+    """Steps in a row whose loss or gradient was no number."""
+    stopped_early: bool = False
 
     def judge(self, metrics: dict[str, float], task: Task) -> bool:
         """Take note of an evaluation; True if it is the best so far. The one before training is no candidate."""

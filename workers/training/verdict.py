@@ -10,7 +10,7 @@ def notes(spec: JobSpec, progress: Progress, final: dict[str, float]) -> list[st
     """Empty where all went as one would wish and the last step is the best."""
     if not final:
         return ["The dataset version has no eval rows; the delta is that of the last step, and nobody knows how good."]
-    said = [_where_from(progress), _majority(final), _no_better(spec, progress, final)]
+    said = [_where_from(progress), _early(spec, progress), _majority(final), _no_better(spec, progress, final)]
     return [sentence for sentence in said if sentence]
 
 
@@ -20,6 +20,13 @@ def _where_from(progress: Progress) -> str:
         return ""
     name = best.name.removeprefix("eval_")
     return f"The delta is that of step {best.step:,}, the best by {name}; training went on to step {progress.step:,}."
+
+
+def _early(spec: JobSpec, progress: Progress) -> str:
+    if not progress.stopped_early:
+        return ""
+    patience = spec.training["early_stopping_patience"]
+    return f"Training stopped early, at step {progress.step:,}: {patience} evaluations in a row were no better."
 
 
 def _majority(final: dict[str, float]) -> str:

@@ -20,6 +20,7 @@ SHAPES = {
     'M1 9h4M1 15h4M19 9h4M19 15h4"/>',
     "team": '<circle cx="9" cy="8" r="4"/><path d="M2 21c0-4 3-7 7-7s7 3 7 7M16 4.5a4 4 0 010 7'
     'M18 14.5c2.5 1 4 3.5 4 6.5"/>',
+    "bell": '<path d="M6 16V10a6 6 0 0112 0v6l2 2H4zM10 21h4"/>',
     "plus": '<path d="M12 5v14M5 12h14"/>',
     "download": '<path d="M12 3v12M7 11l5 5 5-5M4 21h16"/>',
     "upload": '<path d="M12 16V4M7 8l5-5 5 5M4 21h16"/>',

@@ -97,7 +97,7 @@ class Migration(migrations.Migration):
             name='WorkerSample',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField(auto_now_add=True)),
+                ('at', models.DateTimeField(default=django.utils.timezone.now)),
                 ('devices', models.JSONField()),
                 ('worker', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='samples', to='jobs.worker')),
             ],

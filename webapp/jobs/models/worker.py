@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -11,6 +12,11 @@ from django.utils import timezone
 from webapp.accounts.models import Team, User
 from webapp.accounts.permissions import in_teams_of_or_shared
 from workers.protocol import DEFAULT_POOL
+
+
+def silence_allowed() -> timedelta:
+    """A worker that has said nothing for longer counts as away."""
+    return timedelta(seconds=3 * settings.TIMINGS.hello_seconds)
 
 
 class WorkerQuerySet(models.QuerySet["Worker"]):
@@ -59,14 +65,19 @@ class Worker(models.Model):
     def online(self) -> bool:
         """Said hello within three rounds."""
         age = self.heartbeat_age_seconds
-        return age is not None and age < 3 * settings.TIMINGS.hello_seconds and self.revoked_at is None
+        return age is not None and age < silence_allowed().total_seconds() and self.revoked_at is None
+
+    @property
+    def may_claim(self) -> bool:
+        """Whether it gets more work, as far as the worker itself goes."""
+        return not self.drain and self.revoked_at is None and self.suspended_at is None
 
 
 class WorkerSample(models.Model):
     """What a worker said of its devices at one moment; kept for an hour."""
 
     worker = models.ForeignKey(Worker, models.CASCADE, related_name="samples")
-    at = models.DateTimeField(auto_now_add=True)
+    at = models.DateTimeField(default=timezone.now)
     devices: models.JSONField[Any, Any] = models.JSONField()
 
     class Meta:

@@ -84,6 +84,10 @@ def worker_badge(worker: Any) -> SafeString:
         return _badge(Shown("", "ring", "Waiting for its first call"))
     if not worker.online:
         return _badge(Shown("warn", "warn", "Lost"))
+    if worker.suspended_at:
+        return _badge(Shown("bad", "cross", "Suspended"))
+    if worker.report.get("deaf"):
+        return _badge(Shown("warn", "warn", "Deaf"))
     if worker.drain or worker.report.get("draining"):
         return _badge(Shown("held", "bars", "Draining"))
     busy = worker.report.get("busy_slots", 0)

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from webapp.accounts.context import current_team, signed_in
 from webapp.jobs.models import AT_WORK, ENDED, Job, JobState
-from webapp.jobs.scheduling import waiting
+from webapp.jobs.outlook import waiting
 from webapp.jobs.views.starter import first_steps
 from workers.methods import METHODS
 

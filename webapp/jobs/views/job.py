@@ -10,11 +10,13 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
 from webapp.accounts.context import signed_in
+from webapp.accounts.models import Role
+from webapp.accounts.permissions import may
 from webapp.errors import problem, shows_refusals
-from webapp.jobs import figures, transitions
-from webapp.jobs.models import Event, Job
+from webapp.jobs import doctor, figures, transitions
+from webapp.jobs.models import Event, Job, JobState
+from webapp.jobs.outlook import waiting
 from webapp.jobs.reasons import advice_for
-from webapp.jobs.scheduling import waiting
 from webapp.jobs.templatetags.badges import lost
 from webapp.jobs.views.artifacts import card_of
 from workers.methods import METHODS
@@ -50,11 +52,21 @@ def _head(request: HttpRequest, job: Job) -> dict[str, Any]:
         "job": job,
         "method": METHODS.get(job.method),
         "actions": transitions.actions(job, signed_in(request)),
+        "may_act": may(signed_in(request), job.team_id, Role.MEMBER),
         "waiting": waiting(job),
         "lost": job.at_work and lost(attempt),
-        "advice": advice_for(job.reason_code),
+        **_diagnosis(job),
         "artifact": next(iter(job.artifacts.all()), None),
     }
+
+
+def _diagnosis(job: Job) -> dict[str, Any]:
+    """Why it ended, its numbers, the one suggested fix, and the log around the error."""
+    said: dict[str, Any] = {"advice": advice_for(job.reason_code)}
+    if job.state == JobState.FAILED:
+        said |= {"fix": doctor.fix_for(job), "numbers": doctor.numbers_of(job)}
+        said["log_excerpt"] = doctor.error_in_view(job.log_tail)
+    return said
 
 
 def _overview(job: Job) -> dict[str, Any]:

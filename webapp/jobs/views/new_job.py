@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, QueryDict
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 
 from webapp.accounts.context import current_team, signed_in
 from webapp.accounts.models import Role
@@ -14,8 +14,11 @@ from webapp.accounts.permissions import may
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
 from webapp.errors import shows_refusals
+from webapp.jobs import doctor
 from webapp.jobs.forms import both_groups, sent
-from webapp.jobs.launching import FieldProblem, Launch, LaunchRefused, launch, pairing
+from webapp.jobs.launching import Launch, launch, pairing
+from webapp.jobs.models import Job
+from webapp.jobs.refusing import FieldProblem, LaunchRefused
 from workers.methods import METHODS
 from workers.methods.hyperparameters import Training
 from workers.methods.method import Method
@@ -49,7 +52,19 @@ def new(request: HttpRequest) -> HttpResponse:
     """GET draws the form from its address, also while it is filled in; POST queues the job."""
     if request.method == "POST":
         return _start(request)
+    if "clone" in request.GET:
+        return _clone(request)
     return _form(request, request.GET, [])
+
+
+def _clone(request: HttpRequest) -> HttpResponse:
+    """The form with an earlier job's settings, and with the change that its failure suggests, if asked for."""
+    asked = request.GET["clone"]
+    seen = Job.objects.visible_to(signed_in(request)).select_related("base_model", "dataset_version")
+    job = get_object_or_404(seen, pk=int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 19 else 0)
+    fix, change = request.GET.get("fix", ""), doctor.change_for(job)
+    changed = change.label if change and change.name == fix else ""
+    return _form(request, doctor.clone_of(job, fix), [], cloned={"job": job, "changed": changed})
 
 
 def _start(request: HttpRequest) -> HttpResponse:
@@ -112,13 +127,20 @@ def _chosen(request: HttpRequest, data: QueryDict) -> Chosen:
     return Chosen(model, version, method)
 
 
-def _form(request: HttpRequest, data: QueryDict, problems: list[FieldProblem], status: int = 200) -> HttpResponse:
+def _form(
+    request: HttpRequest,
+    data: QueryDict,
+    problems: list[FieldProblem],
+    status: int = 200,
+    cloned: dict[str, Any] | None = None,
+) -> HttpResponse:
     chosen, team = _chosen(request, data), current_team(request)
     own, estimate = _own_values(chosen), _estimate(chosen, data)
     context = {
         "chosen": chosen,
         "choices": _choices(request, chosen, data),
         "problems": problems,
+        "cloned": cloned,
         "estimate": estimate,
         "name": data.get("name", ""),
         "may_start": team is not None and may(signed_in(request), team.pk, Role.MEMBER),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
@@ -14,27 +16,53 @@ from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_POST
 
 from webapp.accounts.context import current_team, signed_in
-from webapp.accounts.models import AuditEntry, Role
+from webapp.accounts.models import AuditEntry, Role, User
 from webapp.accounts.permissions import may, require
 from webapp.errors import shows_refusals
+from webapp.jobs import enrolling
+from webapp.jobs.device_history import HEIGHT, WIDTH, Hour, last_hours
 from webapp.jobs.enrolling import make_key
 from webapp.jobs.models import Attempt, Worker
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 
 
+@dataclass(frozen=True)
+class Card:
+    """One worker on the page; each device with its last hour, and whether the person may drain or remove it."""
+
+    worker: Worker
+    devices: list[tuple[dict[str, Any], Hour | None]]
+    may_manage: bool
+
+
 def worker_list(request: HttpRequest) -> HttpResponse:
     """Each worker with its devices, load and attempts; the fragment is fetched again while the page is open."""
     user, here = signed_in(request), current_team(request)
-    going_on = Attempt.objects.exclude(state=Attempt.State.ENDED).select_related("job__team")
-    rows = Worker.objects.visible_to(user).select_related("team")
+    roles = dict(user.memberships.values_list("team_id", "role"))
     context = {
-        "workers": rows.prefetch_related(Prefetch("attempts", going_on, to_attr="going_on")),
-        "seen_teams": set(user.memberships.values_list("team_id", flat=True)),
+        "cards": _cards(user, {team for team, role in roles.items() if role == Role.MAINTAINER}),
+        "seen_teams": set(roles),
         "may_enrol": here is not None and may(user, here.pk, Role.MAINTAINER),
+        "box": f"0 0 {WIDTH} {HEIGHT}",
     }
     part = request.headers.get("HX-Target") == "workers"
     return render(request, "jobs/_workers.html" if part else "jobs/workers.html", context)
+
+
+def _cards(user: User, maintained: set[int]) -> list[Card]:
+    going_on = Attempt.objects.exclude(state=Attempt.State.ENDED).select_related("job__team")
+    rows = Worker.objects.visible_to(user).select_related("team")
+    workers = list(rows.prefetch_related(Prefetch("attempts", going_on, to_attr="going_on")))
+    hours = last_hours(workers)
+    return [
+        Card(
+            worker,
+            [(device, hours.get(worker.pk, {}).get(device["index"])) for device in worker.report.get("devices", [])],
+            user.is_superuser or worker.team_id in maintained,
+        )
+        for worker in workers
+    ]
 
 
 @never_cache
@@ -70,16 +98,26 @@ def _fault(name: str) -> str:
     return ""
 
 
+def _worker(request: HttpRequest, worker_id: int) -> Worker:
+    return get_object_or_404(Worker.objects.visible_to(signed_in(request)), pk=worker_id)
+
+
 @require_POST
 @shows_refusals
 def drain(request: HttpRequest, worker_id: int) -> HttpResponse:
     """Let it finish what it has and take no more, or take jobs again."""
-    user = signed_in(request)
-    worker = get_object_or_404(Worker.objects.visible_to(user), pk=worker_id)
-    require(user, worker.team_id, Role.MAINTAINER)
-    worker.drain = request.POST.get("drain") == "1"
-    worker.save(update_fields=["drain"])
-    AuditEntry.note(user, worker.team, "worker.drain", worker.pk, drain=worker.drain)
+    worker = _worker(request, worker_id)
+    enrolling.drain(worker, signed_in(request), request.POST.get("drain") == "1")
     now = "finishes what it has and takes no more" if worker.drain else "takes jobs again"
     messages.success(request, f"Worker {worker.name} {now}.")
+    return redirect("jobs:workers")
+
+
+@require_POST
+@shows_refusals
+def remove(request: HttpRequest, worker_id: int) -> HttpResponse:
+    """Its token dies; what it has goes back to the queue."""
+    worker = _worker(request, worker_id)
+    enrolling.remove(worker, signed_in(request))
+    messages.success(request, f"Worker {worker.name} is removed. Its jobs go on elsewhere from their checkpoints.")
     return redirect("jobs:workers")

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import close_old_connections
+from django.utils.module_loading import import_string
 
 from webapp.celery import SITE_QUEUE
 from webapp.datasets.vetting import free_interrupted_checks
 from webapp.jobs.reconciling import Reconciler
 
+log = logging.getLogger(__name__)
 CELERY = [
-    *("-A", "webapp.celery", "worker", "-P", "threads", "-c", "1", "-Q", SITE_QUEUE, "-n", "site@%h"),
+    *("-A", "webapp.celery", "worker", "-P", "threads", "-c", "2", "-Q", SITE_QUEUE, "-n", "site@%h"),
     *("--without-gossip", "--without-mingle", "-l", "warning"),
 ]
 
 
 class Command(BaseCommand):
-    help = "The reconciler and the site's own Celery worker; one of each per site."
+    help = "The reconciler and the site's own Celery worker; of several, one reconciler is active."
 
     def handle(self, *args: Any, **options: Any) -> None:
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
+        for path in settings.HOUSEKEEPING:
+            threading.Thread(target=_again_and_again, args=(import_string(path), stop), daemon=True).start()
         free_interrupted_checks()
         celery = subprocess.Popen([sys.executable, "-m", "celery", *CELERY])
         try:
@@ -42,8 +48,21 @@ class Command(BaseCommand):
 
     def _sweep_until(self, stop: threading.Event, celery: subprocess.Popen[bytes]) -> None:
         reconciler = Reconciler()
-        while not stop.wait(settings.TIMINGS.sweep_seconds):
-            close_old_connections()
-            reconciler.sweep()
-            if celery.poll() is not None:
-                raise SystemExit(f"The site's Celery worker ended with {celery.returncode}; starting afresh.")
+        try:
+            while not stop.wait(settings.TIMINGS.sweep_seconds):
+                close_old_connections()
+                reconciler.turn()
+                if celery.poll() is not None:
+                    raise SystemExit(f"The site's Celery worker ended with {celery.returncode}; starting afresh.")
+        finally:
+            reconciler.leave()
+
+
+def _again_and_again(step: Callable[[], object], stop: threading.Event) -> None:
+    """Once a round, whatever goes wrong; slow as it may be, the sweep does not wait for it."""
+    while not stop.wait(settings.TIMINGS.sweep_seconds):
+        close_old_connections()
+        try:
+            step()
+        except Exception:
+            log.exception("housekeeping: %s", step.__name__)

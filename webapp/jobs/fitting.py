@@ -1,0 +1,180 @@
+"""What a worker has to offer, and which jobs fit: pools, devices, memory. Their order is fair_share.py's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from webapp import clock
+from webapp.jobs.models import Attempt, Inspection, Job, JobState, Worker
+from webapp.jobs.models.worker import silence_allowed
+from workers.protocol import INFRASTRUCTURE_REASONS
+
+UNKNOWN_MEMORY = 2**62
+"""A device whose memory nobody reported: no job is kept from it."""
+
+
+def pools_of(worker: Worker) -> list[str]:
+    """The pools whose jobs it takes: its own, and its labels (kinds of GPU, say)."""
+    return [worker.pool, *(str(label) for label in worker.report.get("labels", ()) if label != worker.pool)]
+
+
+def takes_jobs(worker: Worker) -> bool:
+    """Nobody has told it to take no more."""
+    stopped = worker.drain or worker.revoked_at or worker.suspended_at or worker.report.get("draining")
+    return not stopped
+
+
+def serving(worker: Worker) -> bool:
+    return worker.online and takes_jobs(worker)
+
+
+def lapsed_reservation() -> Q:
+    """The worker that a job was reserved on is away, so another may reserve it."""
+    away = Q(reserved_on__last_hello_at__lt=timezone.now() - silence_allowed())
+    away |= Q(reserved_on__last_hello_at=None) | Q(reserved_on__drain=True) | Q(reserved_on__report__draining=True)
+    return away | Q(reserved_on__suspended_at__isnull=False) | Q(reserved_on__revoked_at__isnull=False)
+
+
+def within(levels: Sequence[int], gpus: int, least: int | None) -> bool:
+    """`levels[n - 1]` is the memory that each of n devices has."""
+    return gpus <= len(levels) and (least or 0) <= levels[gpus - 1]
+
+
+def within_q(levels: Sequence[int]) -> Q:
+    """The same question to the database. No levels: no job fits."""
+    fits = Q(pk__in=[])
+    for number, level in enumerate(levels, start=1):
+        if number == len(levels) or levels[number] != level:  # one condition for a run of equal ones
+            fits |= Q(gpus__lte=number) & (Q(least_memory_bytes=None) | Q(least_memory_bytes__lte=level))
+    return fits
+
+
+@dataclass(frozen=True)
+class Offer:
+    """Devices of one worker that are free now, one entry a slot, and what its busy slots will give back."""
+
+    free: tuple[dict[str, Any], ...]
+    """The first is the slot that asks: it takes part in whatever is claimed."""
+    busy: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def cuda(self) -> bool:
+        return any(device.get("kind") == "cuda" for device in (*self.free, *self.busy))
+
+    @property
+    def levels(self) -> list[int]:
+        """Free memory of each of n devices, for n = 1, 2, …"""
+        if not self.free:
+            return []
+        own, *others = (_free(device) for device in self.free)
+        return [min(own, each) for each in [own, *sorted(others, reverse=True)]]
+
+    @property
+    def levels_later(self) -> list[int]:
+        """The same once everything that is at work here has ended."""
+        devices = [_free(device) for device in self.free] + [_whole(device) for device in self.busy]
+        return sorted(devices, reverse=True)
+
+    def devices_for(self, gpus: int, least: int | None) -> list[dict[str, Any]]:
+        """The asking slot's device and as many others as the job wants, each with memory enough."""
+        fitting = [device for device in self.free[1:] if _free(device) >= (least or 0)]
+        return [*self.free[:1], *fitting][:gpus]
+
+
+def _free(device: dict[str, Any]) -> int:
+    return int(device.get("memory_free_bytes", UNKNOWN_MEMORY))
+
+
+def _whole(device: dict[str, Any]) -> int:
+    return int(device.get("memory_bytes", UNKNOWN_MEMORY))
+
+
+NAMELESS: dict[str, Any] = {}
+"""A slot of a worker that said nothing of its devices."""
+
+
+def offer_to(worker: Worker, said: Sequence[dict[str, Any]]) -> Offer:
+    """What a claim offers: the free devices it names, and those of the same kind that are at work here now."""
+    free = tuple(said) or (NAMELESS,)
+    if len(said) <= 1 and worker.report.get("protocol", 1) < 2:
+        return Offer(free)  # such a worker trains on one device at a time
+    kind = free[0].get("kind")
+    live = Attempt.objects.filter(worker=worker).exclude(state=Attempt.State.ENDED).values_list("devices", flat=True)
+    busy = [device for devices in live for device in devices if device.get("kind") == kind]
+    inspections = Inspection.objects.filter(worker=worker, state=Inspection.State.RUNNING).count()
+    return Offer(free, (*busy, *[free[0]] * inspections))
+
+
+def offers_of(workers: Iterable[Worker]) -> dict[int, Offer]:
+    """What each worker offers by its newest report and by what is at work on it, the best slot first."""
+    workers = list(workers)
+    live: dict[int, list[Attempt]] = {worker.pk: [] for worker in workers}
+    for attempt in Attempt.objects.filter(worker__in=workers).exclude(state=Attempt.State.ENDED):
+        live[attempt.worker_id].append(attempt)
+    inspecting: dict[int, int] = dict.fromkeys(live, 0)
+    for worker_id in Inspection.objects.filter(worker__in=workers, state=Inspection.State.RUNNING).values_list(
+        "worker_id", flat=True
+    ):
+        inspecting[worker_id or 0] += 1
+    return {worker.pk: reported_offer(worker, live[worker.pk], inspecting[worker.pk]) for worker in workers}
+
+
+def reported_offer(worker: Worker, live: Sequence[Attempt], inspections: int = 0) -> Offer:
+    """One worker's slots, split into free and busy."""
+    devices = worker.report.get("devices") or [NAMELESS]
+    slots = [devices[number % len(devices)] for number in range(worker.report.get("slots", 1))]
+    busy = []
+    for attempt in live:
+        for device in attempt.devices or [NAMELESS]:
+            same = [each for each in slots if _address(each) == _address(device)] or slots[-1:]
+            if same:
+                slots.remove(same[0])
+                busy.append(same[0])
+    for _ in range(min(inspections, len(slots))):
+        busy.append(slots.pop())
+    return Offer(tuple(sorted(slots, key=_free, reverse=True)), tuple(busy))
+
+
+def _address(device: dict[str, Any]) -> tuple[Any, Any]:
+    return device.get("kind"), device.get("index")
+
+
+def better_elsewhere(worker: Worker, jobs: QuerySet[Job]) -> list[int]:
+    """Jobs that ended with this very worker last time and that another idle worker could take instead."""
+    burnt = [job for job in jobs.filter(infrastructure_ends__gt=0) if _ended_with(job) == worker.pk]
+    if not burnt:
+        return []
+    others = [each for each in Worker.objects.exclude(pk=worker.pk).filter(revoked_at=None) if serving(each)]
+    offers = offers_of(others)
+    return [
+        job.pk
+        for job in burnt
+        if any(
+            may_run(each, job.pool, job.team_id) and within(offers[each.pk].levels, job.gpus, job.least_memory_bytes)
+            for each in others
+        )
+    ]
+
+
+def _ended_with(job: Job) -> int | None:
+    """The worker of its latest attempt that infrastructure ended."""
+    ended = Attempt.objects.filter(job=job, reason_code__in=INFRASTRUCTURE_REASONS).order_by("-number")
+    return ended.values_list("worker_id", flat=True).first()
+
+
+def may_run(worker: Worker, pool: str, team_id: int) -> bool:
+    """Pool and team agree."""
+    return pool in pools_of(worker) and worker.team_id in (None, team_id)
+
+
+def queued_for(worker: Worker) -> QuerySet[Job]:
+    """Queued jobs of the worker's pools and, where it belongs to a team, of that team, whose time has come."""
+    now = clock.now()
+    jobs = Job.objects.filter(state=JobState.QUEUED, pool__in=pools_of(worker))
+    jobs = jobs.filter(Q(run_after=None) | Q(run_after__lte=now), Q(not_before=None) | Q(not_before__lte=now))
+    return jobs if worker.team_id is None else jobs.filter(team_id=worker.team_id)

@@ -1,0 +1,127 @@
+"""Why a queued job has not started: the first thing that stands in its way, with numbers and what would help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from webapp.jobs import quotas
+from webapp.jobs.fitting import serving, takes_jobs
+from webapp.jobs.queue_state import QueuedJob, QueueState
+
+CODES = (
+    "run_after",
+    "not_before",
+    "gpu_hours_used",
+    "no_worker",
+    "draining",
+    "does_not_fit",
+    "jobs_at_once",
+    "reserved",
+    "ahead",
+    "next",
+)
+GIB = 1024**3
+
+
+@dataclass(frozen=True)
+class Why:
+    code: str
+    sentence: str
+
+
+def is_barred(queue: QueueState, job: QueuedJob, now: datetime, by_time: bool = True) -> bool:
+    """It could not start now even if it were its turn and every slot were free."""
+    if by_time and job.earliest is not None and job.earliest > now:
+        return True
+    workers = queue.fitting(job)
+    return not workers or _spent(queue, job)
+
+
+def _spent(queue: QueueState, job: QueuedJob) -> bool:
+    """Its team has no GPU hours left this month, and no worker without a GPU fits."""
+    limits = queue.limits.get(job.team_id)
+    if limits is None or not limits.spent:
+        return False
+    return all(queue.offers[worker.pk].cuda for worker in queue.fitting(job))
+
+
+def why(queue: QueueState, job: QueuedJob, place: int, now: datetime) -> Why:
+    """The first reason that holds."""
+    return (
+        _time(job, now)
+        or _workers(queue, job)
+        or _quota(queue, job, now)
+        or _at_once(queue, job)
+        or _reserved(queue, job)
+        or _turn(queue, job, place)
+    )
+
+
+def _time(job: QueuedJob, now: datetime) -> Why | None:
+    if job.run_after is not None and job.run_after > now:
+        return Why("run_after", f"It is to start after {job.run_after:%Y-%m-%d %H:%M} (UTC), as was asked.")
+    if job.not_before is not None and job.not_before > now:
+        seconds = max(1, round((job.not_before - now).total_seconds()))
+        return Why("not_before", f"Its last worker failed it; it is tried again in {seconds} s.")
+    return None
+
+
+def _workers(queue: QueueState, job: QueuedJob) -> Why | None:
+    online = [worker for worker in queue.allowed(job) if worker.online]
+    if not online:
+        help = "Start one; the Workers page says how."
+        return Why("no_worker", f"No worker of pool {job.pool} is online. {help}")
+    if not any(takes_jobs(worker) for worker in online):
+        return Why("draining", f"Every worker of pool {job.pool} that is online is draining or suspended.")
+    return None if queue.fitting(job) else Why("does_not_fit", _missing(queue, job))
+
+
+def _missing(queue: QueueState, job: QueuedJob) -> str:
+    levels = [queue.offers[worker.pk].levels_later for worker in queue.allowed(job) if serving(worker)]
+    most = max(len(each) for each in levels)
+    if most < job.gpus:
+        return f"It needs {job.gpus} GPUs of one machine; the most that a worker of pool {job.pool} has is {most}."
+    largest = max(each[job.gpus - 1] for each in levels if len(each) >= job.gpus)
+    each = "on each of its GPUs " if job.gpus > 1 else ""
+    needed = (job.least_memory_bytes or 0) / GIB
+    return (
+        f"It needs at least {needed:,.1f} GiB of free memory {each}and no worker of pool {job.pool} has more than "
+        f"{largest / GIB:,.1f} GiB. Add a larger worker, or clone it with a smaller base model."
+    )
+
+
+def _quota(queue: QueueState, job: QueuedJob, now: datetime) -> Why | None:
+    limits = queue.limits.get(job.team_id)
+    if limits is None or not _spent(queue, job):
+        return None
+    ends = quotas.month_of(now)[1]
+    sentence = quotas.spent_sentence(limits.gpu_hours_a_month or 0.0, limits.gpu_hours_used, ends)
+    return Why("gpu_hours_used", sentence)
+
+
+def _at_once(queue: QueueState, job: QueuedJob) -> Why | None:
+    limits = queue.limits.get(job.team_id)
+    if limits is None or not limits.full:
+        return None
+    sentence = f"The team has {limits.jobs_at_work} jobs at work, and {limits.jobs_at_once} at once are allowed."
+    return Why("jobs_at_once", f"{sentence} It goes on when one of them has ended.")
+
+
+def _reserved(queue: QueueState, job: QueuedJob) -> Why | None:
+    worker = queue.workers.get(job.reserved_on_id or 0)
+    if worker is None or not serving(worker):
+        return None
+    free = len(queue.offers[worker.pk].free)
+    return Why(
+        "reserved", f"{worker.name} is kept free for it: {free} of the {job.gpus} GPUs it needs are free so far."
+    )
+
+
+def _turn(queue: QueueState, job: QueuedJob, place: int) -> Why:
+    if place > 1:
+        ahead = place - 1
+        return Why("ahead", f"{ahead} job{'s' if ahead > 1 else ''} ahead of it in pool {job.pool}.")
+    if any(queue.offers[worker.pk].free for worker in queue.fitting(job)):
+        return Why("next", "Next in line; a worker is about to take it.")
+    return Why("next", "Next in line; every worker is busy.")

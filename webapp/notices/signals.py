@@ -1,0 +1,29 @@
+"""Hears every line of a job's history. Jobs know nothing of notices (arrows go one way), so this room listens."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.db import DatabaseError, transaction
+from django.db.models.signals import post_save
+from django.dispatch import receiver
+
+from webapp.jobs.models import StateChange
+from webapp.notices.noticing import notice
+
+log = logging.getLogger(__name__)
+
+
+@receiver(post_save, sender=StateChange, dispatch_uid="tell people of a change")
+def hear(instance: StateChange, created: bool, **_: Any) -> None:
+    """In the change's own transaction: both are kept or neither is. A fault of ours never keeps a job from ending."""
+    if not created:
+        return
+    try:
+        with transaction.atomic():
+            notice(instance)
+    except DatabaseError:
+        raise  # the whole change is tried again, with its notices
+    except Exception:
+        log.exception("no notices for state change %s", instance.pk)
