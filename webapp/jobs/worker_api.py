@@ -115,6 +115,7 @@ def _attempt_answer(attempt: Attempt) -> dict[str, Any]:
         "number": attempt.number,
         "spec": attempt.job.spec,
         "threads": attempt.threads,
+        "retry_of": attempt.job.retry_of_id,
         "checkpoint": {"step": checkpoint.step, "files": _plain(checkpoint.files)} if checkpoint else None,
     }
 
