@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from launcher.surroundings import of_worker
+from tests.faults.chaos_proxy import ChaosProxy, Rule
 from tests.faults.machines import Machines, Part, marked, wait_for
 
 pytestmark = pytest.mark.slow
@@ -98,6 +101,36 @@ def test_a_drained_worker_hands_its_job_over_and_loses_no_step(site: Machines) -
     site.wait_for_state(job, "succeeded")
     assert site.steps(job) == list(range(1, STEPS + 1))
     assert resumed_step(site, job) >= found["progress"]["step"]
+
+
+@pytest.mark.fault(2)
+def test_a_killed_trainer_is_told_apart_from_a_lost_worker(site: Machines) -> None:
+    worker = site.worker("survivor", pool="trainer")
+    job = site.launch(LONG, pool="trainer")
+    site.wait_for_job(job, well_on_its_way)
+    youngest = max(marked(site.home("survivor")), key=lambda process: process.create_time())
+    assert "toy_trainer.py" in " ".join(youngest.cmdline())
+    youngest.kill()
+    site.wait_for_state(job, "succeeded")
+    assert ("running", "queued", "trainer_killed") in site.history(job)
+    assert site.steps(job) == list(range(1, STEPS + 1))
+    assert worker.alive
+
+
+@pytest.mark.fault(10)
+def test_a_claim_whose_answer_is_lost_is_asked_for_again(site: Machines) -> None:
+    """The proxy lets the claim through and drops the answer: the same claim gets the same attempt."""
+    with ChaosProxy(int(site.url.rsplit(":", 1)[1])) as proxy:
+        proxy.add(Rule(path="/claim", drop_reply=True, times=1))
+        key = site.manage("workerkey", "--name", "patient", "--pool", "lossy")
+        command = [sys.executable, "-m", "tests.faults.toy_worker", "--site", proxy.url, "--name", "patient"]
+        worker = site.add("patient", command, of_worker(site.environment) | {"DELTABOARD_WORKER_KEY": key})
+        job = site.launch("toy steady 10 0.02 5", pool="lossy")
+        worker.start()
+        done = site.wait_for_state(job, "succeeded")
+        assert sum("/claim" in line for line in proxy.seen) >= 2
+    assert done["attempt"] == 1
+    assert [after for _, after, _ in site.history(job)] == ["queued", "starting", "running", "succeeded"]
 
 
 @pytest.mark.fault(37)

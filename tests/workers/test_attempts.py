@@ -57,7 +57,7 @@ def working(station: Station) -> Iterator[None]:
     thread = threading.Thread(target=work, args=(station,), daemon=True)
     thread.start()
     yield
-    thread.join(15)
+    thread.join(25)
     assert not thread.is_alive()
 
 
@@ -121,6 +121,7 @@ def test_a_resume_finds_its_checkpoint(site: ReferenceSite, station: Station) ->
     assert attempt.checkpoints == []  # it is not handed in again
 
 
+@pytest.mark.fault(38)
 def test_cancel_ends_a_running_job(site: ReferenceSite, station: Station, trains: Trains) -> None:
     trains("stubborn")
     attempt = site.offer(1)
@@ -131,6 +132,7 @@ def test_cancel_ends_a_running_job(site: ReferenceSite, station: Station, trains
     assert (attempt.end["outcome"], attempt.end["reason"]) == ("cancelled", "cancelled_by_user")
 
 
+@pytest.mark.fault(6)
 def test_a_stale_attempt_writes_nothing_more(site: ReferenceSite, station: Station, trains: Trains) -> None:
     trains("stubborn")
     attempt = site.offer(1)
@@ -162,6 +164,7 @@ def test_a_killed_trainer_still_hands_in_what_it_saved(site: ReferenceSite, stat
     assert [checkpoint["step"] for checkpoint in attempt.checkpoints] == [1]
 
 
+@pytest.mark.fault(61)
 def test_an_outage_of_the_site_loses_nothing(site: ReferenceSite, station: Station, trains: Trains) -> None:
     trains("good")
     site.offer(1)
@@ -289,6 +292,28 @@ def test_files_that_the_site_cannot_take_are_kept_for_the_next_attempt(site: Ref
     assert [event["step"] for event in second.events if event["kind"] == "metrics"] == [11, 12]
     assert [event["resumed_step"] for event in second.events if event["kind"] == "plan"] == [10]
     assert list(station.home.kept.iterdir()) == []
+
+
+def test_a_worker_that_is_cut_off_stops_and_hands_in_once_the_site_is_back(
+    site: ReferenceSite, station: Station
+) -> None:
+    station.train_with = toy_command("steady", "1000", "0.02", "5")
+    station.timings = dataclasses.replace(station.timings, cut_off_seconds=1.5, drain_limit_seconds=1.5)
+    attempt = site.offer(1)
+    with working(station):
+        until(lambda: len(attempt.events) > 5)
+        site.down = True
+        trainers = until(lambda: [each for each in psutil.process_iter() if _mark(each)])
+        until(lambda: not any(each.is_running() and _mark(each) for each in trainers), 15)
+        assert attempt.end is None
+        until(lambda: any(station.home.kept.glob("1/step-*")), 15)
+        site.down = False
+    assert attempt.end is not None
+    assert (attempt.end["outcome"], attempt.end["reason"]) == ("released", "worker_cut_off")
+    steps = [event["step"] for event in attempt.events if event["kind"] == "metrics"]
+    assert steps == list(range(1, len(steps) + 1))
+    saved = next(station.home.kept.glob("1/step-*"))
+    assert int(saved.name.removeprefix("step-")) == steps[-1]
 
 
 def test_a_kept_checkpoint_serves_the_job_that_retries(site: ReferenceSite, station: Station) -> None:

@@ -132,6 +132,28 @@ def noisy() -> None:
     raw(b'{"kind": "half')
 
 
+def closing() -> None:
+    """Closes every pipe that it has, and goes on."""
+    step(1)
+    for descriptor in (0, 1, 2, PIPE):
+        os.close(descriptor)
+    time.sleep(600)
+
+
+def standing() -> None:
+    """Stops itself, so that it sees no signal but one."""
+    step(1)
+    os.kill(os.getpid(), signal.SIGSTOP)
+    time.sleep(600)
+
+
+def rushing() -> None:
+    """Says more than anybody reads, and hears nothing."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in range(1, 10_000_000):
+        step(number)
+
+
 def flooding() -> None:
     """A great deal of output without a line end, then a great many lines."""
     chunk = b"x" * 1024 * 1024
