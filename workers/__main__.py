@@ -35,6 +35,7 @@ from workers.enrolling import (
 )
 from workers.greeting import keep_greeting
 from workers.isolation import Isolation, here
+from workers.keeping import Kept
 from workers.leaving import keep_the_limit, kill_trees, obey_signals
 from workers.limits import Limits
 from workers.protocol import Device, Timings, missing_layers, worker_queue
@@ -79,6 +80,7 @@ def clean(home: Home) -> None:
     if killed := kill_trees(home):
         log.warning("Killed %d processes that an earlier run of this worker left.", killed)
     cgroups.sweep()
+    Kept(home.kept).tidy()
     shutil.rmtree(home.jobs, ignore_errors=True)
     home.jobs.mkdir(parents=True)
 

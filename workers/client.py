@@ -48,6 +48,10 @@ class SiteUnreachable(Exception):
         self.retry_after_seconds = retry_after_seconds
 
 
+class ArrivedDamaged(SiteUnreachable):
+    """A file came whole, but it is not the announced one: damaged on its way, or where the site keeps it."""
+
+
 class SiteRefused(Exception):
     """The site answered that this request is wrong; the same one will be refused again."""
 
@@ -136,7 +140,7 @@ class SiteClient:
         except httpx.HTTPError as error:
             raise SiteUnreachable(f"{self.site} broke off while sending {file.name}: {error}.") from error
         if digest.hexdigest() != file.sha256:
-            raise SiteUnreachable(f"{file.name} arrived damaged: its sha256 differs from the announced one.")
+            raise ArrivedDamaged(f"{file.name} arrived damaged: its sha256 differs from the announced one.")
 
     def close(self) -> None:
         self._http.close()

@@ -52,6 +52,10 @@ class Home:
         return self.path / "jobs"
 
     @property
+    def kept(self) -> Path:
+        return self.path / "kept"
+
+    @property
     def cache(self) -> Path:
         return self.path / "cache"
 

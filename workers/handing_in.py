@@ -141,9 +141,9 @@ class Checkpoints:
         """The training is over: hand in what waits, and a newer one that was written but never reported."""
         with suppress(OSError, ValueError):
             complete = [path for path in self._folder.glob(f"{STEP_PREFIX}*") if is_complete(path)]
-            newest = max(complete, key=_step, default=None)
+            newest = max(complete, key=step_of, default=None)
             if newest is not None:
-                self._waiting.put((newest, _step(newest), False))
+                self._waiting.put((newest, step_of(newest), False))
         self._waiting.put(None)
         until = time.monotonic() + limit_seconds
         while self._thread.is_alive() and time.monotonic() < until and not in_a_hurry():
@@ -184,7 +184,7 @@ class Checkpoints:
             self._warn(f"The checkpoint at step {step} could not be handed in: {error}")
 
 
-def _step(folder: Path) -> int:
+def step_of(folder: Path) -> int:
     return int(folder.name.removeprefix(STEP_PREFIX))
 
 

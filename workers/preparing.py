@@ -9,8 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from workers.cache import Cache, DiskFull, inside
-from workers.client import Claimed, patiently
+from workers.client import ArrivedDamaged, Claimed, SiteRefused, patiently
 from workers.protocol import FileRef, InspectionFolder, JobFolder, JobSpec
+
+DAMAGED_TRIES = 3
+"""A file that arrives damaged so often is damaged where the site keeps it."""
+
+
+class CheckpointUnreadable(Exception):
+    """The checkpoint to resume from cannot be had whole; the attempt before it has another."""
+
+    def __init__(self, step: int, why: str) -> None:
+        super().__init__(f"The checkpoint at step {step:,} could not be read: {why}")
+        self.step = step
 
 
 class Fetcher:
@@ -36,13 +47,26 @@ class Fetcher:
             self._cache.link(file, into, self.download)
 
     def download(self, file: FileRef, target: Path) -> None:
-        patiently(lambda: self._claimed.download(file, target, self._give_up), self._give_up, self._limit_seconds)
+        """Raises SiteRefused if the file is damaged at the site."""
+        damaged = 0
+
+        def once() -> None:
+            nonlocal damaged
+            try:
+                self._claimed.download(file, target, self._give_up)
+            except ArrivedDamaged as error:
+                damaged += 1
+                if damaged == DAMAGED_TRIES:
+                    raise SiteRefused(0, "damaged", str(error), "") from error
+                raise
+
+        patiently(once, self._give_up, self._limit_seconds)
 
 
 def prepare_job(folder: JobFolder, spec: JobSpec, checkpoint: dict[str, Any] | None, fetcher: Fetcher) -> None:
     """Write the spec, link rows and base model, fetch the checkpoint to resume from.
 
-    Raises DiskFull, and what the client raises.
+    Raises DiskFull, CheckpointUnreadable, and what the client raises.
     """
     for path in (folder.path, folder.checkpoints, folder.scratch):
         path.mkdir(parents=True)
@@ -63,6 +87,8 @@ def _fetch_checkpoint(folder: JobFolder, checkpoint: dict[str, Any], fetcher: Fe
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             fetcher.download(file, target)
+        except SiteRefused as error:
+            raise CheckpointUnreadable(checkpoint["step"], str(error)) from error
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise

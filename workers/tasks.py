@@ -15,7 +15,8 @@ from workers.client import Claimed, SiteRefused, SiteUnreachable, StaleAttempt, 
 from workers.ending import WISHED, Ending, Stop, how_it_ended
 from workers.handing_in import Checkpoints, NotComplete, hand_in_artifact, is_complete
 from workers.inspecting import inspect
-from workers.preparing import Fetcher, prepare_job
+from workers.keeping import Kept
+from workers.preparing import CheckpointUnreadable, Fetcher, prepare_job
 from workers.protocol import RUN_NEXT_JOB, JobFolder, JobSpec
 from workers.reporting import Reporter
 from workers.slots import Held
@@ -24,6 +25,8 @@ from workers.supervisor import supervise
 from workers.tree import Launch
 
 log = logging.getLogger(__name__)
+UNSENT_REASONS = ("storage_unreachable", "worker_cut_off")
+"""Ends after which the site may lack files that are here."""
 
 
 @app.task(name=RUN_NEXT_JOB)  # type: ignore[untyped-decorator]
@@ -81,6 +84,7 @@ class Run:
         self.claim, self.held, self.station = claim, held, station
         self.attempt, self.reporter, self.folder = attempt, reporter, folder
         self.timings = station.timings
+        self.kept = Kept(station.home.kept)
 
     def prepare(self) -> Ending | None:
         """Fetch the inputs; an Ending if that was not to be."""
@@ -98,6 +102,9 @@ class Run:
             return self._wished() or Ending("failed", "storage_unreachable", text)
         except DiskFull as error:
             return Ending("failed", "disk_full", str(error))
+        except CheckpointUnreadable as error:
+            return Ending("failed", "checkpoint_unreadable", str(error), {"step": error.step})
+        self._take_what_was_kept()
         return self._wished()
 
     def train(self) -> Ending:
@@ -125,7 +132,7 @@ class Run:
                 return self._hand_in_artifact(ending)
             if ending.outcome != "cancelled" and not self.reporter.stale.is_set():
                 checkpoints.finish(self.timings.drain_limit_seconds, self.station.orders.hurry.is_set)
-            return ending
+            return self._keep_if_unsent(ending)
         finally:
             checkpoints.abandon()
 
@@ -153,7 +160,24 @@ class Run:
             return Ending("failed", "no_output", f"The site did not take the delta artifact: {error}")
         except SiteUnreachable as error:
             text = f"The delta artifact could not be handed in: {error}"
-            return self._wished() or Ending("failed", "storage_unreachable", text)
+            return self._wished() or self._keep_if_unsent(Ending("failed", "storage_unreachable", text))
+        return ending
+
+    def _take_what_was_kept(self) -> None:
+        """A newer checkpoint than the site's, of this job or of the one that it retries, if it is on this machine."""
+        there = (self.claim["checkpoint"] or {"step": 0})["step"]
+        for job_id in (self.claim["spec"]["job_id"], self.claim.get("retry_of")):
+            step = None if job_id is None else self.kept.take(job_id, there, self.folder.checkpoints)
+            if step is not None:
+                self.reporter.say_line(f"Going on from the checkpoint at step {step:,} that was kept on this worker.")
+                return
+
+    def _keep_if_unsent(self, ending: Ending) -> Ending:
+        if ending.reason not in UNSENT_REASONS:
+            return ending
+        step = self.kept.keep(self.claim["spec"]["job_id"], self.folder.checkpoints)
+        if step is not None:
+            self.reporter.say_line(f"The checkpoint at step {step:,} is kept on this worker for a day.", "warning")
         return ending
 
     def hand_over(self, ending: Ending) -> None:
@@ -169,6 +193,8 @@ class Run:
             "log_tail": self.reporter.log_tail(),
         }
         patiently(lambda: self.attempt.post("end", end), self._leaving)
+        if ending.outcome in ("succeeded", "cancelled"):
+            self.kept.forget(self.claim["spec"]["job_id"])
 
     def told_to_stop(self) -> Stop | None:
         if self.reporter.stale.is_set():

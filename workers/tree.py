@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from workers.walls.files import REPOSITORY
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "SYSTEMROOT", "CUDA_HOME")
 """All that a training process gets of the worker's own environment: no token, no key, no address."""
 GONE_WITHIN_SECONDS = 5.0
+POLL_SECONDS = 0.01
 Command = Callable[[Path], tuple[str, ...]]
 """The command line for a job's or an inspection's folder."""
 SHELL_SIGNALS = 128
@@ -135,12 +137,18 @@ class Tree:
         return code
 
     def wait(self, seconds: float) -> bool:
-        """Wait for the trainer's end; True once it has ended."""
-        try:
-            self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return False
+        """Wait for the trainer's end; True once it has ended. It is not buried yet: `kill` still needs its number."""
+        until = time.monotonic() + seconds
+        while not self._ended():
+            if time.monotonic() > until:
+                return False
+            time.sleep(POLL_SECONDS)
         return True
+
+    def _ended(self) -> bool:
+        if self._process.returncode is not None:
+            return True
+        return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def beat(self) -> None:
         """A line on stdin: the attempt is still ours."""
@@ -157,12 +165,12 @@ class Tree:
 
     def kill(self) -> None:
         """SIGKILL everything that the trainer ever started. Also after its own end, for what it left."""
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        if self._process.returncode is None:  # once it is buried, its number may be another group's
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(GONE_WITHIN_SECONDS)
-        if not self._isolation.process_namespace:
-            kill_marked(lambda mark: mark == self._launch.mark)
+        kill_marked(lambda mark: mark == self._launch.mark)  # waits for a namespace that is still being taken down, too
         self._remove_group()
         with suppress(BrokenPipeError, BlockingIOError):
             self._stdin.close()

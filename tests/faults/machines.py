@@ -36,6 +36,7 @@ TIMINGS = {
     "no_progress_seconds": 30.0,
     "cut_off_seconds": 10.0,
     "hello_seconds": 0.5,
+    "third_attempt_seconds": 0.5,
 }
 ENDS = ("succeeded", "failed", "cancelled")
 NOT_PASSED_ON = ("REDIS_URL", "DATABASE_URL", "DJANGO_SETTINGS_MODULE")
@@ -256,6 +257,7 @@ def _prepared(folder: Path, timings: dict[str, float], more: dict[str, str]) -> 
         "PYTHONUNBUFFERED": "1",
         "REDIS_URL": broker.url,
         "DELTABOARD_SITE_URL": f"http://127.0.0.1:{port}",
+        "DELTABOARD_PROBE_URL": f"http://127.0.0.1:{port}",
     }
     inherited = {name: value for name, value in os.environ.items() if name not in NOT_PASSED_ON}
     site = Machines(folder, own["DELTABOARD_SITE_URL"], broker, inherited | own | more)

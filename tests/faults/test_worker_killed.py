@@ -3,40 +3,56 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.faults.machines import Machines, marked, wait_for
+from launcher.surroundings import of_worker
+from tests.faults.chaos_proxy import ChaosProxy, Rule
+from tests.faults.machines import Machines, Part, marked, wait_for
 
 pytestmark = pytest.mark.slow
 STEPS = 60
-LONG = f"toy steady {STEPS} 0.1 5"
+LONG = f"toy steady {STEPS} 0.4 5 0.02"
+"""Takes 24 s if nobody disturbs it; resumed, it hurries."""
 
 
 def well_on_its_way(job: dict[str, Any]) -> bool:
     """So far that a checkpoint is in, and so early that much is left."""
-    return bool(job["state"] == "running" and job["progress"]["step"] >= 8)
+    return bool(job["state"] == "running" and job["progress"]["step"] >= 6)
+
+
+def running_on(site: Machines, job: int) -> tuple[Part, Path]:
+    """The worker that runs the job, and its home; another one of the pool is idle."""
+    site.wait_for_job(job, well_on_its_way)
+    name = site.events(job, "attempt")[-1]["worker"]
+    return site.parts[name], site.home(name)
+
+
+def two_workers(site: Machines, pool: str) -> None:
+    names = (f"{pool}-1", f"{pool}-2")
+    for name in names:
+        site.worker(name, pool=pool)
+    wait_for("both workers", lambda: all("waits for jobs" in site.parts[name].said() for name in names))
 
 
 @pytest.mark.fault(1)
 def test_a_killed_worker_costs_one_save_interval(site: Machines) -> None:
-    first = site.worker("one", pool="killed")
+    two_workers(site, "killed")
     job = site.launch(LONG, pool="killed")
-    site.wait_for_job(job, well_on_its_way)
-    site.worker("two", pool="killed")
-    wait_for("the second worker", lambda: "waits for jobs" in site.parts["two"].said())
+    worker, home = running_on(site, job)
     reached = site.job(job)["progress"]["step"]
-    first.kill()
+    worker.kill()
     died_at = time.monotonic()
-    wait_for("the tree to be gone", lambda: not marked(site.home("one")), 5)
+    wait_for("the tree to be gone", lambda: not marked(home), 5)
     site.wait_for_job(job, lambda found: found["attempt"] == 2)
     assert time.monotonic() - died_at < 3 + 5  # the lease, and five seconds
-    done = site.wait_for_state(job, "succeeded")
+    site.wait_for_state(job, "succeeded")
     assert site.steps(job) == list(range(1, STEPS + 1))
     assert ("running", "queued", "worker_lost") in site.history(job)
-    assert done["attempt"] == 2
     assert resumed_step(site, job) >= reached - 6
 
 
@@ -59,14 +75,13 @@ def test_a_worker_that_comes_back_at_once_ends_its_own_past(site: Machines) -> N
 
 @pytest.mark.fault(6)
 def test_a_frozen_worker_wakes_up_and_writes_nothing(site: Machines) -> None:
-    frozen = site.worker("frozen", pool="frozen")
+    two_workers(site, "frozen")
     job = site.launch(LONG, pool="frozen")
-    site.wait_for_job(job, well_on_its_way)
-    site.worker("awake", pool="frozen")
+    frozen, home = running_on(site, job)
     frozen.signal(signal.SIGSTOP)
     site.wait_for_job(job, lambda found: found["attempt"] == 2 and found["state"] == "running")
     frozen.signal(signal.SIGCONT)
-    wait_for("the old tree to be gone", lambda: not marked(site.home("frozen")), 5)
+    wait_for("the old tree to be gone", lambda: not marked(home), 5)
     site.wait_for_state(job, "succeeded")
     assert site.steps(job) == list(range(1, STEPS + 1))
     assert [change for change in site.history(job) if change[2]] == [("running", "queued", "worker_lost")]
@@ -86,6 +101,36 @@ def test_a_drained_worker_hands_its_job_over_and_loses_no_step(site: Machines) -
     site.wait_for_state(job, "succeeded")
     assert site.steps(job) == list(range(1, STEPS + 1))
     assert resumed_step(site, job) >= found["progress"]["step"]
+
+
+@pytest.mark.fault(2)
+def test_a_killed_trainer_is_told_apart_from_a_lost_worker(site: Machines) -> None:
+    worker = site.worker("survivor", pool="trainer")
+    job = site.launch(LONG, pool="trainer")
+    site.wait_for_job(job, well_on_its_way)
+    youngest = max(marked(site.home("survivor")), key=lambda process: process.create_time())
+    assert "toy_trainer.py" in " ".join(youngest.cmdline())
+    youngest.kill()
+    site.wait_for_state(job, "succeeded")
+    assert ("running", "queued", "trainer_killed") in site.history(job)
+    assert site.steps(job) == list(range(1, STEPS + 1))
+    assert worker.alive
+
+
+@pytest.mark.fault(10)
+def test_a_claim_whose_answer_is_lost_is_asked_for_again(site: Machines) -> None:
+    """The proxy lets the claim through and drops the answer: the same claim gets the same attempt."""
+    with ChaosProxy(int(site.url.rsplit(":", 1)[1])) as proxy:
+        proxy.add(Rule(path="/claim", drop_reply=True, times=1))
+        key = site.manage("workerkey", "--name", "patient", "--pool", "lossy")
+        command = [sys.executable, "-m", "tests.faults.toy_worker", "--site", proxy.url, "--name", "patient"]
+        worker = site.add("patient", command, of_worker(site.environment) | {"DELTABOARD_WORKER_KEY": key})
+        job = site.launch("toy steady 10 0.02 5", pool="lossy")
+        worker.start()
+        done = site.wait_for_state(job, "succeeded")
+        assert sum("/claim" in line for line in proxy.seen) >= 2
+    assert done["attempt"] == 1
+    assert [after for _, after, _ in site.history(job)] == ["queued", "starting", "running", "succeeded"]
 
 
 @pytest.mark.fault(37)

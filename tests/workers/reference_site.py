@@ -69,6 +69,8 @@ class ReferenceSite:
         self.claims: list[dict[str, Any]] = []
         self.keys = {"one-time-key"}
         self.down = False
+        self.takes_files = True
+        self.timings = TIMINGS
         self.lock = threading.Lock()
         self.answer_hello: dict[str, Any] = {}
 
@@ -94,7 +96,7 @@ class ReferenceSite:
             case ["hello"]:
                 self.hellos.append(body)
                 plain = {"work_waiting": False, "drain": False, "remove": False, "lowest_protocol": 1}
-                return 200, plain | {"timings": asdict(TIMINGS)} | self.answer_hello
+                return 200, plain | {"timings": asdict(self.timings)} | self.answer_hello
             case ["claim"]:
                 self.claims.append(body)
                 return (200, self.waiting.pop(0)) if self.waiting else (204, None)
@@ -158,7 +160,7 @@ def serving(site: ReferenceSite, port: int = 0) -> Iterator[str]:
         def do_PUT(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             _, number, _, sha256 = self.path.split("/")[3:]
-            if site.down:
+            if site.down or not site.takes_files:
                 return self.answer(503, b"")
             right = hashlib.sha256(body).hexdigest() == sha256
             site.attempts[int(number)].files[sha256] = body

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +16,10 @@ import psutil
 import pytest
 
 from tests.workers.conftest import toy_command, until
-from tests.workers.reference_site import CONFIG, ROWS, ReferenceSite, ref
+from tests.workers.reference_site import CONFIG, ROWS, SPEC, ReferenceSite, ref
 from workers import tasks
 from workers.celery import app
+from workers.keeping import Kept
 from workers.protocol import ATTEMPT_VARIABLE, JobFolder, WorkerReport
 from workers.station import Station
 
@@ -53,7 +57,7 @@ def working(station: Station) -> Iterator[None]:
     thread = threading.Thread(target=work, args=(station,), daemon=True)
     thread.start()
     yield
-    thread.join(15)
+    thread.join(25)
     assert not thread.is_alive()
 
 
@@ -117,6 +121,7 @@ def test_a_resume_finds_its_checkpoint(site: ReferenceSite, station: Station) ->
     assert attempt.checkpoints == []  # it is not handed in again
 
 
+@pytest.mark.fault(38)
 def test_cancel_ends_a_running_job(site: ReferenceSite, station: Station, trains: Trains) -> None:
     trains("stubborn")
     attempt = site.offer(1)
@@ -127,6 +132,7 @@ def test_cancel_ends_a_running_job(site: ReferenceSite, station: Station, trains
     assert (attempt.end["outcome"], attempt.end["reason"]) == ("cancelled", "cancelled_by_user")
 
 
+@pytest.mark.fault(6)
 def test_a_stale_attempt_writes_nothing_more(site: ReferenceSite, station: Station, trains: Trains) -> None:
     trains("stubborn")
     attempt = site.offer(1)
@@ -158,6 +164,7 @@ def test_a_killed_trainer_still_hands_in_what_it_saved(site: ReferenceSite, stat
     assert [checkpoint["step"] for checkpoint in attempt.checkpoints] == [1]
 
 
+@pytest.mark.fault(61)
 def test_an_outage_of_the_site_loses_nothing(site: ReferenceSite, station: Station, trains: Trains) -> None:
     trains("good")
     site.offer(1)
@@ -239,3 +246,104 @@ def test_hello_tells_the_site_what_this_worker_is(site: ReferenceSite, station: 
     site.offer(1)
     work(station)
     assert len(site.waiting) == 1
+
+
+def resumable(site: ReferenceSite, step: int, content: bytes) -> dict[str, Any]:
+    """A checkpoint that the site offers, as part of a claim."""
+    file = ref("manifest.json", content)
+    site.inputs[file.sha256] = content
+    return {"step": step, "files": [{"name": file.name, "bytes": file.bytes, "sha256": file.sha256}]}
+
+
+@pytest.mark.fault(49)
+@pytest.mark.parametrize("stored", [b"damaged", None])
+def test_a_checkpoint_that_is_damaged_at_the_site_is_named(
+    site: ReferenceSite, station: Station, trains: Trains, stored: bytes | None
+) -> None:
+    trains("good")
+    checkpoint = resumable(site, 50, b"{}")
+    if stored is None:
+        del site.inputs[checkpoint["files"][0]["sha256"]]
+    else:
+        site.inputs[checkpoint["files"][0]["sha256"]] = stored
+    attempt = site.offer(1, checkpoint=checkpoint)
+    work(station)
+    assert attempt.end is not None
+    assert (attempt.end["reason"], attempt.end["detail"]) == ("checkpoint_unreadable", {"step": 50})
+    assert "The checkpoint at step 50 could not be read" in attempt.end["sentence"]
+
+
+@pytest.mark.fault(20)
+def test_files_that_the_site_cannot_take_are_kept_for_the_next_attempt(site: ReferenceSite, station: Station) -> None:
+    """Heartbeats pass, uploads do not."""
+    station.train_with = toy_command("steady", "12", "0.01", "5")
+    station.timings = dataclasses.replace(station.timings, cut_off_seconds=1.5)
+    site.takes_files = False
+    first = site.offer(1)
+    work(station)
+    assert first.end is not None
+    assert (first.end["outcome"], first.end["reason"]) == ("failed", "storage_unreachable")
+    assert "The checkpoint at step 10 is kept on this worker for a day." in first.end["log_tail"]
+    site.takes_files = True
+    second = site.offer(2)
+    work(station)
+    assert second.end is not None
+    assert second.end["outcome"] == "succeeded"
+    assert [event["step"] for event in second.events if event["kind"] == "metrics"] == [11, 12]
+    assert [event["resumed_step"] for event in second.events if event["kind"] == "plan"] == [10]
+    assert list(station.home.kept.iterdir()) == []
+
+
+def test_a_worker_that_is_cut_off_stops_and_hands_in_once_the_site_is_back(
+    site: ReferenceSite, station: Station
+) -> None:
+    station.train_with = toy_command("steady", "1000", "0.02", "5")
+    station.timings = dataclasses.replace(station.timings, cut_off_seconds=1.5, drain_limit_seconds=1.5)
+    attempt = site.offer(1)
+    with working(station):
+        until(lambda: len(attempt.events) > 5)
+        site.down = True
+        trainers = until(lambda: [each for each in psutil.process_iter() if _mark(each)])
+        until(lambda: not any(each.is_running() and _mark(each) for each in trainers), 15)
+        assert attempt.end is None
+        until(lambda: any(station.home.kept.glob("1/step-*")), 15)
+        site.down = False
+    assert attempt.end is not None
+    assert (attempt.end["outcome"], attempt.end["reason"]) == ("released", "worker_cut_off")
+    steps = [event["step"] for event in attempt.events if event["kind"] == "metrics"]
+    assert steps == list(range(1, len(steps) + 1))
+    saved = next(station.home.kept.glob("1/step-*"))
+    assert int(saved.name.removeprefix("step-")) == steps[-1]
+
+
+def test_a_kept_checkpoint_serves_the_job_that_retries(site: ReferenceSite, station: Station) -> None:
+    station.train_with = toy_command("steady", "12", "0.01", "5")
+    station.timings = dataclasses.replace(station.timings, cut_off_seconds=1.5)
+    site.takes_files = False
+    site.offer(1)
+    work(station)
+    site.takes_files = True
+    other = dataclasses.replace(SPEC, job_id=2).as_json()
+    stranger, retry = site.offer(2, spec=other, retry_of=None), site.offer(3, spec=other, retry_of=1)
+    work(station)
+    plans = [event["resumed_step"] for each in (stranger, retry) for event in each.events if event["kind"] == "plan"]
+    assert plans == [0, 10]
+
+
+def test_few_checkpoints_are_kept_and_none_for_long(tmp_path: Path) -> None:
+    kept = Kept(tmp_path / "kept")
+    for job, age in ((4, 300), (3, 200), (2, 100), (1, 0)):
+        folder = tmp_path / f"checkpoints-{job}" / "step-00000007"
+        folder.mkdir(parents=True)
+        (folder / "manifest.json").write_text("{}")
+        assert kept.keep(job, folder.parent) == 7
+        then = time.time() - age
+        os.utime(tmp_path / "kept" / str(job), (then, then))
+    kept.tidy()
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["1", "2", "3"]
+    kept.tidy(time.time() + 24 * 3600 - 150)
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["1", "2"]
+    target = tmp_path / "new"
+    target.mkdir()
+    assert (kept.take(1, 7, target), kept.take(2, 6, target)) == (None, 7)
+    assert list((tmp_path / "kept").iterdir()) == []

@@ -56,6 +56,8 @@ def test_a_good_training_says_everything_and_ends_well(launch: Toy, notebook: No
     assert notebook.of("log")[0]["text"] == "100%"
 
 
+@pytest.mark.fault(34)
+@pytest.mark.fault(38)
 def test_cancel_ends_a_stubborn_tree_within_the_grace(launch: Toy, notebook: Notebook, isolation: Isolation) -> None:
     def cancel() -> None:
         until(lambda: len(notebook.of("metrics")) == 2)
@@ -114,6 +116,7 @@ def test_a_second_signal_does_not_wait_for_the_checkpoint(launch: Toy, notebook:
     assert time.monotonic() - began < TIMINGS.drain_limit_seconds
 
 
+@pytest.mark.fault(63)
 def test_a_grandchild_that_holds_the_pipes_delays_nothing(
     launch: Toy, notebook: Notebook, isolation: Isolation
 ) -> None:
@@ -123,6 +126,7 @@ def test_a_grandchild_that_holds_the_pipes_delays_nothing(
     assert len(notebook.of("metrics")) == 20
 
 
+@pytest.mark.fault(62)
 def test_noise_is_counted_and_never_fatal(launch: Toy, notebook: Notebook) -> None:
     assert run(launch("noisy"), notebook, here()).returncode == 0
     assert [event["step"] for event in notebook.of("metrics")] == [1, 2]
@@ -130,6 +134,7 @@ def test_noise_is_counted_and_never_fatal(launch: Toy, notebook: Notebook) -> No
     assert notebook.of("noise")[0]["sample"].startswith("not json")
 
 
+@pytest.mark.fault(36)
 def test_a_flood_of_output_is_bounded_and_blocks_no_step(launch: Toy, notebook: Notebook) -> None:
     before = psutil.Process().memory_info().rss
     assert run(launch("flooding"), notebook, here()).returncode == 0
@@ -142,9 +147,26 @@ def test_a_flood_of_output_is_bounded_and_blocks_no_step(launch: Toy, notebook: 
     assert len(notebook.of("metrics")) == 1
 
 
+@pytest.mark.fault(62)
+@pytest.mark.parametrize("mode", ["closing", "standing", "rushing"])
+def test_a_trainer_that_treats_its_pipes_badly_ends_all_the_same(
+    launch: Toy, notebook: Notebook, isolation: Isolation, mode: str
+) -> None:
+    """Closes them all and goes on; stops itself and ignores SIGTERM; says far more than anybody reads."""
+
+    def cancel() -> None:
+        until(lambda: notebook.of("metrics"))
+        notebook.wish = "cancel"
+
+    threading.Thread(target=cancel).start()
+    began = time.monotonic()
+    assert run(launch(mode), notebook, isolation).stop is Stop.CANCEL
+    assert time.monotonic() - began < 15
+
+
 @pytest.mark.fault(33)
 def test_a_hung_training_shows_its_stack_and_ends(launch: Toy, notebook: Notebook) -> None:
-    timings = dataclasses.replace(TIMINGS, no_progress_seconds=0.7)
+    timings = dataclasses.replace(TIMINGS, no_progress_seconds=4)
     exit = supervise(launch("hanging"), notebook, timings, here(), Orders())
     assert how_it_ended(exit).reason == "stalled"
     assert any("toy_trainer.py" in event["text"] for event in notebook.of("log"))
@@ -234,6 +256,7 @@ def dying_worker(folder: Path, mode: str, walls: str, events: int) -> None:
         os.kill(worker.pid, signal.SIGKILL)
 
 
+@pytest.mark.fault(1)
 @pytest.mark.skipif(not here().process_namespace, reason="this host has no process namespaces")
 def test_killing_the_worker_takes_the_whole_tree_along(tmp_path: Path) -> None:
     dying_worker(tmp_path, "stubborn", "walls", events=2)
@@ -245,6 +268,7 @@ def test_without_walls_the_lifeline_tells_the_trainer(tmp_path: Path) -> None:
     until(lambda: (tmp_path / "made/fenced").exists() and not marked(str(tmp_path)), seconds=3)
 
 
+@pytest.mark.fault(1)
 def test_without_walls_the_next_start_finds_what_was_left(tmp_path: Path) -> None:
     dying_worker(tmp_path, "stubborn", "bare", events=2)
     assert len(marked(str(tmp_path))) == 2

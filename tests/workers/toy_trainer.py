@@ -80,7 +80,7 @@ def obeying() -> None:
     sys.exit(3)
 
 
-def steady(steps: int = 50, seconds: float = 0.02, every: int = 5) -> None:
+def steady(steps: int = 50, seconds: float = 0.02, every: int = 5, seconds_resumed: float | None = None) -> None:
     """Goes on from its newest checkpoint, takes its time, saves and leaves on SIGTERM, ends with its supervisor."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
@@ -88,6 +88,8 @@ def steady(steps: int = 50, seconds: float = 0.02, every: int = 5) -> None:
     resumed = max((int(path.name[5:]) for path in (MADE / "checkpoints").glob("step-*")), default=0)
     emit("phase", phase="training", step=resumed)
     emit("plan", total_steps=steps, resumed_step=resumed)
+    if resumed and seconds_resumed is not None:
+        seconds = seconds_resumed
     for number in range(resumed + 1, steps + 1):
         step(number)
         stopped = stop.wait(seconds) and number < steps
@@ -128,6 +130,28 @@ def noisy() -> None:
     raw(b"x" * 10_000_000 + b"\n")
     step(2)
     raw(b'{"kind": "half')
+
+
+def closing() -> None:
+    """Closes every pipe that it has, and goes on."""
+    step(1)
+    for descriptor in (0, 1, 2, PIPE):
+        os.close(descriptor)
+    time.sleep(600)
+
+
+def standing() -> None:
+    """Stops itself, so that it sees no signal but one."""
+    step(1)
+    os.kill(os.getpid(), signal.SIGSTOP)
+    time.sleep(600)
+
+
+def rushing() -> None:
+    """Says more than anybody reads, and hears nothing."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in range(1, 10_000_000):
+        step(number)
 
 
 def flooding() -> None:

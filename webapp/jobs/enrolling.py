@@ -129,17 +129,17 @@ def hello(worker: Worker, report: dict[str, Any], address: str = "") -> Worker:
     return worker
 
 
+def _same_place(before: dict[str, Any], now: dict[str, Any]) -> bool:
+    """On one host and in one home folder, as far as both say."""
+    folders = {before.get("place"), now.get("place")} - {None, ""}
+    return before.get("hostname") == now.get("hostname") and len(folders) < 2
+
+
 def suspend_if_silent(attempt: Attempt) -> None:
     """Three claims of one process that it never acknowledged within ten minutes: it gets no more for now."""
     same = Attempt.objects.filter(worker=attempt.worker, boot_id=attempt.boot_id, reason_code="not_acked")
     if same.filter(ended_at__gt=clock.in_seconds(-SILENT_WITHIN_SECONDS)).count() >= SILENT_CLAIMS:
         Worker.objects.filter(pk=attempt.worker_id, suspended_at=None).update(suspended_at=clock.now())
-
-
-def _same_place(before: dict[str, Any], now: dict[str, Any]) -> bool:
-    """On one host and in one home folder, as far as both say."""
-    folders = {before.get("place"), now.get("place")} - {None, ""}
-    return before.get("hostname") == now.get("hostname") and len(folders) < 2
 
 
 def end_older_boots(worker: Worker) -> None:

@@ -116,6 +116,7 @@ def _attempt_answer(attempt: Attempt) -> dict[str, Any]:
         "spec": attempt.job.spec,
         "threads": attempt.threads,
         "devices": attempt.devices,
+        "retry_of": attempt.job.retry_of_id,
         "checkpoint": {"step": checkpoint.step, "files": _plain(checkpoint.files)} if checkpoint else None,
     }
 
