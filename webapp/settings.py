@@ -78,7 +78,7 @@ def _database() -> dict[str, Any]:
             "NAME": VAR / "deltaboard.sqlite3",
             "OPTIONS": {
                 "transaction_mode": "IMMEDIATE",
-                "timeout": 20,
+                "timeout": float(os.environ.get("DELTABOARD_SQLITE_WAIT_SECONDS", 20)),
                 "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",
             },
             "TEST": {"NAME": VAR / "test.sqlite3"},
