@@ -35,22 +35,19 @@ class Reader:
     over: bool = False
     back_at: float = 0.0
 
-    async def follow(self) -> None:
+    async def follow(self, client: httpx.AsyncClient) -> None:
         while not self.over:
             try:
-                await self._connection()
+                await self._connection(client)
             except (httpx.HTTPError, OSError):
                 await asyncio.sleep(0.2)
 
-    async def _connection(self) -> None:
+    async def _connection(self, client: httpx.AsyncClient) -> None:
         token = self.site.seeded.tokens[self.person]
         last = str(self.numbers[-1]) if self.numbers else "0"
         headers = {"Authorization": f"Bearer {token}", "Last-Event-ID": last}
         url = f"{self.site.url}/api/v1/jobs/{self.job}/events"
-        async with (
-            httpx.AsyncClient(timeout=30, trust_env=False, headers=headers) as client,
-            client.stream("GET", url) as answer,
-        ):
+        async with client.stream("GET", url, headers=headers) as answer:
             if answer.status_code == 200:
                 self.connections, self.back_at = self.connections + 1, time.monotonic()
                 await self._take(answer)
@@ -91,8 +88,9 @@ def test_a_hundred_viewers_of_a_killed_web_process_miss_nothing(site: Site) -> N
 
 async def _under_a_kill(site: Site, readers: list[Reader], attempt: Attempt) -> float:
     """Once all read the web process dies; the job ends once all are back. When it answered again."""
-    following = [asyncio.ensure_future(reader.follow()) for reader in readers]
-    async with asyncio.timeout(60):
+    many = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    async with httpx.AsyncClient(timeout=30, trust_env=False, limits=many) as client, asyncio.timeout(60):
+        following = [asyncio.ensure_future(reader.follow(client)) for reader in readers]
         while not all(reader.numbers for reader in readers):
             await asyncio.sleep(0.05)
         site.web.kill()
