@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -16,14 +19,18 @@ import httpx
 
 from tests.nemesis.site import Site, until
 
+BEAT_SECONDS = 0.5
 DEVICE = {"index": 0, "kind": "cpu", "name": "an old CPU", "memory_bytes": 2**33, "memory_free_bytes": 2**32}
 
 
 class OldWorker:
     """One slot on one CPU. Enrols with the site's next unused key."""
 
-    def __init__(self, site: Site, lead_seconds: float = 30) -> None:
-        self.http = httpx.Client(base_url=f"{site.url}/api/worker/", timeout=lead_seconds, trust_env=False)
+    def __init__(self, site: Site, timeout_seconds: float = 30) -> None:
+        one_call_each = httpx.Limits(max_keepalive_connections=0)  # a kept connection would not survive a restart
+        self.http = httpx.Client(
+            base_url=f"{site.url}/api/worker/", timeout=timeout_seconds, trust_env=False, limits=one_call_each
+        )
         self.boot_id = uuid.uuid4().hex
         key = site.seeded.worker_keys[site.keys_used]
         site.keys_used += 1
@@ -97,6 +104,24 @@ class Attempt:
         acked: int = self.post("events", body)["acked_seq"]
         self.said += len(events)
         return acked
+
+    @contextmanager
+    def beating(self) -> Iterator[None]:
+        """Heartbeats for as long as the block lasts, through outages as well."""
+        over = threading.Event()
+
+        def beat() -> None:
+            while not over.wait(BEAT_SECONDS):
+                with suppress(httpx.HTTPError):
+                    self.say()
+
+        thread = threading.Thread(target=beat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     def points(self, count: int, series: int = 1) -> int:
         """So many steps more, each with so many numbers."""

@@ -299,13 +299,14 @@ class Site:
         """The names of the workers that say hello."""
         return {worker["name"] for worker in self.api("GET", "workers").json()["items"] if worker["online"]}
 
-    def marked(self) -> list[psutil.Process]:
-        """Every living process of an attempt of this site's workers."""
+    def marked(self, worker: str = "") -> list[psutil.Process]:
+        """Every living process of an attempt of this site's workers, or of this one."""
+        under = self.var / "workers" / worker
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
                 mark = process.environ().get(ATTEMPT_VARIABLE, "")
-                if mark.startswith(str(self.var)) and process.status() != psutil.STATUS_ZOMBIE:
+                if mark.startswith(str(under)) and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
         return found
 

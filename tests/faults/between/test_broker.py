@@ -70,11 +70,11 @@ def test_without_a_broker_jobs_run_on_and_new_ones_are_taken(workers: Site) -> N
     site = workers
     running = site.submit(training=LONG)
     site.wait_for_state(running, "running")
+    step = site.job(running)["progress"]["step"]
     site.valkey.kill()
     before = time.monotonic()
     queued = [site.submit() for _ in range(3)]
     assert (time.monotonic() - before) / 3 < 5  # a submit does not wait for who is not there
-    step = site.job(running)["progress"]["step"]
     until("the running job moves", lambda: site.job(running)["progress"]["step"] > step, 15)
     with site.stream(running) as lines:
         numbers = [number for number, _ in zip(lines, range(30), strict=False)]

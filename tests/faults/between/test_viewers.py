@@ -35,22 +35,19 @@ class Reader:
     over: bool = False
     back_at: float = 0.0
 
-    async def follow(self) -> None:
+    async def follow(self, client: httpx.AsyncClient) -> None:
         while not self.over:
             try:
-                await self._connection()
+                await self._connection(client)
             except (httpx.HTTPError, OSError):
                 await asyncio.sleep(0.2)
 
-    async def _connection(self) -> None:
+    async def _connection(self, client: httpx.AsyncClient) -> None:
         token = self.site.seeded.tokens[self.person]
         last = str(self.numbers[-1]) if self.numbers else "0"
         headers = {"Authorization": f"Bearer {token}", "Last-Event-ID": last}
         url = f"{self.site.url}/api/v1/jobs/{self.job}/events"
-        async with (
-            httpx.AsyncClient(timeout=30, trust_env=False, headers=headers) as client,
-            client.stream("GET", url) as answer,
-        ):
+        async with client.stream("GET", url, headers=headers) as answer:
             if answer.status_code == 200:
                 self.connections, self.back_at = self.connections + 1, time.monotonic()
                 await self._take(answer)
@@ -72,23 +69,28 @@ class Reader:
 
 
 @pytest.mark.fault(41)
-def test_a_hundred_viewers_of_a_killed_web_process_miss_nothing(workers: Site) -> None:
+def test_a_hundred_viewers_of_a_killed_web_process_miss_nothing(site: Site) -> None:
     """A hundred instead of two hundred: one machine plays the site and all its viewers."""
-    site = workers
-    job = site.submit(training={"max_steps": 250})
-    site.wait_for_state(job, "running")
-    readers = [Reader(site, job, number // READERS_A_PERSON) for number in range(READERS)]
-    restarted_at = asyncio.run(_under_a_kill(site, readers))
+    site.stop_workers()
+    with OldWorker(site) as worker:
+        job = site.submit(training={"max_steps": 100})
+        attempt = worker.claim_one()
+        attempt.post("ack", {})
+        attempt.points(20)
+        readers = [Reader(site, job, number // READERS_A_PERSON) for number in range(READERS)]
+        with attempt.beating():
+            restarted_at = asyncio.run(_under_a_kill(site, readers, attempt))
     whole = [event["n"] for event in site.events(job)]
     assert all(reader.numbers == whole for reader in readers)
     assert all(reader.connections >= 2 for reader in readers)
     assert max(reader.back_at for reader in readers) - restarted_at < 5
 
 
-async def _under_a_kill(site: Site, readers: list[Reader]) -> float:
-    """All read; the web process dies once all are there. When it answered again."""
-    following = [asyncio.ensure_future(reader.follow()) for reader in readers]
-    async with asyncio.timeout(40):
+async def _under_a_kill(site: Site, readers: list[Reader], attempt: Attempt) -> float:
+    """Once all read the web process dies; the job ends once all are back. When it answered again."""
+    many = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    async with httpx.AsyncClient(timeout=30, trust_env=False, limits=many) as client, asyncio.timeout(60):
+        following = [asyncio.ensure_future(reader.follow(client)) for reader in readers]
         while not all(reader.numbers for reader in readers):
             await asyncio.sleep(0.05)
         site.web.kill()
@@ -96,6 +98,10 @@ async def _under_a_kill(site: Site, readers: list[Reader]) -> float:
         while not await asyncio.to_thread(site.answers):
             await asyncio.sleep(0.05)
         answered_at = time.monotonic()
+        await asyncio.to_thread(attempt.points, 20)
+        while not all(reader.connections >= 2 for reader in readers):
+            await asyncio.sleep(0.05)
+        await asyncio.to_thread(attempt.end, "failed", "trainer_error")
         await asyncio.gather(*following)
     return answered_at
 
