@@ -26,6 +26,10 @@ MINILM: list[tuple[str, dict[str, Any], int]] = [
     ("loha", {}, 148_226),
     ("lokr", {}, 8_450),
     ("ia3", {}, 770 + 6 * (2 * 384 + 1536)),
+    ("prompt_tuning", {}, 8_450),
+    ("p_tuning", {}, 123_778),
+    ("prefix_tuning", {"mlp": True}, 2_569_474),
+    ("prefix_tuning", {}, 92_930),
 ]
 """With a head for two labels (770). A DoRA on all linears is often given the pooler too, which has no role here."""
 SMOLLM2: list[tuple[str, dict[str, Any], int]] = [
@@ -42,6 +46,10 @@ SMOLLM2: list[tuple[str, dict[str, Any], int]] = [
     ("loha", {}, 921_600),
     ("lokr", {}, 47_040),
     ("ia3", {}, 57_600),
+    ("prompt_tuning", {}, 11_520),
+    ("p_tuning", {}, 176_192),
+    ("prefix_tuning", {}, 230_400),
+    ("prefix_tuning", {"mlp": True}, 6_012_416),
 ]
 
 

@@ -42,6 +42,9 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
     "oft": ({"block_size": 8}, {"block_size": 8, "targets": ["q", "o", "up", "down"]}),
     "loha": ({"rank": 4},),
     "lokr": ({"rank": 2}, {"rank": 3, "targets": ["q", "o", "up", "down"]}),
+    "prompt_tuning": ({"length": 4}, {"length": 3, "start": "vocabulary"}, {"length": 3, "start": "random"}),
+    "p_tuning": ({"length": 4, "width": 8},),
+    "prefix_tuning": ({"length": 4}, {"length": 4, "mlp": True, "width": 8}, {"length": 3, "start": "random"}),
     "last_k": ({"k": 1}, {"k": 2, "final_norm": False, "pooler": False}),
 }
 """Options that fit networks of width 32, where the defaults do not or where there are several kinds to try."""

@@ -15,6 +15,9 @@ from workers.training.methods import (
     lokr,
     lora,
     oft,
+    p_tuning,
+    prefix_tuning,
+    prompt_tuning,
     vera,
 )
 from workers.training.methods.equipping import Equipment
@@ -29,6 +32,9 @@ EQUIPMENT: dict[str, Equipment] = {
     "loha": loha.EQUIPMENT,
     "lokr": lokr.EQUIPMENT,
     "ia3": ia3.EQUIPMENT,
+    "prompt_tuning": prompt_tuning.EQUIPMENT,
+    "p_tuning": p_tuning.EQUIPMENT,
+    "prefix_tuning": prefix_tuning.EQUIPMENT,
     "bitfit": bitfit.EQUIPMENT,
     "last_k": last_k.EQUIPMENT,
     "layer_norm": layer_norm.EQUIPMENT,
