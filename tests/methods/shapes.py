@@ -83,7 +83,7 @@ def smollm2() -> Shape:
 def fused() -> Shape:
     """A network with one fused linear for query, key and value."""
     linears = (
-        Linear("h.0.attn.c_attn", "qkv", 0, 64, 192, bias=True),
-        Linear("h.0.attn.c_proj", "o", 0, 64, 64, bias=True),
+        Linear("h.0.attn.c_attn", "qkv", 0, 64, 192, bias=True, transposed=True),
+        Linear("h.0.attn.c_proj", "o", 0, 64, 64, bias=True, transposed=True),
     )
     return Shape("gpt2", 64, 1, 256, 4, 64, 1000, 128, 100_000, True, linears)

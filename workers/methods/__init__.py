@@ -5,11 +5,48 @@ Options, facts and parameter counts only; what needs torch lies in `workers.trai
 
 from __future__ import annotations
 
-from workers.methods import full, lora
+from workers.methods import (
+    adalora,
+    bitfit,
+    dora,
+    full,
+    head,
+    ia3,
+    last_k,
+    layer_norm,
+    loha,
+    lokr,
+    lora,
+    oft,
+    p_tuning,
+    prefix_tuning,
+    prompt_tuning,
+    vera,
+)
 from workers.methods.method import Method
 from workers.methods.options import OptionsError
 
-METHODS: dict[str, Method] = {module.METHOD.name: module.METHOD for module in (lora, full)}
+METHODS: dict[str, Method] = {
+    module.METHOD.name: module.METHOD
+    for module in (
+        lora,
+        full,
+        dora,
+        adalora,
+        vera,
+        oft,
+        loha,
+        lokr,
+        ia3,
+        prompt_tuning,
+        p_tuning,
+        prefix_tuning,
+        bitfit,
+        last_k,
+        layer_norm,
+        head,
+    )
+}
 """Every method that is offered, in the order in which pages list them."""
 
 

@@ -81,6 +81,8 @@ class Method:
     """Parameters in the artifact; None: those that are trained."""
     positions: Count | None = None
     """Places of the base model's context that the delta takes for itself; None: none."""
+    elsewhere: str = ""
+    """Why it is not offered for the tasks that are not in `tasks`, in a sentence, where there is more to say."""
     why_not: WhyNot | None = None
     why_not_merged: WhyNotMerged | None = None
     check_training: CheckTraining | None = None
@@ -96,7 +98,8 @@ class Method:
     def refusal(self, shape: Shape, task: Task) -> str:
         """Why this method is not offered for this task and base model, in a sentence; '' where it is."""
         if task not in self.tasks:
-            return f"{self.title} is not offered for {task}; it is for {' and '.join(self.tasks)}."
+            offered = f"{self.title} is not offered for {task}; it is for {' and '.join(self.tasks)}."
+            return f"{offered} {self.elsewhere}".strip()
         return self.why_not(shape, task) if self.why_not else ""
 
     def positions_taken(self, shape: Shape, options: Options) -> int:

@@ -11,6 +11,7 @@ from workers.training import card
 from workers.training.base_model import load_tokenizer
 from workers.training.completing import complete, partial
 from workers.training.methods import EQUIPMENT
+from workers.training.methods.equipping import Equipment
 
 LIBRARIES = ("torch", "transformers", "peft", "accelerate", "safetensors", "tokenizers", "numpy")
 
@@ -28,9 +29,14 @@ def write(model: Any, spec: JobSpec, job: JobFolder, results: card.Results) -> i
     # A fresh tokenizer: the one that encoded the rows remembers how they were cut.
     load_tokenizer(job.base_model).save_pretrained(folder)
     used = versions()
-    (folder / "README.md").write_text(card.write(spec, equipment.snippet(spec), used, results), encoding="utf-8")
+    (folder / "README.md").write_text(card.write(spec, _loading(equipment, spec), used, results), encoding="utf-8")
     manifest = complete(folder, job.artifact, _facts(spec, used, results))
     return sum(file["bytes"] for file in manifest["files"])
+
+
+def _loading(equipment: Equipment, spec: JobSpec) -> str:
+    merges = equipment.merge_before_generating and spec.task != "text-classification"
+    return equipment.snippet(spec) + (card.MERGE_FIRST if merges else "")
 
 
 def _facts(spec: JobSpec, used: dict[str, str], results: card.Results) -> dict[str, Any]:

@@ -43,6 +43,9 @@ class Results:
     notes: list[str]
 
 
+MERGE_FIRST = "\nmodel = model.merge_and_unload()  # unmerged, every token would take several times as long\n"
+
+
 def write(spec: JobSpec, snippet: str, versions: dict[str, str], results: Results) -> str:
     """The card as Markdown with the hub's front matter."""
     parts = [

@@ -18,6 +18,8 @@ def summed_loss(logits: torch.Tensor, labels: torch.Tensor, task: Task) -> torch
     if task == "text-classification":
         return functional.cross_entropy(logits.float(), labels, reduction="sum")
     following = labels if task == "seq2seq" else functional.pad(labels[:, 1:], (0, 1), value=IGNORED)
+    # Virtual tokens in front of the text have logits too, and nothing to predict.
+    logits = logits[:, -following.shape[1] :]
     # Only the positions that count: log-softmax over the whole vocabulary is the dearest part of small decoders.
     counted = following != IGNORED
     return functional.cross_entropy(logits[counted].float(), following[counted], reduction="sum")

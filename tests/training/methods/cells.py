@@ -36,6 +36,16 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
         {"rank": 4, "targets": ["q", "v"], "use_rslora": True, "lora_plus_ratio": 16},
         {"rank": 4, "start": "pissa"},
     ),
+    "dora": ({"rank": 4},),
+    "adalora": ({"initial_rank": 6, "target_rank": 3},),
+    "vera": ({"rank": 16}, {"rank": 24, "targets": ["q", "k", "v", "o", "up", "down"]}),
+    "oft": ({"block_size": 8}, {"block_size": 8, "targets": ["q", "o", "up", "down"]}),
+    "loha": ({"rank": 4},),
+    "lokr": ({"rank": 2}, {"rank": 3, "targets": ["q", "o", "up", "down"]}),
+    "prompt_tuning": ({"length": 4}, {"length": 3, "start": "vocabulary"}, {"length": 3, "start": "random"}),
+    "p_tuning": ({"length": 4, "width": 8},),
+    "prefix_tuning": ({"length": 4}, {"length": 4, "mlp": True, "width": 8}, {"length": 3, "start": "random"}),
+    "last_k": ({"k": 1}, {"k": 2, "final_norm": False, "pooler": False}),
 }
 """Options that fit networks of width 32, where the defaults do not or where there are several kinds to try."""
 FOR_VARIANTS = {("bert", "text-classification"), ("gpt2", "causal-lm"), ("t5", "seq2seq")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -61,7 +62,7 @@ def load_by_card() -> Iterator[LoadByCard]:
         assert process.stdout is not None
         save_file({name: each.contiguous() for name, each in cell.inputs.items()}, folder / "inputs.safetensors")
         # Without the lines that show how to use it: they would make up words with a random network.
-        code = cell.snippet().partition("\ntexts = ")[0].partition("\nprompt = ")[0].partition("\nsource = ")[0]
+        code = re.split(r"\n(?=texts = |prompt = |source = |model = model.merge_and_unload)", cell.snippet())[0]
         files = {"inputs": str(folder / "inputs.safetensors"), "logits": str(folder / "logits.safetensors")}
         process.stdin.write(json.dumps({"code": code, **files}) + "\n")
         process.stdin.flush()

@@ -52,7 +52,8 @@ class TestCell:
 
     def test_what_is_frozen_keeps_every_bit_and_what_trains_moves(self, cell: Trained) -> None:
         for name, each in cell.model.named_parameters():
-            assert torch.equal(each, cell.attempt.before[name]) != each.requires_grad, name
+            if ".lora_E." not in name:  # AdaLoRA may prune a layer back to the zeros that it started with
+                assert torch.equal(each, cell.attempt.before[name]) != each.requires_grad, name
         for name, buffer in cell.model.named_buffers():
             assert torch.equal(buffer, cell.attempt.buffers[name]), name
 
@@ -63,8 +64,9 @@ class TestCell:
         self, cell: Trained, load_by_card: LoadByCard, tmp_path: Path
     ) -> None:
         loaded, here = load_by_card(cell, tmp_path), cell.logits()
-        if "pissa" in cell.cell.options:
-            # It is handed in as a sum of two plain LoRAs on the untouched base: the same delta, rounded otherwise.
+        if "pissa" in cell.cell.options or cell.cell.method == "adalora":
+            # The same delta, added up in another order: PiSSA is handed in as a sum of two plain LoRAs on the
+            # untouched base, AdaLoRA without the triplets that it pruned.
             torch.testing.assert_close(loaded, here, rtol=1e-4, atol=1e-4)
         else:
             assert torch.equal(loaded, here)

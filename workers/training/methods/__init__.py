@@ -2,8 +2,42 @@
 
 from __future__ import annotations
 
-from workers.training.methods import full, lora
+from workers.training.methods import (
+    adalora,
+    bitfit,
+    dora,
+    full,
+    head,
+    ia3,
+    last_k,
+    layer_norm,
+    loha,
+    lokr,
+    lora,
+    oft,
+    p_tuning,
+    prefix_tuning,
+    prompt_tuning,
+    vera,
+)
 from workers.training.methods.equipping import Equipment
 
-EQUIPMENT: dict[str, Equipment] = {"lora": lora.EQUIPMENT, "full": full.EQUIPMENT}
+EQUIPMENT: dict[str, Equipment] = {
+    "lora": lora.EQUIPMENT,
+    "full": full.EQUIPMENT,
+    "dora": dora.EQUIPMENT,
+    "adalora": adalora.EQUIPMENT,
+    "vera": vera.EQUIPMENT,
+    "oft": oft.EQUIPMENT,
+    "loha": loha.EQUIPMENT,
+    "lokr": lokr.EQUIPMENT,
+    "ia3": ia3.EQUIPMENT,
+    "prompt_tuning": prompt_tuning.EQUIPMENT,
+    "p_tuning": p_tuning.EQUIPMENT,
+    "prefix_tuning": prefix_tuning.EQUIPMENT,
+    "bitfit": bitfit.EQUIPMENT,
+    "last_k": last_k.EQUIPMENT,
+    "layer_norm": layer_norm.EQUIPMENT,
+    "head": head.EQUIPMENT,
+}
 """One for every method in `workers.methods.METHODS`; a test holds the two against each other."""

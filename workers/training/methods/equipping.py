@@ -85,6 +85,8 @@ class Equipment:
     freezes_base: bool
     """The base weights never change, so they may be kept in a narrow number format."""
     care: CareOf = lambda name, options: Care()
+    merge_before_generating: bool = False
+    """Unmerged, each token costs many times as much: the card merges before it generates."""
 
     def penalty(self, model: Any) -> torch.Tensor | None:
         """Something to add to the loss of every step."""

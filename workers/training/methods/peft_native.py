@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from peft import PeftConfig, PeftModel, TaskType, get_peft_model
+from peft.utils import ModulesToSaveWrapper
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
@@ -77,6 +78,11 @@ model = PeftModel.from_pretrained(base, artifact).eval()
 
 def merge(model: PeftModel) -> Any:
     """The base network with the delta in its weights."""
+    for name, module in list(model.named_modules()):
+        if isinstance(module, ModulesToSaveWrapper):
+            # Most methods of PEFT unwrap a head only where it is a single layer.
+            parent, _, own_name = name.rpartition(".")
+            setattr(model.get_submodule(parent), own_name, module.modules_to_save["default"])
     return model.merge_and_unload()
 
 

@@ -1,0 +1,22 @@
+"""What the methods with virtual tokens share: why they cannot be merged, and where they cannot work."""
+
+from __future__ import annotations
+
+from workers.methods.shape import Shape
+from workers.protocol import Task
+
+LENGTH_HELP = "Virtual tokens in front of every text; they take so many places of the base model's context."
+NOT_MERGEABLE = (
+    "The delta is no change of weights but something that the network reads besides the text, so there is nothing to "
+    "merge it into."
+)
+
+
+def last_token_classifiers(shape: Shape, task: Task) -> str:
+    """Why soft prompts do not classify on decoders; '' elsewhere."""
+    if task == "text-classification" and shape.is_decoder:
+        return (
+            "A decoder classifies by the last token of a text, and behind a soft prompt it can no longer tell the "
+            "last token from padding."
+        )
+    return ""

@@ -1,0 +1,54 @@
+"""Prefix tuning, torch half: PEFT's own, started by us (Li and Liang 2021, arXiv:2101.00190).
+
+    attention(q, [P_k; k], [P_v; v]) in every block      P: P x (L·2·kv), or MLP: kv -> h -> L·2·kv with tanh
+
+A prefix of zeros is no blank start: zero keys take their share of the attention. So it starts at the keys and values
+that the base model itself has for a text.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from peft import PrefixTuningConfig
+
+from workers.methods.prefix_tuning import METHOD, PrefixTuningOptions
+from workers.training.methods.equipping import Equipment, Setting, is_empty
+from workers.training.methods.peft_native import equipped, export_native, refuse_merge, snippet
+from workers.training.methods.prompt_start import prompt_care, text_ids
+
+
+def equip(network: Any, options: PrefixTuningOptions, setting: Setting) -> Any:
+    config = PrefixTuningConfig(
+        num_virtual_tokens=options.length,
+        prefix_projection=options.mlp,
+        encoder_hidden_size=options.width,
+        num_transformer_submodules=1,
+    )
+    table = None
+    if options.start == "text" and not options.mlp and not is_empty(network):
+        table = text_table(network, text_ids(setting, options.start_text, options.length))
+    model = equipped(network, config, setting.task)
+    if table is not None:
+        with torch.no_grad():
+            model.prompt_encoder["default"].embedding.weight.copy_(table)
+    return model
+
+
+@torch.no_grad()
+def text_table(network: Any, ids: list[int]) -> torch.Tensor:
+    """P x (L·2·kv): for each token of the text, the keys and values of every block in turn."""
+    was_training = network.training
+    network.eval()
+    inputs = torch.tensor([ids], device=network.device)
+    cache = getattr(network, network.base_model_prefix)(input_ids=inputs, use_cache=True).past_key_values
+    network.train(was_training)
+    # Each layer's keys and values: 1 x heads x P x width of a head.
+    rows = [each[0].transpose(0, 1).flatten(1) for layer in cache.layers for each in (layer.keys, layer.values)]
+    return torch.cat(rows, dim=-1).float()
+
+
+EQUIPMENT = Equipment(
+    equip, export_native, snippet, refuse_merge(METHOD.not_mergeable), freezes_base=True, care=prompt_care
+)
