@@ -147,6 +147,6 @@ def test_the_page_costs_the_same_for_fifty_waiting_jobs_as_for_three(
     for number in range(50):
         make_job(cast, base_model, version, name=f"more {number}", queue_position=10 + number)
     browser = browser_of(cast.alice)
-    with django_assert_max_num_queries(24):
+    with django_assert_max_num_queries(15):
         page = browser.get("/", {"team": "all"}).content.decode()
     assert "53 queued jobs, page 1 of 2" in page

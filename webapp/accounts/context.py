@@ -43,7 +43,8 @@ def teams_of(request: HttpRequest) -> list[Team]:
     """The person's teams by name, read once a request."""
     teams: list[Team] | None = getattr(request, "deltaboard_teams", None)
     if teams is None:
-        teams = list(Team.objects.visible_to(signed_in(request)).distinct())
+        user = signed_in(request)
+        teams = list(Team.objects.visible_to(user).distinct())
         request.deltaboard_teams = teams  # type: ignore[attr-defined]
     return teams
 

@@ -43,7 +43,7 @@ class User(AbstractUser):
 
 class TeamQuerySet(models.QuerySet["Team"]):
     def visible_to(self, user: User) -> TeamQuerySet:
-        return self if user.is_superuser else self.filter(memberships__user=user)
+        return self if user.is_superuser else self.filter(pk__in=user.roles)
 
 
 class Team(models.Model):

@@ -7,13 +7,13 @@ forecast.py the times. Of other teams' jobs only their number is ever told.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.utils import timezone
 
-from webapp.accounts.models import Team, User
+from webapp.accounts.models import User
 from webapp.jobs import why_waiting
 from webapp.jobs.fair_share import in_fair_order
 from webapp.jobs.forecast import forecast
@@ -43,28 +43,44 @@ class Waiting:
     """Names of the online workers that can run it, free or busy."""
 
 
+@dataclass(frozen=True)
+class Look:
+    """One look at the whole queue; whoever asks for many places asks one of these."""
+
+    queue: QueueState
+    ordered: list[QueuedJob]
+    """Everything that is queued, in the order in which it will start."""
+    starts: dict[int, float | None]
+    now: datetime
+
+    def waiting(self, ids: Iterable[int], viewer: User | None = None) -> dict[int, Waiting]:
+        """By id, for those that are queued. Without a viewer only each job's own team is named."""
+        named = _named_teams(self.queue, viewer)
+        return {each.job_id: each for each in _told(self, set(ids), named)}
+
+
+def look() -> Look:
+    """A fixed number of queries, however long the queue is."""
+    now = timezone.now()
+    queue = read_queue(now)
+    ordered = _in_order(queue, now)
+    return Look(queue, ordered, forecast(queue, ordered, now), now)
+
+
 def waiting(job: Job, viewer: User | None = None) -> Waiting | None:
     """The outlook of one job; None unless it is queued."""
     return outlook([job], viewer).get(job.pk)
 
 
 def outlook(jobs: Iterable[Job], viewer: User | None = None) -> dict[int, Waiting]:
-    """By id, for those of the jobs that are queued. Without a viewer only each job's own team is named."""
+    """By id, for those of the jobs that are queued; no query where none is."""
     asked = {job.pk for job in jobs if job.state == JobState.QUEUED}
-    if not asked:
-        return {}
-    now = timezone.now()
-    queue = read_queue(now)
-    ordered = _in_order(queue, now)
-    starts = forecast(queue, ordered, now)
-    named = _named_teams(viewer)
-    return {each.job_id: each for each in _told(queue, ordered, asked, starts, named, now)}
+    return look().waiting(asked, viewer) if asked else {}
 
 
 def queue_order(pool: str) -> list[int]:
     """Ids of a pool's queued jobs in the order of the queue."""
-    now = timezone.now()
-    return [job.id for job in _in_order(read_queue(now), now) if job.pool == pool]
+    return [job.id for job in look().ordered if job.pool == pool]
 
 
 def _in_order(queue: QueueState, now: datetime) -> list[QueuedJob]:
@@ -78,26 +94,20 @@ def _in_order(queue: QueueState, now: datetime) -> list[QueuedJob]:
     ]
 
 
-def _named_teams(viewer: User | None) -> set[int] | None:
+def _named_teams(queue: QueueState, viewer: User | None) -> set[int] | None:
     """Teams whose name this person may read; None: the job's own only."""
-    return set(Team.objects.visible_to(viewer).values_list("pk", flat=True)) if viewer else None
+    if viewer is None:
+        return None
+    return set(queue.team_names) if viewer.is_superuser else set(viewer.roles)
 
 
-def _told(
-    queue: QueueState,
-    ordered: Sequence[QueuedJob],
-    asked: set[int],
-    starts: dict[int, float | None],
-    named: set[int] | None,
-    now: datetime,
-) -> Iterable[Waiting]:
+def _told(seen: Look, asked: set[int], named: set[int] | None) -> Iterable[Waiting]:
     before: dict[str, Counter[int]] = {}
-    for job in ordered:
+    for job in seen.ordered:
         ahead = before.setdefault(job.pool, Counter())
         if job.id in asked:
-            place = ahead.total() + 1
-            why = why_waiting.why(queue, job, place, now)
-            yield _waiting(queue, job, ahead, why, starts.get(job.id), named or {job.team_id})
+            why = why_waiting.why(seen.queue, job, ahead.total() + 1, seen.now)
+            yield _waiting(seen.queue, job, ahead, why, seen.starts.get(job.id), named or {job.team_id})
         ahead[job.team_id] += 1
 
 

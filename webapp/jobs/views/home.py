@@ -9,14 +9,14 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Page, Paginator
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Case, Count, Q, QuerySet, When
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
-from webapp.accounts.context import current_team, signed_in
+from webapp.accounts.context import current_team, signed_in, teams_of
 from webapp.accounts.models import Role, User
 from webapp.accounts.permissions import may
 from webapp.errors import problem, shows_refusals
@@ -24,14 +24,14 @@ from webapp.jobs import reordering, transitions
 from webapp.jobs.cancelling import AT_MOST, cancel_all
 from webapp.jobs.fair_share import FAIR_SHARE
 from webapp.jobs.models import AT_WORK, ENDED, Job, JobState, Worker
-from webapp.jobs.outlook import Waiting, outlook, queue_order
+from webapp.jobs.outlook import Look, Waiting, look, queue_order
 from webapp.jobs.refusing import LaunchRefused
 from webapp.jobs.views.starter import first_steps
 from workers.protocol import DEFAULT_POOL
 
 PAGE_SIZE = 50
-RUNNING_SHOWN = 30
-PAUSED_SHOWN = 20
+SHOWN_AT_MOST = 60
+"""Of jobs that are at work or paused; the rest stands in the list of all jobs."""
 RECENT_SHOWN = 8
 SECTIONS = {"running": "Running", "queued": "Queued", "paused": "Paused", "ended": "Recent"}
 EVERY_TEAM = "all"
@@ -90,68 +90,106 @@ def jobs_here(request: HttpRequest, filters: Filters | None = None) -> QuerySet[
 def home(request: HttpRequest) -> HttpResponse:
     """What runs, waits and has ended; without any job, the three first steps."""
     filters = Filters.of(request.GET)
-    if filters == Filters() and not jobs_here(request).exists():
+    census = Census.of(jobs_here(request, Filters(team=filters.team)))
+    if filters == Filters() and not census.rows:
         return render(request, "jobs/first_run.html", first_steps(request))
     part = request.headers.get("HX-Target") == "queue"
-    return render(request, "jobs/_queue.html" if part else "jobs/home.html", _queue(request, filters))
+    return render(request, "jobs/_queue.html" if part else "jobs/home.html", _queue(request, filters, census))
 
 
-def _queue(request: HttpRequest, filters: Filters) -> dict[str, Any]:
-    user, jobs = signed_in(request), jobs_here(request, filters)
-    page, queued = _queued(request, jobs)
+@dataclass(frozen=True)
+class Census:
+    """How many jobs each person has in each state, read in one go."""
+
+    rows: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, jobs: QuerySet[Job]) -> Census:
+        today = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
+        by = ("state", "created_by", "created_by__username", "created_by__first_name", "created_by__last_name")
+        counted = jobs.select_related(None).order_by().values(*by)
+        return cls(list(counted.annotate(jobs=Count("pk"), today=Count("pk", filter=Q(ended_at__gte=today)))))
+
+    @property
+    def people(self) -> dict[str, str]:
+        """Username to the name that is shown, of whoever has jobs here."""
+        named = (row for row in self.rows if row["created_by"])
+        names = {row["created_by__username"]: _full_name(row) or row["created_by__username"] for row in named}
+        return dict(sorted(names.items()))
+
+    def id_of(self, username: str) -> int | None:
+        return next((row["created_by"] for row in self.rows if row["created_by__username"] == username), None)
+
+    def count(self, *states: str, person: str = "", today: bool = False) -> int:
+        rows = (row for row in self.rows if row["state"] in states and person in ("", row["created_by__username"]))
+        return sum(row["today" if today else "jobs"] for row in rows)
+
+
+def _full_name(row: dict[str, Any]) -> str:
+    return f"{row['created_by__first_name']} {row['created_by__last_name']}".strip()
+
+
+def _queue(request: HttpRequest, filters: Filters, census: Census) -> dict[str, Any]:
+    user, jobs, seen = signed_in(request), jobs_here(request, filters), look()
+    page = _page_of_queued(request, filters, census, seen)
+    here = jobs.filter(Q(state__in=(*AT_WORK, JobState.PAUSED)) | Q(pk__in=page.object_list))
+    queued_first = here.order_by(Case(When(state=JobState.QUEUED, then=0), default=1), "id")
+    rows = {job.pk: job for job in queued_first[: PAGE_SIZE + SHOWN_AT_MOST]}
+    places = seen.waiting(page.object_list, user)
     context: dict[str, Any] = {
         "filters": filters,
         "sections": SECTIONS,
         "shown": [section for section in SECTIONS if filters.shows(section)],
-        "people": _people(request, filters),
-        "counts": _counts(jobs),
-        "workers": [worker for worker in Worker.objects.visible_to(user) if worker.online],
+        "people": census.people,
+        "counts": _counts(census, filters.person),
+        "workers": [worker for worker in seen.queue.workers.values() if worker.online and _may_see(user, worker)],
         "page_of": page,
-        "queued": queued,
-        "running": _rows(jobs.filter(state__in=AT_WORK).order_by("id")[:RUNNING_SHOWN], user),
-        "paused": _rows(jobs.filter(state=JobState.PAUSED)[:PAUSED_SHOWN], user),
+        "queued": _rows([rows[pk] for pk in page.object_list if pk in rows], user, places),
+        "running": _rows([job for job in rows.values() if job.at_work], user),
+        "paused": _rows([job for job in rows.values() if job.state == JobState.PAUSED], user),
         "recent": jobs.filter(state__in=ENDED).prefetch_related("artifacts").order_by("-ended_at")[:RECENT_SHOWN],
         "fair_share": FAIR_SHARE,
     }
     return context | {
-        "may_choose": any(row.actions for row in queued),
+        "may_choose": any(row.actions for row in context["queued"]),
         "filtered": filters != Filters(),
         "nothing": not any(context[section] for section in context["shown"] if section != "ended"),
     }
 
 
-def _queued(request: HttpRequest, jobs: QuerySet[Job]) -> tuple[Page[int], list[Row]]:
-    """One page of what waits, in the order in which it will start."""
-    user = signed_in(request)
-    every = jobs.filter(state=JobState.QUEUED).select_related(None).only("pk", "state")
-    waiting = outlook(every, user)
-    ordered = sorted(waiting.values(), key=lambda each: (each.pool != DEFAULT_POOL, each.pool, each.queue_position))
-    page = Paginator([each.job_id for each in ordered], PAGE_SIZE).get_page(request.GET.get("page"))
-    found = jobs.in_bulk(list(page.object_list))
-    return page, _rows([found[pk] for pk in page.object_list if pk in found], user, waiting)
+def _page_of_queued(request: HttpRequest, filters: Filters, census: Census, seen: Look) -> Page[int]:
+    """Ids of what waits here, in the order in which it will start; other pools after the default one."""
+    teams = {team.pk for team in teams_of(request)}
+    here = current_team(request)
+    person = census.id_of(filters.person) if filters.person else None
+    wanted = [
+        job
+        for job in seen.ordered
+        if (job.team_id in teams if filters.team else here is not None and job.team_id == here.pk)
+        and (not filters.person or job.created_by_id == person)
+    ]
+    wanted.sort(key=lambda job: (job.pool != DEFAULT_POOL, job.pool))  # stable: the order within a pool stays
+    return Paginator([job.id for job in wanted], PAGE_SIZE).get_page(request.GET.get("page"))
 
 
-def _rows(jobs: Iterable[Job], user: User, waiting: dict[int, Waiting] | None = None) -> list[Row]:
+def _may_see(user: User, worker: Worker) -> bool:
+    return user.is_superuser or worker.team_id is None or worker.team_id in user.roles
+
+
+def _rows(jobs: Iterable[Job], user: User, places: dict[int, Waiting] | None = None) -> list[Row]:
     return [
-        Row(job, transitions.actions(job, user), (waiting or {}).get(job.pk), may(user, job.team_id, Role.MAINTAINER))
+        Row(job, transitions.actions(job, user), (places or {}).get(job.pk), may(user, job.team_id, Role.MAINTAINER))
         for job in jobs
     ]
 
 
-def _counts(jobs: QuerySet[Job]) -> dict[str, int]:
-    today = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
-    return jobs.order_by().aggregate(
-        running=Count("pk", filter=Q(state__in=AT_WORK)),
-        queued=Count("pk", filter=Q(state=JobState.QUEUED)),
-        paused=Count("pk", filter=Q(state=JobState.PAUSED)),
-        failed_today=Count("pk", filter=Q(state=JobState.FAILED, ended_at__gte=today)),
-    )
-
-
-def _people(request: HttpRequest, filters: Filters) -> list[User]:
-    """Whoever has jobs where the person looks."""
-    seen = jobs_here(request, Filters(team=filters.team)).order_by()
-    return list(User.objects.filter(pk__in=seen.values("created_by")).order_by("username"))
+def _counts(census: Census, person: str) -> dict[str, int]:
+    return {
+        "running": census.count(*AT_WORK, person=person),
+        "queued": census.count(JobState.QUEUED, person=person),
+        "paused": census.count(JobState.PAUSED, person=person),
+        "failed_today": census.count(JobState.FAILED, person=person, today=True),
+    }
 
 
 # ---- What is pressed on the queue ----------------------------------------------------------------
