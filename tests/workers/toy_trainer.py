@@ -177,10 +177,11 @@ def killed() -> None:
 
 
 def poison() -> None:
-    """Kills its parent, which without walls is the worker; behind them it can only kill itself."""
+    """Shoots at its parent, which without walls is the worker; behind them it can only kill itself."""
     step(1)
     time.sleep(0.3)
-    os.kill(os.getppid(), signal.SIGKILL)
+    with contextlib.suppress(PermissionError):
+        os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(0.5)
     os.kill(os.getpid(), signal.SIGKILL)
 
