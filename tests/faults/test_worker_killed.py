@@ -139,7 +139,7 @@ def test_a_job_whose_worker_dies_each_time_ends_after_three(site: Machines) -> N
     poison = site.launch("toy stubborn", pool="poison")
     good = site.launch("toy steady 10 0.02 5", pool="poison")
     for life in (1, 2, 3):
-        site.wait_for_job(poison, lambda found, life=life: found["attempt"] == life and found["progress"]["step"] > 0)
+        site.wait_for_job(poison, lambda found: found["attempt"] == life and found["progress"]["step"] > 0)  # noqa: B023
         worker.kill()
         worker.start()
     found = site.wait_for_state(poison, "failed")
