@@ -8,7 +8,9 @@ from workers.training.methods import (
     dora,
     full,
     head,
+    houlsby,
     ia3,
+    intrinsic_dimension,
     last_k,
     layer_norm,
     loha,
@@ -16,6 +18,7 @@ from workers.training.methods import (
     lora,
     oft,
     p_tuning,
+    pfeiffer,
     prefix_tuning,
     prompt_tuning,
     vera,
@@ -32,6 +35,8 @@ EQUIPMENT: dict[str, Equipment] = {
     "loha": loha.EQUIPMENT,
     "lokr": lokr.EQUIPMENT,
     "ia3": ia3.EQUIPMENT,
+    "houlsby": houlsby.EQUIPMENT,
+    "pfeiffer": pfeiffer.EQUIPMENT,
     "prompt_tuning": prompt_tuning.EQUIPMENT,
     "p_tuning": p_tuning.EQUIPMENT,
     "prefix_tuning": prefix_tuning.EQUIPMENT,
@@ -39,5 +44,6 @@ EQUIPMENT: dict[str, Equipment] = {
     "last_k": last_k.EQUIPMENT,
     "layer_norm": layer_norm.EQUIPMENT,
     "head": head.EQUIPMENT,
+    "intrinsic_dimension": intrinsic_dimension.EQUIPMENT,
 }
 """One for every method in `workers.methods.METHODS`; a test holds the two against each other."""
