@@ -8,6 +8,7 @@ from typing import Any
 from webapp.accounts.models import User
 from webapp.jobs import outlook
 from webapp.jobs.models import Artifact, Job, Worker
+from webapp.jobs.scheduling import newest_checkpoint
 from workers.methods.method import Method
 from workers.methods.options import describe
 
@@ -66,13 +67,19 @@ def job_answer(job: Job, waiting: outlook.Waiting | None) -> dict[str, Any]:
 
 
 def job_answer_in_full(job: Job) -> dict[str, Any]:
-    """With what a list leaves out: artifacts and the frozen spec."""
+    """With what a list leaves out: artifacts, the numbers of its end, where it would resume, the frozen spec."""
+    checkpoint = newest_checkpoint(job)
     artifacts = sorted(job.artifacts.all(), key=lambda each: each.kind != "delta")
     briefly = [
         {"id": each.pk, "kind": each.kind, "bytes": each.bytes, "damaged": each.damaged_at is not None}
         for each in artifacts
     ]
-    return job_answer(job, outlook.waiting(job)) | {"artifacts": briefly, "spec": job.spec}
+    return job_answer(job, outlook.waiting(job)) | {
+        "artifacts": briefly,
+        "reason_detail": job.reason_detail,
+        "checkpoint_step": checkpoint.step if checkpoint else None,
+        "spec": job.spec,
+    }
 
 
 def artifact_answer(artifact: Artifact) -> dict[str, Any]:
@@ -106,7 +113,7 @@ def worker_answer(worker: Worker) -> dict[str, Any]:
         "busy_slots": report.get("busy_slots"),
         "devices": report.get("devices", []),
         "isolation": report.get("isolation", {}),
-        "attempts": list(worker.attempts.exclude(state="ended").values("id", "job_id", "number")),
+        "attempts": list(worker.attempts.exclude(state="ended").values("id", "job_id", "number", "devices")),
     }
 
 
