@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from webapp.jobs import scheduling
+from webapp.jobs.estimating import why_not_merged
 from webapp.jobs.models import Artifact, Job, Worker
 from workers.methods.method import Method
 from workers.methods.options import describe
@@ -61,6 +62,7 @@ def job_answer_in_full(job: Job) -> dict[str, Any]:
 
 def artifact_answer(artifact: Artifact) -> dict[str, Any]:
     files = [{name: file[name] for name in ("name", "bytes", "sha256")} for file in artifact.files]
+    why_not = why_not_merged(artifact.job)
     return {
         "id": artifact.pk,
         "job": artifact.job_id,
@@ -68,6 +70,8 @@ def artifact_answer(artifact: Artifact) -> dict[str, Any]:
         "bytes": artifact.bytes,
         "files": files,
         "manifest": artifact.manifest,
+        "mergeable": not why_not,
+        "not_mergeable": why_not or None,
         "created_at": artifact.created_at,
     }
 
