@@ -253,7 +253,7 @@ def get_log(request: Any, job_id: int, after: Whole = 0, limit: Whole = 200) -> 
 
 def _artifact(request: Any, artifact_id: int) -> Artifact:
     caller: Caller = request.auth
-    rows = Artifact.objects.visible_to(caller.user).select_related("job__team")
+    rows = Artifact.objects.visible_to(caller.user).select_related("job__team", "job__base_model")
     rows = rows.filter(job__team=caller.team) if caller.team else rows
     return get_object_or_404(rows, pk=artifact_id)
 
