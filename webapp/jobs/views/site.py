@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -14,7 +12,6 @@ from webapp.errors import shows_refusals
 from webapp.jobs import quotas
 from webapp.jobs.fair_share import FAIR_SHARE
 from webapp.jobs.health import health
-from webapp.jobs.models import AT_WORK, Job, JobState
 from webapp.jobs.promises import PROMISES, Promise, proofs
 
 
@@ -38,22 +35,7 @@ def promises(request: HttpRequest) -> HttpResponse:
 
 def team_quotas(request: HttpRequest) -> HttpResponse:
     """A fragment of the team page: what is used of what is allowed."""
-    team, user = current_team(request), signed_in(request)
+    team = current_team(request)
     if team is None:
         raise Http404
-    queued = Job.objects.filter(team=team, state=JobState.QUEUED)
-    rows: list[dict[str, Any]] = [
-        {"name": "Jobs queued", "used": queued.count(), "of": team.queued_jobs_at_most},
-        {"name": "Of them yours", "used": queued.filter(created_by=user).count(), "of": team.queued_jobs_a_person},
-        {
-            "name": "Jobs at work",
-            "used": Job.objects.filter(team=team, state__in=AT_WORK).count(),
-            "of": team.jobs_at_once,
-        },
-        {
-            "name": "GPU hours this month",
-            "used": round(quotas.gpu_hours_used([team.pk])[team.pk], 1),
-            "of": team.gpu_hours_a_month,
-        },
-    ]
-    return render(request, "jobs/_quotas.html", {"rows": rows, "team": team})
+    return render(request, "jobs/_quotas.html", {"rows": quotas.usage(team, signed_in(request)), "team": team})
