@@ -241,7 +241,7 @@ try:
 except ValueError as fault:
     raise ImproperlyConfigured(f"DELTABOARD_WEBHOOK_NETWORKS is not like 10.1.0.0/16,fd00::/8: {fault}.") from fault
 """Private networks that webhooks may reach, over plain http too. Without it: public addresses only."""
-HOUSEKEEPING = ["webapp.notices.sending.send_due"]
+HOUSEKEEPING = ["webapp.notices.sending.send_due", "webapp.notices.forgetting.forget_old"]
 """What rooms above the jobs want done every few seconds, each in a thread of its own beside the sweep."""
 
 _HTTPS = SITE_URL.startswith("https://")

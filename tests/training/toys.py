@@ -19,6 +19,7 @@ from workers.methods import find_method
 from workers.methods.resolving import resolve
 from workers.methods.shape import Shape
 from workers.protocol import BaseModelRef, DatasetRef, FileRef, JobFolder, JobSpec, Task
+from workers.training.base_model import load_network, load_tokenizer
 from workers.training.shape import read_shape
 
 GOOD = ("good", "fine", "great", "lovely", "bright")
@@ -193,6 +194,12 @@ def shape_of(base_model: Path) -> Shape:
 def _files(folder: Path) -> tuple[FileRef, ...]:
     contents = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
     return tuple(FileRef(name, len(each), hashlib.sha256(each).hexdigest()) for name, each in contents.items())
+
+
+def network(base_model: Path, task: Task, labels: tuple[str, ...]) -> Any:
+    """The toy as a training loads it."""
+    tokenizer = load_tokenizer(base_model)
+    return load_network(base_model, task, labels, tokenizer, torch.float32, seed=17)
 
 
 def spoiled_copy(base_model: Path, folder: Path, part: str = "value") -> Path:

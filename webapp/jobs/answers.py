@@ -7,6 +7,7 @@ from typing import Any
 
 from webapp.accounts.models import User
 from webapp.jobs import outlook
+from webapp.jobs.estimating import why_not_merged
 from webapp.jobs.models import Artifact, Job, Worker
 from webapp.jobs.scheduling import newest_checkpoint
 from workers.methods.method import Method
@@ -84,6 +85,7 @@ def job_answer_in_full(job: Job) -> dict[str, Any]:
 
 def artifact_answer(artifact: Artifact) -> dict[str, Any]:
     files = [{name: file[name] for name in ("name", "bytes", "sha256")} for file in artifact.files]
+    why_not = why_not_merged(artifact.job)
     return {
         "id": artifact.pk,
         "job": artifact.job_id,
@@ -93,6 +95,8 @@ def artifact_answer(artifact: Artifact) -> dict[str, Any]:
         "manifest": artifact.manifest,
         "checked_at": artifact.checked_at,
         "damaged": artifact.damaged_at is not None,
+        "mergeable": not why_not,
+        "not_mergeable": why_not or None,
         "created_at": artifact.created_at,
     }
 

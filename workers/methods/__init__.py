@@ -11,7 +11,9 @@ from workers.methods import (
     dora,
     full,
     head,
+    houlsby,
     ia3,
+    intrinsic_dimension,
     last_k,
     layer_norm,
     loha,
@@ -19,8 +21,10 @@ from workers.methods import (
     lora,
     oft,
     p_tuning,
+    pfeiffer,
     prefix_tuning,
     prompt_tuning,
+    qlora,
     vera,
 )
 from workers.methods.method import Method
@@ -32,12 +36,15 @@ METHODS: dict[str, Method] = {
         lora,
         full,
         dora,
+        qlora,
         adalora,
         vera,
         oft,
         loha,
         lokr,
         ia3,
+        houlsby,
+        pfeiffer,
         prompt_tuning,
         p_tuning,
         prefix_tuning,
@@ -45,6 +52,7 @@ METHODS: dict[str, Method] = {
         last_k,
         layer_norm,
         head,
+        intrinsic_dimension,
     )
 }
 """Every method that is offered, in the order in which pages list them."""

@@ -45,6 +45,13 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
     "prompt_tuning": ({"length": 4}, {"length": 3, "start": "vocabulary"}, {"length": 3, "start": "random"}),
     "p_tuning": ({"length": 4, "width": 8},),
     "prefix_tuning": ({"length": 4}, {"length": 4, "mlp": True, "width": 8}, {"length": 3, "start": "random"}),
+    "houlsby": ({"bottleneck": 4}, {"bottleneck": 4, "train_norms": True, "scale": 2.0}),
+    "pfeiffer": ({"bottleneck": 4},),
+    "intrinsic_dimension": (
+        {"dimension": 50},
+        {"dimension": 50, "structure_aware": False},
+        {"dimension": 50, "include_embeddings": True},
+    ),
     "last_k": ({"k": 1}, {"k": 2, "final_norm": False, "pooler": False}),
 }
 """Options that fit networks of width 32, where the defaults do not or where there are several kinds to try."""
@@ -71,6 +78,7 @@ def all_cells() -> list[Cell]:
     return [
         Cell(architecture, task, method, json.dumps(options))
         for method in METHODS
+        if METHODS[method].quantize == "none"  # a base in fewer bits has tests of its own, and a package of its own
         for number, options in enumerate(VARIANTS.get(method, ({},)))
         for architecture, (_, tasks) in ARCHITECTURES.items()
         for task in tasks

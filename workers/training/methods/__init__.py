@@ -8,7 +8,9 @@ from workers.training.methods import (
     dora,
     full,
     head,
+    houlsby,
     ia3,
+    intrinsic_dimension,
     last_k,
     layer_norm,
     loha,
@@ -16,8 +18,10 @@ from workers.training.methods import (
     lora,
     oft,
     p_tuning,
+    pfeiffer,
     prefix_tuning,
     prompt_tuning,
+    qlora,
     vera,
 )
 from workers.training.methods.equipping import Equipment
@@ -26,12 +30,15 @@ EQUIPMENT: dict[str, Equipment] = {
     "lora": lora.EQUIPMENT,
     "full": full.EQUIPMENT,
     "dora": dora.EQUIPMENT,
+    "qlora": qlora.EQUIPMENT,
     "adalora": adalora.EQUIPMENT,
     "vera": vera.EQUIPMENT,
     "oft": oft.EQUIPMENT,
     "loha": loha.EQUIPMENT,
     "lokr": lokr.EQUIPMENT,
     "ia3": ia3.EQUIPMENT,
+    "houlsby": houlsby.EQUIPMENT,
+    "pfeiffer": pfeiffer.EQUIPMENT,
     "prompt_tuning": prompt_tuning.EQUIPMENT,
     "p_tuning": p_tuning.EQUIPMENT,
     "prefix_tuning": prefix_tuning.EQUIPMENT,
@@ -39,5 +46,6 @@ EQUIPMENT: dict[str, Equipment] = {
     "last_k": last_k.EQUIPMENT,
     "layer_norm": layer_norm.EQUIPMENT,
     "head": head.EQUIPMENT,
+    "intrinsic_dimension": intrinsic_dimension.EQUIPMENT,
 }
 """One for every method in `workers.methods.METHODS`; a test holds the two against each other."""

@@ -11,10 +11,14 @@ from workers.training.shape import is_norm
 
 
 def equip(network: Any, options: LayerNormOptions, setting: Setting) -> Any:
+    return trains(network, norm_names(network), setting.task)
+
+
+def norm_names(network: Any) -> set[str]:
+    """Names of the weights and biases of all normalisation layers."""
     norms = [name for name, each in bare_modules(network).items() if is_norm(each)]
     own = {name for name, _ in network.named_parameters()}
-    chosen = {f"{name}.{kind}" for name in norms for kind in ("weight", "bias")} & own
-    return trains(network, chosen, setting.task)
+    return {f"{name}.{kind}" for name in norms for kind in ("weight", "bias")} & own
 
 
 EQUIPMENT = Equipment(equip, export, snippet, merge, freezes_base=False)

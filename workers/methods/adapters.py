@@ -1,0 +1,28 @@
+"""What the two bottleneck adapters share: how many parameters one has, why it cannot be merged, its learning rate."""
+
+from __future__ import annotations
+
+from workers.methods.shape import Linear, Shape
+from workers.methods.sizes import raised_for_small
+
+BOTTLENECK_HELP = "Width of the bottleneck; more learns more and weighs more."
+SCALE_HELP = "Factor on what the adapter adds."
+NOT_MERGEABLE = (
+    "An adapter bends what goes through it (GELU between its two layers), and no change of the base model's weights "
+    "does the same."
+)
+
+
+def behind(shape: Shape, roles: tuple[str, ...]) -> tuple[Linear, ...]:
+    """The linears that get an adapter behind them."""
+    return tuple(linear for linear in shape.linears if linear.role in roles)
+
+
+def adapter_parameters(shape: Shape, roles: tuple[str, ...], bottleneck: int) -> int:
+    """2·d·m + d + m for each adapter."""
+    return sum(2 * linear.outputs * bottleneck + linear.outputs + bottleneck for linear in behind(shape, roles))
+
+
+def adapter_rate(shape: Shape, steps: int) -> float:
+    """3e-4 on encoders, 1e-4 on decoders; ten times as much for small models in short trainings."""
+    return raised_for_small(1e-4 if shape.is_decoder else 3e-4, 10, shape, steps)
