@@ -97,6 +97,7 @@ def leave_with_the_worker() -> None:
 def train(folder: Path) -> int:
     spec = json.loads((folder / "spec.json").read_text())
     steps = spec["training"]["max_steps"]
+    folder = folder / "made"  # all that a trainer may write
     step, weight = newest_checkpoint(folder / "checkpoints") or (0, str(spec["job_id"]))
     emit("plan", total_steps=steps, resumed_step=step, device="cpu", memory_kind="process memory")
     emit("phase", phase="training", step=step)
