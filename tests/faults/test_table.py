@@ -17,8 +17,6 @@ NOT_HERE: dict[int, str] = {
     "moto[server] 5.2 beside them would make S3 testable",
     52: "100 people for ten minutes need a machine of their own; benchmarks/queue.py measures the queue's share",
     53: "not measured: 100 people who sign in at once, each a password hash of a second on a busy machine",
-    57: "not in this tree yet: a backup restored elsewhere",
-    58: "not in this tree yet: everything killed at once",
 }
 
 
