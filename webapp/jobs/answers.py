@@ -72,7 +72,9 @@ def job_answer_in_full(job: Job) -> dict[str, Any]:
         {"id": each.pk, "kind": each.kind, "bytes": each.bytes, "damaged": each.damaged_at is not None}
         for each in artifacts
     ]
-    return job_answer(job, outlook.waiting(job)) | {"artifacts": briefly, "spec": job.spec}
+    live = job.current_attempt if job.at_work else None
+    beat = {"heartbeat_age_seconds": live.heartbeat_age_seconds if live else None}
+    return job_answer(job, outlook.waiting(job)) | {"artifacts": briefly, "spec": job.spec} | beat
 
 
 def artifact_answer(artifact: Artifact) -> dict[str, Any]:
