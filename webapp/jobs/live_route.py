@@ -147,7 +147,7 @@ async def _ask(headers: dict[str, str], job_id: int) -> int | tuple[int, str, st
 
 
 def _permitted(headers: dict[str, str], job_id: int) -> int | tuple[int, str, str]:
-    user, team_id = _viewer(headers)
+    user, team_id = viewer(headers)
     if user is None:
         return 401, "unauthenticated", "This needs a valid token or a signed-in browser."
     if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
@@ -160,7 +160,7 @@ def _permitted(headers: dict[str, str], job_id: int) -> int | tuple[int, str, st
     return user.pk
 
 
-def _viewer(headers: dict[str, str]) -> tuple[User | None, int | None]:
+def viewer(headers: dict[str, str]) -> tuple[User | None, int | None]:
     """The person behind a Bearer token (and its team) or a session cookie."""
     scheme, _, text = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
