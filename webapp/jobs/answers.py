@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from django.db.models import QuerySet
+
 from webapp.accounts.models import User
 from webapp.jobs import outlook
 from webapp.jobs.estimating import why_not_merged
@@ -12,6 +14,9 @@ from webapp.jobs.models import Artifact, Job, Worker
 from webapp.jobs.scheduling import newest_checkpoint
 from workers.methods.method import Method
 from workers.methods.options import describe
+
+HIDDEN = {"id": None, "job_id": None, "number": None}
+"""What is said of another team's attempt on a shared worker: that its devices are in use."""
 
 
 def job_answers(jobs: list[Job], viewer: User | None) -> list[dict[str, Any]]:
@@ -103,8 +108,11 @@ def artifact_answer(artifact: Artifact) -> dict[str, Any]:
     }
 
 
-def worker_answer(worker: Worker) -> dict[str, Any]:
+def worker_answer(worker: Worker, visible: QuerySet[Job], managed: bool) -> dict[str, Any]:
+    """To somebody who sees these jobs; where it runs is for those who manage it."""
     report = worker.report
+    going_on = list(worker.attempts.exclude(state="ended").values("id", "job_id", "number", "devices"))
+    seen = set(visible.filter(pk__in=[each["job_id"] for each in going_on]).values_list("pk", flat=True))
     return {
         "id": worker.pk,
         "name": worker.name,
@@ -114,12 +122,12 @@ def worker_answer(worker: Worker) -> dict[str, Any]:
         "draining": worker.drain or bool(report.get("draining")),
         "deaf": bool(report.get("deaf")),
         "heartbeat_age_seconds": worker.heartbeat_age_seconds,
-        "hostname": report.get("hostname"),
+        "hostname": report.get("hostname") if managed else None,
         "slots": report.get("slots"),
         "busy_slots": report.get("busy_slots"),
         "devices": report.get("devices", []),
         "isolation": report.get("isolation", {}),
-        "attempts": list(worker.attempts.exclude(state="ended").values("id", "job_id", "number", "devices")),
+        "attempts": [each if each["job_id"] in seen else each | HIDDEN for each in going_on],
     }
 
 

@@ -9,11 +9,13 @@ from django.db import transaction
 from django.http import StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from ninja import Header, Router, Schema, Status
+from ninja.errors import HttpError
 from pydantic import Field
 
 from webapp import api_errors
 from webapp.accounts.auth import Caller
-from webapp.accounts.permissions import teams_to_work_in
+from webapp.accounts.models import Role
+from webapp.accounts.permissions import may, teams_to_work_in
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
 from webapp.jobs import cancelling, downloading, enrolling, metrics, reordering, transitions
@@ -290,7 +292,16 @@ def download_file(request: Any, artifact_id: int, name: str) -> StreamingHttpRes
 def list_workers(request: Any) -> dict[str, Any]:
     """Workers that may run your jobs, with their devices and load."""
     rows = request.auth.within(Worker.objects.visible_to(request.auth.user))
-    return {"items": [worker_answer(worker) for worker in rows], "next": None}
+    return {"items": [_worker_answer(request, worker) for worker in rows], "next": None}
+
+
+def _worker_answer(request: Any, worker: Worker) -> dict[str, Any]:
+    return worker_answer(worker, visible_jobs(request), _manages(request.auth, worker))
+
+
+def _manages(caller: Caller, worker: Worker) -> bool:
+    own = caller.team is None or caller.team == worker.team
+    return own and may(caller.user, worker.team_id, Role.MAINTAINER)
 
 
 class Draining(Schema):
@@ -298,7 +309,10 @@ class Draining(Schema):
 
 
 def _worker(request: Any, worker_id: int) -> Worker:
+    """To be changed: what belongs to every team is out of a token's reach, whoever made it."""
     worker: Worker = get_object_or_404(request.auth.within(Worker.objects.visible_to(request.auth.user)), pk=worker_id)
+    if request.auth.team and worker.team_id is None:
+        raise HttpError(403, "This token reaches one team, and the worker is every team's. Manage it in a browser.")
     return worker
 
 
@@ -307,7 +321,7 @@ def patch_worker(request: Any, worker_id: int, body: Draining) -> dict[str, Any]
     """Drain a worker (it finishes what it has and takes no more), or let it take jobs again."""
     worker = _worker(request, worker_id)
     enrolling.drain(worker, request.auth.user, body.drain)
-    return worker_answer(worker)
+    return _worker_answer(request, worker)
 
 
 @workers.delete("{int:worker_id}", response={204: None})

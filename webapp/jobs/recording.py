@@ -44,7 +44,7 @@ def keep(job: Job, attempt: Attempt | None, events: list[dict[str, Any]]) -> Non
     job_id = job.pk
     numbered = list(enumerate(events, start=job.last_event - len(events) + 1))
     number = attempt.number if attempt else None
-    messages = [{"n": n, "attempt": number, **event} for n, event in numbered]
+    messages = [{**event, "n": n, "attempt": number} for n, event in numbered]
     _keep_rows(job_id, attempt, [(n, event) for n, event in numbered if event["kind"] != "metrics"])
     if attempt:
         _keep_points(attempt, [(n, event) for n, event in numbered if event["kind"] == "metrics"])
@@ -115,7 +115,7 @@ def messages_after(job_id: int, cursor: int, limit: int = 2000) -> list[Message]
 
 def _row_message(row: Event) -> Message:
     attempt = row.attempt.number if row.attempt else None
-    return {"n": row.number, "attempt": attempt, "kind": row.kind, "time": row.at.timestamp(), **row.body}
+    return {"time": row.at.timestamp(), **row.body, "n": row.number, "attempt": attempt, "kind": row.kind}
 
 
 def _chunk_messages(chunk: MetricChunk, cursor: int) -> list[Message]:

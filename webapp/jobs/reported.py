@@ -33,6 +33,11 @@ class Said(BaseModel):
     model_config = ConfigDict(extra="allow")
     time: Finite = 0.0
 
+    @property
+    def own_step(self) -> int:
+        """The step, where events of this kind have one; a field that merely has this name is not one."""
+        return int(getattr(self, "step", None) or 0) if "step" in type(self).model_fields else 0
+
 
 class Metrics(Said):
     kind: Literal["metrics"]
@@ -97,14 +102,25 @@ EVENTS: TypeAdapter[Any] = TypeAdapter(
 )
 
 
-def check_events(events: list[dict[str, Any]]) -> None:
-    """Raises BadReport naming the field of the first event that does not fit."""
+SITES_OWN = ("n", "attempt")
+"""What the site itself says of an event: its number and whose it is."""
+
+
+def check_events(events: list[dict[str, Any]]) -> list[Said]:
+    """The events in their shapes; what only the site may say is taken out of them.
+
+    Raises BadReport naming the field of the first event that does not fit.
+    """
+    for event in events:
+        for name in SITES_OWN:
+            event.pop(name, None)
     try:
-        EVENTS.validate_python(events)
+        checked: list[Said] = EVENTS.validate_python(events)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"][1:])
         raise BadReport(f"An event does not fit, at {place or 'kind'}: {first['msg']}.") from error
+    return checked
 
 
 class File(Schema):
@@ -117,7 +133,7 @@ class Device(Schema):
     index: Count = 0
     kind: Name
     name: Short
-    memory_bytes: Count
+    memory_bytes: Annotated[int, Field(strict=True, ge=1, lt=2**62)]
     memory_free_bytes: Count
     utilisation_percent: Finite | None = None
     power_watts: Finite | None = None

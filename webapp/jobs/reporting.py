@@ -14,13 +14,13 @@ from django.db.models import Q
 
 from webapp import clock
 from webapp.jobs import transitions
+from webapp.jobs.log_text import MAX_TEXT, level_of, plain
 from webapp.jobs.models import Attempt, Job, JobState
 from webapp.jobs.recording import as_numbers, keep, take_numbers
 from webapp.jobs.reported import BadReport, TooMuch, check_events
 
 MAX_EVENTS = 1000
 MAX_BATCH_BYTES = 1024 * 1024
-MAX_TEXT = 8192
 LARGEST = 2**62
 
 
@@ -82,13 +82,14 @@ def accept(attempt: Attempt, first_seq: int, events: list[dict[str, Any]]) -> in
 
 
 def _check(events: list[dict[str, Any]], last_step: int) -> None:
-    """Raises BadReport; cuts log lines to their longest."""
-    check_events(events)
+    """Raises BadReport; makes log lines plain and cuts them to their longest."""
+    for checked in check_events(events):
+        if last_step and checked.own_step > last_step:
+            raise BadReport(f"Step {checked.own_step:,} lies beyond the job's last, {last_step:,}.")
     for event in events:
-        if last_step and (event.get("step") or 0) > last_step:
-            raise BadReport(f"Step {event['step']:,} lies beyond the job's last, {last_step:,}.")
         if event["kind"] == "log":
-            event["text"] = event.get("text", "")[:MAX_TEXT]
+            event["text"] = plain(event.get("text", ""))[:MAX_TEXT]
+            event["level"] = level_of(event.get("level", ""))
 
 
 SUMMARY = (
