@@ -14,7 +14,7 @@ from webapp.datasets.models import DatasetVersion, VersionState
 from webapp.jobs import quotas, transitions
 from webapp.jobs.estimating import Estimate, estimate
 from webapp.jobs.least_memory import least_memory_bytes
-from webapp.jobs.models import Job
+from webapp.jobs.models import Job, Study
 from webapp.jobs.queue_options import QueueOptions
 from webapp.jobs.refusing import FieldProblem, LaunchRefused
 from webapp.storing import require_space
@@ -40,6 +40,7 @@ class Launch:
     queue: dict[str, Any] = field(default_factory=dict)
     """Fields of QueueOptions."""
     idempotency_key: str | None = None
+    study: Study | None = None
 
 
 def pairing(base_model: BaseModel, version: DatasetVersion, method: str) -> str | None:
@@ -201,6 +202,7 @@ def _store(user: User, wanted: Launch, spec: JobSpec, queue: QueueOptions) -> Jo
         least_memory_bytes=least_memory_bytes(wanted.team, wanted.base_model, wanted.dataset_version, spec),
         queue_position=transitions.next_position(queue.pool),
         idempotency_key=wanted.idempotency_key,
+        study=wanted.study,
     )
     job.spec = {**job.spec, "job_id": job.pk}
     job.save(update_fields=["spec"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from webapp.jobs.views import artifacts, home, job, listing, new_job, starter, workers
+from webapp.jobs.views import artifacts, comparison, home, job, listing, new_job, starter, studies, workers
 
 app_name = "jobs"
 urlpatterns = [
@@ -15,6 +15,12 @@ urlpatterns = [
     path("jobs/<int:job_id>/", job.detail, name="detail"),
     path("jobs/<int:job_id>/move/", home.move, name="move"),
     path("jobs/<int:job_id>/<str:action>/", job.action, name="action"),
+    path("studies/", studies.study_list, name="studies"),
+    path("studies/new/", studies.new, name="new_study"),
+    path("studies/<int:study_id>/", studies.study, name="study"),
+    path("studies/<int:study_id>/add/", studies.add, name="add_to_study"),
+    path("studies/<int:study_id>/<str:action>/", studies.act, name="act_study"),
+    path("compare/", comparison.compare, name="compare"),
     path("artifacts/", artifacts.artifact_list, name="artifacts"),
     path("artifacts/<int:artifact_id>/", artifacts.detail, name="artifact"),
     path("workers/", workers.worker_list, name="workers"),

@@ -42,7 +42,15 @@ PARTS = {"head": "jobs/_head.html", "result": "jobs/_result.html"}
 
 def _job(request: HttpRequest, job_id: int) -> Job:
     rows = Job.objects.visible_to(signed_in(request)).prefetch_related("artifacts")
-    related = ("team", "created_by", "base_model", "dataset_version__dataset", "current_attempt__worker", "retry_of")
+    related = (
+        "team",
+        "created_by",
+        "base_model",
+        "dataset_version__dataset",
+        "current_attempt__worker",
+        "retry_of",
+        "study",
+    )
     return get_object_or_404(rows.select_related(*related), pk=job_id)
 
 
