@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from django.shortcuts import get_object_or_404
-from ninja import File, Form, Router, Status
+from ninja import File, Form, Header, Router, Status
 from ninja.files import UploadedFile
 
 from webapp.accounts.auth import Caller
@@ -92,13 +92,18 @@ def create_dataset(
     task: Form[str] = "",
     mapping: Form[str] = "",
     split: Form[str] = "",
+    idempotency_key: Header[str | None] = None,
 ) -> Any:
-    """Upload a JSONL or CSV file as the first version of a new dataset."""
+    """Upload a JSONL or CSV file as the first version of a new dataset.
+
+    The same `Idempotency-Key` from the same team again is answered with the dataset that was made the first time.
+    """
     caller: Caller = request.auth
     team = caller.team or next(iter(teams_to_work_in(caller.user)), None)
     if team is None:
         raise UploadRefused("team", "You are in no team in which you may make things.", "Ask a maintainer.", 403)
-    version = upload(caller.user, team, name, file, _asked(task, mapping, split))
+    key = idempotency_key[:100] if idempotency_key else None
+    version = upload(caller.user, team, name, file, _asked(task, mapping, split), key)
     answer = {"id": version.pk, "number": version.number, "state": version.state}
     return Status(201, {"id": version.dataset_id, "name": version.dataset.name, "version": answer})
 

@@ -7,7 +7,9 @@ from typing import Any
 
 from webapp.accounts.models import User
 from webapp.jobs import outlook
+from webapp.jobs.estimating import why_not_merged
 from webapp.jobs.models import Artifact, Job, Worker
+from webapp.jobs.scheduling import newest_checkpoint
 from workers.methods.method import Method
 from workers.methods.options import describe
 
@@ -67,19 +69,26 @@ def job_answer(job: Job, waiting: outlook.Waiting | None) -> dict[str, Any]:
 
 
 def job_answer_in_full(job: Job) -> dict[str, Any]:
-    """With what a list leaves out: artifacts and the frozen spec."""
+    """With what a list leaves out: artifacts, the numbers of its end, where it would resume, the frozen spec."""
+    checkpoint = newest_checkpoint(job)
     artifacts = sorted(job.artifacts.all(), key=lambda each: each.kind != "delta")
     briefly = [
         {"id": each.pk, "kind": each.kind, "bytes": each.bytes, "damaged": each.damaged_at is not None}
         for each in artifacts
     ]
     live = job.current_attempt if job.at_work else None
-    beat = {"heartbeat_age_seconds": live.heartbeat_age_seconds if live else None}
-    return job_answer(job, outlook.waiting(job)) | {"artifacts": briefly, "spec": job.spec} | beat
+    return job_answer(job, outlook.waiting(job)) | {
+        "artifacts": briefly,
+        "reason_detail": job.reason_detail,
+        "checkpoint_step": checkpoint.step if checkpoint else None,
+        "heartbeat_age_seconds": live.heartbeat_age_seconds if live else None,
+        "spec": job.spec,
+    }
 
 
 def artifact_answer(artifact: Artifact) -> dict[str, Any]:
     files = [{name: file[name] for name in ("name", "bytes", "sha256")} for file in artifact.files]
+    why_not = why_not_merged(artifact.job)
     return {
         "id": artifact.pk,
         "job": artifact.job_id,
@@ -89,6 +98,8 @@ def artifact_answer(artifact: Artifact) -> dict[str, Any]:
         "manifest": artifact.manifest,
         "checked_at": artifact.checked_at,
         "damaged": artifact.damaged_at is not None,
+        "mergeable": not why_not,
+        "not_mergeable": why_not or None,
         "created_at": artifact.created_at,
     }
 
@@ -109,7 +120,7 @@ def worker_answer(worker: Worker) -> dict[str, Any]:
         "busy_slots": report.get("busy_slots"),
         "devices": report.get("devices", []),
         "isolation": report.get("isolation", {}),
-        "attempts": list(worker.attempts.exclude(state="ended").values("id", "job_id", "number")),
+        "attempts": list(worker.attempts.exclude(state="ended").values("id", "job_id", "number", "devices")),
     }
 
 

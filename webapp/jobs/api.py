@@ -18,15 +18,16 @@ from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
 from webapp.jobs import cancelling, downloading, enrolling, metrics, reordering, transitions
 from webapp.jobs.answers import artifact_answer, job_answer_in_full, job_answers, method_answer, worker_answer
-from webapp.jobs.filtering import filtered
+from webapp.jobs.filtering import FILTERS, filtered
 from webapp.jobs.launching import Launch, launch, would_be
 from webapp.jobs.marks import marks
 from webapp.jobs.models import Artifact, Event, Job, Worker
+from webapp.jobs.queue_options import QueueOptions
 from webapp.jobs.recording import messages_after
 from webapp.jobs.refusing import FieldProblem, LaunchRefused
 from webapp.paging import Share, Whole, page_together
 from workers.methods import METHODS
-from workers.protocol import DEFAULT_POOL
+from workers.methods.options import describe
 
 jobs = Router(tags=["jobs"])
 methods = Router(tags=["methods"])
@@ -60,6 +61,15 @@ def list_methods(request: Any) -> list[dict[str, Any]]:
 # ---- Jobs ---------------------------------------------------------------------------------------
 
 
+QUEUE_FACTS = {fact.name: fact for fact in describe(QueueOptions)}
+
+
+def _queue_field(name: str) -> Any:
+    """A field of the queue's options: default, range and help are theirs."""
+    fact = QUEUE_FACTS[name]
+    return Field(fact.default, ge=fact.minimum, le=fact.maximum, description=fact.help)
+
+
 class NewJob(Schema):
     base_model: int
     dataset_version: int
@@ -67,17 +77,14 @@ class NewJob(Schema):
     name: str = ""
     options: dict[str, Any] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
-    priority: int = Field(0, ge=-100, le=100)
-    """Above 0 needs the role maintainer."""
-    pool: str = Field(DEFAULT_POOL, max_length=40)
-    gpus: int = Field(1, ge=1, le=64)
-    run_after: str | None = Field(None, max_length=40)
-    """Not before this moment: ISO 8601 with its UTC offset."""
+    priority: int = _queue_field("priority")
+    pool: str = _queue_field("pool")
+    gpus: int = _queue_field("gpus")
+    run_after: str | None = _queue_field("run_after")
 
     @property
     def queue(self) -> dict[str, Any]:
-        wishes = {"priority": self.priority, "pool": self.pool, "gpus": self.gpus}
-        return wishes | {"run_after": self.run_after or ""}
+        return {name: getattr(self, name) or QUEUE_FACTS[name].default for name in QUEUE_FACTS}
 
 
 @jobs.post("", response={201: dict[str, Any]})
@@ -125,17 +132,13 @@ def _unknown(model: Any, version: Any, team: Any) -> list[FieldProblem]:
     ]
 
 
-@jobs.get("")
-def list_jobs(
-    request: Any,
-    state: str = "",
-    team: str = "",
-    person: str = "",
-    method: str = "",
-    pool: str = "",
-    limit: Whole = 50,
-    cursor: Whole | None = None,
-) -> dict[str, Any]:
+FILTER_DOCS = {
+    "parameters": [{"in": "query", "name": name, "schema": {"type": "string"}, "required": False} for name in FILTERS]
+}
+
+
+@jobs.get("", openapi_extra=FILTER_DOCS)
+def list_jobs(request: Any, limit: Whole = 50, cursor: Whole | None = None) -> dict[str, Any]:
     """Jobs of your teams, newest first. `state` may name several, with commas; the other filters take one value."""
     caller: Caller = request.auth
     rows = filtered(visible_jobs(request).for_list(), request.GET)
@@ -163,7 +166,7 @@ def get_job(request: Any, job_id: int) -> dict[str, Any]:
 class Move(Schema):
     """Where to: any of them; a priority is set before the place."""
 
-    priority: int | None = Field(None, ge=-100, le=100)
+    priority: int | None = Field(None, ge=QUEUE_FACTS["priority"].minimum, le=QUEUE_FACTS["priority"].maximum)
     position: int | None = Field(None, ge=1, le=2**31 - 1)
     """Place from 1 among the queued jobs of the same team, pool and priority."""
     before: int | None = Field(None, ge=1, le=2**53)
@@ -254,7 +257,7 @@ def get_log(request: Any, job_id: int, after: Whole = 0, limit: Whole = 200) -> 
 
 def _artifact(request: Any, artifact_id: int) -> Artifact:
     caller: Caller = request.auth
-    rows = Artifact.objects.visible_to(caller.user).select_related("job__team")
+    rows = Artifact.objects.visible_to(caller.user).select_related("job__team", "job__base_model")
     rows = rows.filter(job__team=caller.team) if caller.team else rows
     return get_object_or_404(rows, pk=artifact_id)
 

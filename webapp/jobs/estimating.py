@@ -10,6 +10,8 @@ from typing import Any
 
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
+from webapp.jobs.models import Job
+from workers.methods import METHODS
 from workers.methods.hyperparameters import Training
 from workers.methods.method import Method
 from workers.methods.options import OptionsError
@@ -70,6 +72,17 @@ def estimate(method: Method, base_model: BaseModel, version: DatasetVersion, res
         training=training,
         not_mergeable=method.merge_refusal(shape, options),
     )
+
+
+def why_not_merged(job: Job) -> str:
+    """Why this job's delta cannot be merged into its base model, in a sentence; '' where it can."""
+    method = METHODS.get(job.method)
+    if method is None:
+        return f"The method {job.method} is no longer offered here."
+    try:
+        return method.merge_refusal(job.base_model.read_shape, method.options.from_json(job.spec["options"]))
+    except (OptionsError, ValueError) as error:
+        return f"The job's settings cannot be read any more: {error}."
 
 
 def resolved_or_none(

@@ -101,7 +101,8 @@ def front(groups: Sequence[Group], cost: Cost) -> dict[str, Any] | None:
         hoverinfo="skip",
         meta={"colour": AXIS},
     )
-    largest = max((point.group.memory_bytes or 0 for point in points), default=0)
+    large = cost.key == "trained"  # the first panel alone shows memory as area, and the legend
+    largest = max((point.group.memory_bytes or 0 for point in points), default=0) if large else 0
     for family in SHAPES:
         own = [point for point in points if point.group.family == family]
         if own:
@@ -111,7 +112,7 @@ def front(groups: Sequence[Group], cost: Cost) -> dict[str, Any] | None:
     if cost.log:
         figure.update_xaxes(dtick=1)
     figure.update_yaxes(title={"text": metric.replace("_", " "), "font": {"size": 12}})
-    return plain(figure)
+    return plain(figure.update_layout(showlegend=large))
 
 
 def _family(family: str, own: list[Point], all_points: list[Point], cost: Cost, largest: float) -> go.Scatter:

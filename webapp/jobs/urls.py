@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from webapp.jobs.views import artifacts, comparison, home, job, listing, new_job, starter, studies, workers
+from webapp.jobs.views import artifacts, comparison, home, job, listing, new_job, site, starter, studies, workers
 
 app_name = "jobs"
 urlpatterns = [
@@ -27,5 +27,8 @@ urlpatterns = [
     path("workers/keys/", workers.keys, name="worker_keys"),
     path("workers/<int:worker_id>/drain/", workers.drain, name="drain"),
     path("workers/<int:worker_id>/remove/", workers.remove, name="remove_worker"),
+    path("health/", site.health_page, name="health"),
+    path("promises/", site.promises, name="promises"),
+    path("team/quotas/", site.team_quotas, name="quotas"),
     path("starter/", starter.starter, name="starter"),
 ]

@@ -32,7 +32,7 @@ class AttemptToken(HttpBearer):
 
     def authenticate(self, request: HttpRequest, token: str) -> Attempt | None:
         prefix = prefix_of(token, "a")
-        known = Attempt.objects.select_related("job__team", "worker").exclude(_forgotten())
+        known = Attempt.objects.exclude(_forgotten())
         found = known.filter(token_prefix=prefix).first() if prefix else None
         return found if found and matches(token, found.token_sha256) else None
 

@@ -137,7 +137,7 @@ class Attempt:
         equipment = EQUIPMENT[spec.method]
         dtype = hardware.frozen_dtype if equipment.freezes_base else devices.FORMATS["fp32"]
         network = base_model.load_network(
-            self.job.base_model, spec.task, spec.dataset.labels, tokenizer, dtype, training.seed
+            self.job.base_model, spec.task, spec.dataset.labels, tokenizer, dtype, training.seed, training.quantize
         )
         if training.gradient_checkpointing:
             network.config.use_cache = False

@@ -39,9 +39,6 @@ class JobQuerySet(models.QuerySet["Job"]):
         related = ("team", "created_by", "base_model", "dataset_version__dataset", "study")
         return self.select_related(*related).defer("spec")
 
-    def in_queue_order(self) -> JobQuerySet:
-        return self.order_by("-priority", "queue_position", "id")
-
 
 class Job(models.Model):
     """One fine-tune that a person asked for; the row is the job, and its spec is frozen."""

@@ -10,7 +10,7 @@ from django.db import models
 from django.utils import timezone
 
 from webapp.accounts.models import Team, User
-from webapp.accounts.permissions import in_teams_of_or_shared
+from webapp.accounts.permissions import in_teams_of_or_shared, sees_team_or_shared
 from workers.protocol import DEFAULT_POOL
 
 
@@ -56,6 +56,10 @@ class Worker(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def is_visible_to(self, user: User) -> bool:
+        """The rule of `visible_to` for a row that is already here."""
+        return self.revoked_at is None and sees_team_or_shared(user, self.team_id)
 
     @property
     def heartbeat_age_seconds(self) -> float | None:

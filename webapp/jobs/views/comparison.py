@@ -117,7 +117,7 @@ def _efficiency(groups: list[Group], jobs: Sequence[Job]) -> dict[str, Any]:
             drawn = front(panel, cost)
             if drawn or place == 0:
                 title = _panel_title(f"Score against {cost.title.split(',')[0].lower()}", place, panels)
-                help = "Dotted: the front. Hollow: not separable from it. Area: peak memory. Shape: family."
+                help = "Dotted: the front. Hollow: not separable from it. Shape: family."
                 name = f"front-{cost.key}-{place}"
                 figures.append(_figure(name, title, drawn, help, two, wide=cost.key == "trained"))
     full = next((group for group in groups if group.method == efficiency.FULL and group.artifact_bytes), None)
