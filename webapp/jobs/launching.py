@@ -12,6 +12,7 @@ from webapp.accounts.permissions import require
 from webapp.basemodels.models import BaseModel, BaseModelState
 from webapp.datasets.models import DatasetVersion, VersionState
 from webapp.jobs import quotas, transitions
+from webapp.jobs.costs import costs
 from webapp.jobs.estimating import Estimate, estimate
 from webapp.jobs.least_memory import least_memory_bytes
 from webapp.jobs.models import Job, Study
@@ -200,6 +201,7 @@ def _store(user: User, wanted: Launch, spec: JobSpec, queue: QueueOptions) -> Jo
         gpus=queue.gpus,
         run_after=queue.starts_after,
         least_memory_bytes=least_memory_bytes(wanted.team, wanted.base_model, wanted.dataset_version, spec),
+        estimated=_estimated(wanted, spec),
         queue_position=transitions.next_position(queue.pool),
         idempotency_key=wanted.idempotency_key,
         study=wanted.study,
@@ -209,3 +211,11 @@ def _store(user: User, wanted: Launch, spec: JobSpec, queue: QueueOptions) -> Jo
     AuditEntry.note(user, wanted.team, "job.launch", job.pk, method=spec.method)
     transitions.created(job, user.username)
     return job
+
+
+def _estimated(wanted: Launch, spec: JobSpec) -> dict[str, Any]:
+    """Kept with the job, to be held against what it then needs."""
+    method = METHODS[spec.method]
+    resolved = {"options": spec.options, "training": spec.training}
+    exact = estimate(method, wanted.base_model, wanted.dataset_version, resolved)
+    return costs(wanted.team, method, wanted.base_model, wanted.dataset_version, exact).in_brief

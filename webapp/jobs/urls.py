@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from django.urls import path
 
-from webapp.jobs.views import artifacts, comparison, home, job, listing, new_job, site, starter, studies, workers
+from webapp.jobs.views import (
+    accuracy,
+    artifacts,
+    comparison,
+    home,
+    job,
+    listing,
+    new_job,
+    site,
+    starter,
+    studies,
+    workers,
+)
 
 app_name = "jobs"
 urlpatterns = [
@@ -20,6 +32,7 @@ urlpatterns = [
     path("studies/<int:study_id>/", studies.study, name="study"),
     path("studies/<int:study_id>/add/", studies.add, name="add_to_study"),
     path("studies/<int:study_id>/<str:action>/", studies.act, name="act_study"),
+    path("estimates/", accuracy.accuracy, name="accuracy"),
     path("compare/", comparison.compare, name="compare"),
     path("artifacts/", artifacts.artifact_list, name="artifacts"),
     path("artifacts/<int:artifact_id>/", artifacts.detail, name="artifact"),

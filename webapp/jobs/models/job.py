@@ -58,6 +58,8 @@ class Job(models.Model):
     """How many GPUs (or CPU slots) of one machine it trains on at once."""
     least_memory_bytes = models.BigIntegerField(null=True)
     """No device with less free memory is offered this job."""
+    estimated: models.JSONField[Any, Any] = models.JSONField(default=dict)
+    """What was said before it started: memory and seconds, each [low, high], and whether that was rough."""
     run_after = models.DateTimeField(null=True, blank=True)
     """The person's wish: not before this moment."""
     not_before = models.DateTimeField(null=True, blank=True)

@@ -14,6 +14,7 @@ from webapp.accounts.models import Role
 from webapp.accounts.permissions import may
 from webapp.errors import problem, shows_refusals
 from webapp.jobs import doctor, figures, transitions
+from webapp.jobs.accuracy import judge
 from webapp.jobs.device_figures import memory, system_charts, utilisation
 from webapp.jobs.models import Event, Job, JobState
 from webapp.jobs.outlook import waiting
@@ -100,7 +101,7 @@ def _overview(job: Job) -> dict[str, Any]:
 
 
 def _system(job: Job) -> dict[str, Any]:
-    return {"charts": system_charts(job), "page_data": _charts_page(job), "shown": shown(job)}
+    return {"charts": system_charts(job), "page_data": _charts_page(job), "shown": shown(job), "judged": judge(job)}
 
 
 def _first_rows(job: Job) -> dict[str, Any]:
