@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from webapp.jobs.enrolling import make_key
-from workers.protocol import DEFAULT_POOL
+from workers.protocol import DEFAULT_POOL, POOL_RULE, is_pool
 
 
 class Command(BaseCommand):
@@ -19,5 +19,7 @@ class Command(BaseCommand):
         parser.add_argument("--embedded", action="store_true", help="started and watched by `up`")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if not is_pool(options["pool"]):
+            raise CommandError(f"--pool {options['pool']} is not the name of a pool. {POOL_RULE}")
         _, key = make_key(options["name"], pool=options["pool"], embedded=options["embedded"])
         self.stdout.write(key)
