@@ -147,9 +147,14 @@ def as_csv(job: Job) -> Iterator[str]:
     table = np.full((len(columns), len(names)), np.nan)
     for index, series in enumerate(columns.series.values()):
         table[series.rows, index] = series.values
-    yield _line(["step", "epoch", "time", *names])
+    yield _line(["step", "epoch", "time", *map(_as_text, names)])
     for step, epoch, time, row in zip(columns.step, columns.epoch, columns.time, table, strict=True):
         yield _line([int(step), float(epoch), float(time), *["" if math.isnan(v) else f"{v:.7g}" for v in row]])
+
+
+def _as_text(name: str) -> str:
+    """A series' name is the trainer's to choose: a spreadsheet must not take it for a formula."""
+    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name
 
 
 def _line(cells: list[Any]) -> str:

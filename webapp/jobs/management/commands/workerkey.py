@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from webapp.jobs.enrolling import make_key
+from webapp.jobs.enrolling import NameTaken, make_key
 from workers.protocol import DEFAULT_POOL
 
 
@@ -19,5 +19,8 @@ class Command(BaseCommand):
         parser.add_argument("--embedded", action="store_true", help="started and watched by `up`")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        _, key = make_key(options["name"], pool=options["pool"], embedded=options["embedded"])
+        try:
+            _, key = make_key(options["name"], pool=options["pool"], embedded=options["embedded"])
+        except NameTaken as error:
+            raise CommandError(str(error)) from error
         self.stdout.write(key)
