@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -257,6 +258,7 @@ def _prepared(folder: Path, timings: dict[str, float], more: dict[str, str]) -> 
         "DELTABOARD_TIMINGS": json.dumps(timings),
         "DJANGO_SETTINGS_MODULE": "webapp.settings",
         "PYTHONUNBUFFERED": "1",
+        "SECRET_KEY": secrets.token_urlsafe(50),
         "REDIS_URL": broker.url,
         "DELTABOARD_SITE_URL": f"http://127.0.0.1:{port}",
         "DELTABOARD_PROBE_URL": f"http://127.0.0.1:{port}",

@@ -73,7 +73,7 @@ def wait_until_ready(stack: Stack, path: str) -> None:
         assert found["state"] in ("checking", "ready"), found
         return bool(found["state"] == "ready")
 
-    stack.wait_for(f"{path} ready", ready)
+    stack.wait_for(f"{path} ready", ready, 180)
 
 
 def launch(stack: Stack, base_model: int, version: int, method: str = "lora", **rest: Any) -> int:

@@ -80,10 +80,12 @@ def job_answer_in_full(job: Job) -> dict[str, Any]:
         {"id": each.pk, "kind": each.kind, "bytes": each.bytes, "damaged": each.damaged_at is not None}
         for each in artifacts
     ]
+    live = job.current_attempt if job.at_work else None
     return job_answer(job, outlook.waiting(job)) | {
         "artifacts": briefly,
         "reason_detail": job.reason_detail,
         "checkpoint_step": checkpoint.step if checkpoint else None,
+        "heartbeat_age_seconds": live.heartbeat_age_seconds if live else None,
         "spec": job.spec,
     }
 

@@ -22,6 +22,7 @@ from webapp.jobs import cancelling, downloading, enrolling, metrics, reordering,
 from webapp.jobs.answers import artifact_answer, job_answer_in_full, job_answers, method_answer, worker_answer
 from webapp.jobs.filtering import FILTERS, filtered
 from webapp.jobs.launching import Launch, launch, would_be
+from webapp.jobs.marks import marks
 from webapp.jobs.models import Artifact, Event, Job, Worker
 from webapp.jobs.queue_options import QueueOptions
 from webapp.jobs.recording import messages_after
@@ -219,14 +220,14 @@ def get_metrics(
     after: Whole = 0,
     format: str = "json",
 ) -> Any:
-    """Metric columns, at most `points` buckets a series; `format=csv` gives every raw row."""
+    """Metric columns, at most `points` buckets a series; `format=csv` gives every raw row and, with `smooth`, both."""
     job = _job(request, job_id)
+    names = [name for name in series.split(",") if name] or None
     if format == "csv":
-        response = StreamingHttpResponse(metrics.as_csv(job), content_type="text/csv")
+        response = StreamingHttpResponse(metrics.as_csv(job, names, smooth), content_type="text/csv")
         response["Content-Disposition"] = f'attachment; filename="job-{job.pk}-metrics.csv"'
         return response
-    names = [name for name in series.split(",") if name] or None
-    return metrics.history(job, names, max(2, min(points, 5000)), smooth, after)
+    return metrics.history(job, names, max(2, min(points, 5000)), smooth, after) | {"marks": marks(job)}
 
 
 @jobs.get("{int:job_id}/events")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from webapp.jobs.views import artifacts, home, job, listing, new_job, site, starter, workers
+from webapp.jobs.views import artifacts, home, job, listing, methods, new_job, site, starter, workers
 
 app_name = "jobs"
 urlpatterns = [
@@ -24,5 +24,7 @@ urlpatterns = [
     path("health/", site.health_page, name="health"),
     path("promises/", site.promises, name="promises"),
     path("team/quotas/", site.team_quotas, name="quotas"),
+    path("methods/", methods.method_list, name="methods"),
+    path("methods/<slug:name>/", methods.method_page, name="method"),
     path("starter/", starter.starter, name="starter"),
 ]
