@@ -145,7 +145,7 @@ class Run:
             slot=self.held.own.number,
             several_processes=len(self.held.slots) > 1,
             threads=self.claim["threads"] * len(self.held.slots),
-            cuda_device=self.held.cuda_devices,
+            cuda_devices=self.held.cuda_devices,
             lifeline_seconds=self.timings.lease_seconds,
         )
 
