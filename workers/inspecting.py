@@ -159,7 +159,7 @@ def _look(folder: InspectionFolder, held: Held, station: Station, pulse: Pulse) 
         writable=folder.made,
         slot=held.own.number,
         threads=station.threads_per_slot,
-        cuda_device=held.cuda_devices,
+        cuda_devices=held.cuda_devices,
         lifeline_seconds=station.timings.lease_seconds,
     )
     exit = supervise(launch, pulse, station.timings, station.isolation, station.orders)

@@ -115,7 +115,7 @@ class Run:
             self.folder.checkpoints,
             resumed_step,
             self.timings.cut_off_seconds,
-            lambda text: self.reporter.say_line(text, "warning"),
+            self.reporter,
         )
         try:
             exit = supervise(
@@ -145,7 +145,7 @@ class Run:
             slot=self.held.own.number,
             several_processes=len(self.held.slots) > 1,
             threads=self.claim["threads"] * len(self.held.slots),
-            cuda_device=self.held.cuda_devices,
+            cuda_devices=self.held.cuda_devices,
             lifeline_seconds=self.timings.lease_seconds,
         )
 

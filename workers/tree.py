@@ -44,7 +44,7 @@ class Launch:
     mark: str
     """Value of ATTEMPT_VARIABLE: the attempt's folder."""
     threads: int = 1
-    cuda_device: str = ""
+    cuda_devices: str = ""
     """CUDA_VISIBLE_DEVICES; empty for none."""
     lifeline_seconds: float = 30.0
     writable: Path | None = None
@@ -59,7 +59,7 @@ class Launch:
             command=self.command,
             writable=self.writable or self.scratch,
             slot=self.slot,
-            cuda=bool(self.cuda_device),
+            cuda=bool(self.cuda_devices),
             several_processes=self.several_processes,
             cgroups=cgroups,
         )
@@ -81,7 +81,7 @@ class Launch:
             "OMP_WAIT_POLICY": "PASSIVE",  # waiting threads sleep: with another process busy, spinning ones cost 9x
             "MKL_NUM_THREADS": str(self.threads),
             "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
-            "CUDA_VISIBLE_DEVICES": self.cuda_device,
+            "CUDA_VISIBLE_DEVICES": self.cuda_devices,
             ATTEMPT_VARIABLE: self.mark,
             LIFELINE_VARIABLE: str(self.lifeline_seconds),
         }

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import shutil
+import time
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.conf import settings
+from django.conf import settings as site
 from django.test import Client
 from django.utils import timezone
 
 from tests.conftest import Cast
-from tests.jobs.worker_calls import WorkerCalls
+from tests.jobs.worker_calls import WorkerCalls, hand_in_artifact, put_file
 from tests.pages.test_access import browser_of
+from webapp.accounts.models import AuditEntry
 from webapp.basemodels.models import BaseModel
-from webapp.jobs import live
+from webapp.jobs import enrolling, live
+from webapp.jobs.downloading import read_text
 from webapp.jobs.live_route import as_sse
-from webapp.jobs.models import Attempt, Event, Inspection, Job, Worker, WorkerSample
+from webapp.jobs.metrics import as_csv
+from webapp.jobs.models import Artifact, Attempt, Event, Inspection, Job, Worker, WorkerSample
 from webapp.jobs.reconciling import end_what_removed_workers_have
 from webapp.jobs.recording import messages_after
 
@@ -32,7 +37,7 @@ def remove(seconds_ago: float) -> None:
     Worker.objects.update(revoked_at=timezone.now() - timedelta(seconds=seconds_ago))
 
 
-LEAVING_SECONDS = settings.TIMINGS.drain_limit_seconds + settings.TIMINGS.lease_seconds
+LEAVING_SECONDS = site.TIMINGS.drain_limit_seconds + site.TIMINGS.lease_seconds
 
 
 # ---- A removed worker -------------------------------------------------------------------------------
@@ -181,3 +186,108 @@ def test_a_file_without_its_length_is_refused(calls: WorkerCalls, claimed: dict[
     answer = client.generic("PUT", path, b"x", CONTENT_LENGTH="")
     assert answer.status_code == 422
     assert "Content-Length" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["a\nb.json"], ["C:x.json"], ["a b.json"], ["a.json", "A.json"], ["a.json", "a.json"], ["..", "a.json"]],
+    ids=["line end", "drive", "blank", "capital", "twice", "parent"],
+)
+def test_a_name_that_means_something_else_elsewhere_is_refused(
+    calls: WorkerCalls, claimed: dict[str, Any], names: list[str]
+) -> None:
+    files = [put_file(calls, claimed, name, name.encode()) for name in names]
+    files.append(put_file(calls, claimed, "manifest.json", b"{}"))
+    body = {"files": files, "manifest": {"files": files[:-1]}}
+    answer = calls.post(f"attempts/{claimed['attempt']}/artifacts", body, claimed["token"])
+    assert answer.status_code == 422
+    assert not Artifact.objects.exists()
+
+
+def test_a_card_is_no_longer_than_a_page(calls: WorkerCalls, claimed: dict[str, Any]) -> None:
+    card = put_file(calls, claimed, "README.md", b"x" * 1_000_001)
+    files = [card, put_file(calls, claimed, "manifest.json", b"{}")]
+    body = {"files": files, "manifest": {"files": [card]}}
+    answer = calls.post(f"attempts/{claimed['attempt']}/artifacts", body, claimed["token"])
+    assert answer.status_code == 422
+    assert "shorter card" in answer.json()["error"]["message"]
+
+
+def test_a_larger_card_of_earlier_days_is_not_opened(calls: WorkerCalls, claimed: dict[str, Any]) -> None:
+    assert hand_in_artifact(calls, claimed).status_code == 201
+    artifact = Artifact.objects.get()
+    artifact.files.append({"name": "README.md", "bytes": 10**9, "sha256": "0" * 64, "key": "1/none"})
+    assert read_text(artifact, "README.md") == ""
+    assert Artifact.objects.get().damaged_at is None
+
+
+def test_a_zip_is_made_only_where_there_is_room(
+    calls: WorkerCalls, claimed: dict[str, Any], cast: Cast, settings: Any
+) -> None:
+    assert hand_in_artifact(calls, claimed).status_code == 201
+    address = f"/api/v1/artifacts/{Artifact.objects.get().pk}/download"
+    assert browser_of(cast.bob).get(address).status_code == 200
+    Artifact.objects.update(bytes=shutil.disk_usage(settings.VAR).free)
+    answer = browser_of(cast.bob).get(address)
+    assert answer.status_code == 507
+    assert AuditEntry.objects.filter(action="artifact.download").count() == 1
+
+
+def test_a_series_name_is_no_formula(calls: WorkerCalls, claimed: dict[str, Any], job: Job) -> None:
+    assert (
+        say(calls, claimed, {"kind": "metrics", "step": 1, "values": {"=cmd|x": 1.0, "loss": 2.0}}).status_code == 200
+    )
+    header = next(as_csv(job)).strip().split(",")
+    assert sorted(header[3:]) == ["'=cmd|x", "loss"]
+
+
+# ---- Names and clocks -------------------------------------------------------------------------------
+
+
+def test_no_key_moves_a_worker_to_another_team(cast: Cast) -> None:
+    worker, _ = enrolling.make_key("gpu-1", cast.team, new=True)
+    browser = browser_of(cast.charlie)
+    page = browser.post("/workers/keys/", {"name": "gpu-1"}).content.decode()
+    assert "There is a worker named gpu-1 already" in page
+    for team in (cast.other_team, None):
+        with pytest.raises(enrolling.NameTaken):
+            enrolling.make_key("gpu-1", team)
+    before = worker.key_sha256
+    worker.refresh_from_db()
+    assert (worker.team, worker.key_sha256) == (cast.team, before)
+
+
+@pytest.fixture
+def fast_clock(monkeypatch: Any) -> None:
+    """This process's clock is an hour ahead of the database's."""
+    now = timezone.now
+    monkeypatch.setattr(timezone, "now", lambda: now() + timedelta(hours=1))
+
+
+def within_a_minute(moment: Any) -> bool:
+    return bool(abs(moment.timestamp() - time.time()) < 60)
+
+
+@pytest.mark.usefixtures("fast_clock")
+def test_an_inspection_lives_by_the_databases_clock(calls: WorkerCalls, base_model: BaseModel) -> None:
+    Inspection.objects.create(question={"kind": "base_model_shape"}, base_model=base_model)
+    answer = calls.claim().json()
+    path = f"inspections/{answer['inspection']}"
+    assert calls.post(f"{path}/progress", {"text": "reading"}, answer["token"]).status_code == 200
+    assert within_a_minute(Inspection.objects.get().lease_until)
+    problem = {"code": "x", "message": "x", "hint": "x"}
+    assert calls.post(f"{path}/end", {"problem": problem}, answer["token"]).status_code == 200
+    assert within_a_minute(Inspection.objects.get().ended_at)
+
+
+@pytest.mark.usefixtures("fast_clock")
+def test_hellos_keys_and_removals_are_dated_by_the_databases_clock(calls: WorkerCalls, cast: Cast) -> None:
+    calls.hello()
+    worker = Worker.objects.get()
+    assert within_a_minute(worker.last_hello_at)
+    assert within_a_minute(worker.samples.get().at)
+    enrolling.remove(worker, cast.root)
+    assert within_a_minute(worker.revoked_at)
+    other, _ = enrolling.make_key("w2")
+    assert other.key_expires_at
+    assert within_a_minute(other.key_expires_at - timedelta(hours=1))

@@ -119,3 +119,10 @@ def test_a_test_says_the_status(cast: Cast, bob_api: Api, settings: Any) -> None
     assert (answer.json()["delivered"], answer.json()["status"]) == (False, 418)
     assert "an answer that nobody may show" not in answer.content.decode()
     assert SECRET not in answer.content.decode()
+
+
+def test_a_token_of_one_team_reads_of_the_webhook_its_host_alone(cast: Cast, bob_api: Api) -> None:
+    choose(cast.bob, webhook_url="https://hooks.example.org/T0/secret?key=1")
+    assert bob_api("get", "notices/settings").json()["webhook_url"] == "https://hooks.example.org/T0/secret?key=1"
+    Membership.objects.create(user=cast.bob, team=cast.other_team)
+    assert bob_api("get", "notices/settings").json()["webhook_url"] == "https://hooks.example.org/…"

@@ -10,9 +10,9 @@ from django.http import StreamingHttpResponse
 
 from webapp import clock
 from webapp.accounts.models import AuditEntry, User
-from webapp.jobs.handing_in import verified
+from webapp.jobs.handing_in import CARD_BYTES, verified
 from webapp.jobs.models import Artifact
-from webapp.storing import streamed, zipped
+from webapp.storing import require_space, streamed, zipped
 
 
 class Damaged(Exception):
@@ -23,7 +23,8 @@ class Damaged(Exception):
 
 
 def as_zip(artifact: Artifact, user: User) -> StreamingHttpResponse:
-    """All files in one zip. Raises Damaged."""
+    """All files in one zip. Raises Damaged, DiskNearlyFull."""
+    require_space(artifact.bytes)
     archive, length = zipped((file["name"], _opened(artifact, file)) for file in artifact.files)
     AuditEntry.note(user, artifact.job.team, "artifact.download", artifact.pk)
     return streamed(archive, length, "application/zip", f"{file_name(artifact)}.zip")
@@ -49,12 +50,12 @@ def one_file(artifact: Artifact, name: str, user: User) -> StreamingHttpResponse
 
 
 def read_text(artifact: Artifact, name: str) -> str:
-    """A small text file of the artifact, such as its card; empty if there is none."""
+    """A small text file of the artifact, such as its card; empty if there is none, or one too large for a page."""
     file = next((file for file in artifact.files if file["name"] == name), None)
-    if file is None:
+    if file is None or file["bytes"] > CARD_BYTES:
         return ""
     with _opened(artifact, file) as opened:
-        return opened.read(1_000_000).decode("utf-8", "replace")
+        return opened.read().decode("utf-8", "replace")
 
 
 def file_name(artifact: Artifact) -> str:

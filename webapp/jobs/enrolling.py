@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from datetime import timedelta
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.db import transaction
-from django.utils import timezone
+from django.db import IntegrityError, transaction
 
 from webapp import clock
 from webapp.accounts.models import AuditEntry, Role, Team, User
@@ -21,13 +19,20 @@ from webapp.jobs.device_history import take_down
 from webapp.jobs.models import Attempt, Inspection, Worker
 from workers.protocol import DEFAULT_POOL, OLDEST_PROTOCOL, PROTOCOL
 
-KEY_HOURS = 1
+KEY_SECONDS = 3600.0
 SILENT_CLAIMS = 3
 SILENT_WITHIN_SECONDS = 600
 
 
 class EnrolmentRefused(Exception):
     """The key or the place it comes from is not good (403)."""
+
+
+class NameTaken(Exception):
+    """Workers of all teams have names of their own."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is a worker named {name} already. Choose another name.")
 
 
 class WorkerRunning(Exception):
@@ -41,20 +46,29 @@ class WorkerRunning(Exception):
 
 
 def make_key(
-    name: str, team: Team | None = None, pool: str = DEFAULT_POOL, embedded: bool = False
+    name: str, team: Team | None = None, pool: str = DEFAULT_POOL, embedded: bool = False, new: bool = False
 ) -> tuple[Worker, str]:
-    """A worker row and its one-time key, good for an hour. An existing worker's token dies when the key is used."""
+    """A worker row and its one-time key, good for an hour. An existing worker's token dies when the key is used.
+
+    Raises NameTaken where the name is another team's, or is to be a `new` worker's and there is one: no row changes
+    its team, however many ask at once.
+    """
     secret = make_secret("k")
     fields = {
-        "team": team,
         "pool": pool,
         "embedded": embedded,
         "key_sha256": secret.sha256,
-        "key_expires_at": timezone.now() + timedelta(hours=KEY_HOURS),
+        "key_expires_at": clock.in_seconds(KEY_SECONDS),
         "revoked_at": None,
     }
-    worker, _ = Worker.objects.update_or_create(name=name, defaults=fields)
-    return worker, secret.text
+    own = Worker.objects.filter(name=name, team=team)
+    if new or not own.update(**fields):
+        try:
+            with transaction.atomic():
+                Worker.objects.create(name=name, team=team, **fields)
+        except IntegrityError as error:
+            raise NameTaken(name) from error
+    return own.get(), secret.text
 
 
 def enrol(key: str, address: str, protocol: int) -> dict[str, Any]:
@@ -68,7 +82,7 @@ def enrol(key: str, address: str, protocol: int) -> dict[str, Any]:
         )
     secret = make_secret("w")
     with transaction.atomic():
-        unused = Worker.objects.filter(key_sha256=digest(key), key_expires_at__gt=timezone.now(), revoked_at=None)
+        unused = Worker.objects.filter(key_sha256=digest(key), key_expires_at__gt=clock.now(), revoked_at=None)
         worker = unused.first()
         taken = worker and unused.update(key_sha256="", token_prefix=secret.prefix, token_sha256=secret.sha256)
         if not worker or not taken:
@@ -119,12 +133,13 @@ def hello(worker: Worker, report: dict[str, Any], address: str = "") -> Worker:
         same_place = _same_place(worker.report, report)
         if other and worker.online and not same_place:
             raise WorkerRunning(worker)
-        worker.boot_id, worker.report, worker.last_hello_at = boot, report, timezone.now()
+        worker.boot_id, worker.report, worker.last_hello_at = boot, report, clock.now()
         worker.last_address = address[:45]
         if other and same_place:
             worker.suspended_at = None  # a fresh process deserves a fresh chance
         worker.save(update_fields=["boot_id", "report", "last_hello_at", "last_address", "suspended_at"])
-        take_down(worker)
+        worker.refresh_from_db(fields=["last_hello_at"])  # the database's own clock set it
+        take_down(worker, worker.last_hello_at)
     if other:
         end_older_boots(worker)
     return worker
@@ -168,6 +183,6 @@ def drain(worker: Worker, user: User, on: bool) -> None:
 def remove(worker: Worker, user: User) -> None:
     """Its token dies. It hears so with its next hello, hands its jobs back and ends. Raises NotAllowed."""
     require(user, worker.team_id, Role.MAINTAINER)
-    worker.revoked_at = timezone.now()
-    worker.save(update_fields=["revoked_at"])
+    Worker.objects.filter(pk=worker.pk).update(revoked_at=clock.now())
+    worker.refresh_from_db(fields=["revoked_at"])
     AuditEntry.note(user, worker.team, "worker.remove", worker.pk, name=worker.name)

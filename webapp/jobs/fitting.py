@@ -8,7 +8,6 @@ from itertools import accumulate
 from typing import Any
 
 from django.db.models import Q, QuerySet
-from django.utils import timezone
 
 from webapp import clock
 from webapp.jobs.models import Attempt, Inspection, Job, JobState, Worker
@@ -37,7 +36,7 @@ def serving(worker: Worker) -> bool:
 
 def lapsed_reservation() -> Q:
     """The worker that a job was reserved on is away, so another may reserve it."""
-    away = Q(reserved_on__last_hello_at__lt=timezone.now() - silence_allowed())
+    away = Q(reserved_on__last_hello_at__lt=clock.in_seconds(-silence_allowed().total_seconds()))
     away |= Q(reserved_on__last_hello_at=None) | Q(reserved_on__drain=True)
     away |= Q(reserved_on__report__draining=True) | Q(reserved_on__report__deaf=True)
     return away | Q(reserved_on__suspended_at__isnull=False) | Q(reserved_on__revoked_at__isnull=False)

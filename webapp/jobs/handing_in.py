@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,11 @@ from workers.protocol import MANIFEST
 ALLOWED_ENDINGS = (".safetensors", ".json", ".md", ".txt", ".jinja", ".model", ".jsonl", ".py")
 CHECKPOINT_ENDINGS = (*ALLOWED_ENDINGS, ".pt")
 """Optimizer and random states are torch files: only our own trainer reads them back, with weights_only."""
+PLAIN_PATH = re.compile(r"[\w.-]+(/[\w.-]+)*", re.ASCII)
+"""Means the same on every system, whatever unpacks it."""
+CARD = "README.md"
+CARD_BYTES = 1_000_000
+"""A page shows the card, so it is no longer than a page can be."""
 KEPT_CHECKPOINTS = 2
 FileList = list[dict[str, Any]]
 
@@ -135,6 +141,9 @@ def listed(owner: Attempt | Inspection, files: FileList, endings: tuple[str, ...
     """The files with their keys. Raises BadReport if one was not handed in or has an unwanted name."""
     parts = {part.sha256: part for part in StoredPart.objects.filter(**_owned_by(owner))}
     complete = []
+    names = {file["name"].casefold() for file in files}
+    if len(names) < len(files):
+        raise BadReport("Two files have the same name, or differ in small and capital letters alone. Rename one.")
     for file in files:
         _check_name(file["name"], endings)
         part = parts.get(file["sha256"])
@@ -145,9 +154,8 @@ def listed(owner: Attempt | Inspection, files: FileList, endings: tuple[str, ...
 
 
 def _check_name(name: str, endings: tuple[str, ...]) -> None:
-    parts = name.split("/")
-    if name.startswith("/") or "\\" in name or "\0" in name or any(part in ("", ".", "..") for part in parts):
-        raise BadReport("A file name is a plain relative path.")
+    if not PLAIN_PATH.fullmatch(name) or {".", ".."} & set(name.split("/")):
+        raise BadReport("A file name is a plain relative path of letters, digits, dots, dashes and underscores.")
     if not name.endswith(endings):
         raise BadReport(f"`{name}` is not a kind of file we keep: {', '.join(endings)}.")
 
@@ -194,6 +202,7 @@ def keep_artifact(attempt: Attempt, kind: str, files: FileList, manifest: dict[s
         complete = listed(attempt, files)
         _require_manifest(complete)
         _require_same(complete, manifest)
+        _require_short_card(complete)
         size = sum(file["bytes"] for file in complete)
         artifact, made = Artifact.objects.get_or_create(
             attempt=attempt,
@@ -220,6 +229,11 @@ def _require_same(files: FileList, manifest: dict[str, Any]) -> None:
     sent = {file["name"]: file["sha256"] for file in files if file["name"] != MANIFEST}
     if said != sent:
         raise BadReport("The manifest lists other files than were handed in.")
+
+
+def _require_short_card(files: FileList) -> None:
+    if any(file["name"] == CARD and file["bytes"] > CARD_BYTES for file in files):
+        raise BadReport(f"{CARD} is longer than {CARD_BYTES:,} bytes. Write a shorter card.")
 
 
 def digest_of(file: IO[bytes]) -> str:

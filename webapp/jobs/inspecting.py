@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
+from webapp import clock
 from webapp.basemodels.models import BaseModel, BaseModelState, Source
 from webapp.basemodels.registering import refuse
 from webapp.datasets.models import Dataset
@@ -42,7 +41,7 @@ def ask(question: dict[str, Any], **fields: Any) -> Inspection:
 
 def progress(inspection: Inspection, text: str, fraction: float | None) -> None:
     """Heartbeat: prolong the lease, note the progress."""
-    until = timezone.now() + timedelta(seconds=settings.TIMINGS.lease_seconds)
+    until = clock.in_seconds(settings.TIMINGS.lease_seconds)
     Inspection.objects.filter(pk=inspection.pk, state=Inspection.State.RUNNING).update(
         lease_until=until,
         progress_text=text[:200] or inspection.progress_text,
@@ -75,7 +74,7 @@ def finish(
     with transaction.atomic():
         running = Inspection.objects.filter(pk=inspection.pk, state=Inspection.State.RUNNING)
         state = Inspection.State.FAILED if answer is None else Inspection.State.ANSWERED
-        ended = {"state": state, "answer": answer, "problem": problem, "ended_at": timezone.now()}
+        ended = {"state": state, "answer": answer, "problem": problem, "ended_at": clock.now()}
         if running.update(**ended) == 0:
             inspection.refresh_from_db()
             return inspection

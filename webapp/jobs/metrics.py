@@ -206,9 +206,14 @@ def as_csv(job: Job, names: list[str] | None = None, weight: float = 0.0) -> Ite
                     len(columns), each.rows, smooth
                 )
     table = np.stack([filled[name] for name in sorted(filled)], axis=1) if filled else np.empty((len(columns), 0))
-    yield _line(["step", "epoch", "time", *sorted(filled)])
+    yield _line(["step", "epoch", "time", *map(_as_text, sorted(filled))])
     for step, epoch, time, row in zip(columns.step, columns.epoch, columns.time, table, strict=True):
         yield _line([int(step), float(epoch), float(time), *["" if math.isnan(v) else f"{v:.7g}" for v in row]])
+
+
+def _as_text(name: str) -> str:
+    """A series' name is the trainer's to choose: a spreadsheet must not take it for a formula."""
+    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name
 
 
 def _full_column(length: int, rows: NDArray[np.int64], values: NDArray[Any]) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
@@ -86,9 +87,10 @@ def settings_answer(caller: Caller, secret: str = "") -> dict[str, Any]:
     teams = Team.objects.visible_to(caller.user).filter(pk__in=followed)
     if caller.team:
         teams = teams.filter(pk=caller.team.pk)
-    shown = {name: getattr(choice, name) for name in (*CHANNELS, "webhook_url", *EVENTS)}
+    shown = {name: getattr(choice, name) for name in (*CHANNELS, *EVENTS)}
     return {
         **shown,
+        "webhook_url": choice.webhook_url if _whole_person(caller) else _host_of(choice.webhook_url),
         "teams": [team.slug for team in teams.distinct()],
         "email_address": caller.user.email,
         "email_is_set_up": mailing.is_set_up(),
@@ -97,9 +99,20 @@ def settings_answer(caller: Caller, secret: str = "") -> dict[str, Any]:
     }
 
 
+def _whole_person(caller: Caller) -> bool:
+    """Whether the call reaches all teams of its person."""
+    return not (caller.team and Team.objects.visible_to(caller.user).exclude(pk=caller.team.pk).exists())
+
+
+def _host_of(url: str) -> str:
+    """Of an address whose path may be a secret, what anybody could see on the wire."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}/…" if parts.hostname else ""
+
+
 def _require_whole_person(caller: Caller) -> None:
     """A token of one team must not point what other teams' jobs say to an address of its choice."""
-    if caller.team and Team.objects.visible_to(caller.user).exclude(pk=caller.team.pk).exists():
+    if not _whole_person(caller):
         raise HttpError(403, ONE_TEAM)
 
 

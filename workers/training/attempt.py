@@ -23,9 +23,9 @@ from workers.training.loop import Loop
 from workers.training.memory import MemorySampler
 from workers.training.methods import EQUIPMENT
 from workers.training.methods.equipping import Setting, Sizes, sizes
+from workers.training.peers import Peers
 from workers.training.place import Place
 from workers.training.progress import Progress
-from workers.training.team import Team
 
 BEST_WEIGHTS = "best.safetensors"
 
@@ -44,7 +44,7 @@ class Attempt:
     place: Place = field(default_factory=Place)
     numbers: dict[str, Any] = field(default_factory=dict)
     """Settings in force and the place reached: the detail of a failure."""
-    team: Team = field(default_factory=Team, init=False)
+    peers: Peers = field(default_factory=Peers, init=False)
     sizes: Sizes = field(init=False)
     """Known once the network is equipped."""
     shown: dict[str, Any] = field(default_factory=dict, init=False)
@@ -61,9 +61,9 @@ class Attempt:
             loop = self._prepared(spec, training, hardware, memory)
             self._plan(loop, hardware)
             loop.run()
-            if self.team.is_first:
+            if self.peers.is_first:
                 self._hand_over(loop)
-            self.team.leave()
+            self.peers.leave()
         finally:
             memory.close()
 
@@ -115,18 +115,18 @@ class Attempt:
             events=self.events,
             memory=memory,
             stop=self.stop,
-            team=self.team,
+            peers=self.peers,
             numbers=self.numbers,
         )
         self._resume(loop)
         return loop
 
     def _join(self, model: Any, training: Training, hardware: devices.Hardware) -> None:
-        self.team = Team.join(self.place, on_gpu=hardware.device.type == "cuda")
-        self.team.start_equal(model)
-        if training.batch_size < self.team.size:
+        self.peers = Peers.join(self.place, on_gpu=hardware.device.type == "cuda")
+        self.peers.start_equal(model)
+        if training.batch_size < self.peers.size:
             self.events.log(
-                f"A batch of {training.batch_size} rows leaves some of the {self.team.size} processes without work; "
+                f"A batch of {training.batch_size} rows leaves some of the {self.peers.size} processes without work; "
                 "raise the batch size.",
                 "warning",
             )
@@ -152,13 +152,13 @@ class Attempt:
         return model, sizes(before, model)
 
     def _resume(self, loop: Loop) -> None:
-        folder = self.team.from_first(
+        folder = self.peers.from_first(
             lambda: checkpoint.newest(loop.checkpoints, loop.spec, self.place.size, self.events)
         )
         if folder:
             checkpoint.restore(folder, loop.moving, loop.best_weights, self.place.rank)
             self.events.log(f"Resumed from step {loop.moving.progress.step:,}.")
-        if self.team.any(self.stop.is_set()):
+        if self.peers.any(self.stop.is_set()):
             raise Stopped
 
     def _plan(self, loop: Loop, hardware: devices.Hardware) -> None:

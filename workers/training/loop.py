@@ -26,8 +26,8 @@ from workers.training.events import Events
 from workers.training.failures import JobFailure, Stopped
 from workers.training.losses import summed_loss
 from workers.training.memory import MemorySampler
+from workers.training.peers import Peers
 from workers.training.samples import Sample
-from workers.training.team import Team
 
 CLIP_NORM = 1.0
 DIVERGED_AFTER = 3
@@ -60,7 +60,7 @@ class Loop:
     memory: MemorySampler
     stop: threading.Event
     """Set when the supervisor asks for an end."""
-    team: Team
+    peers: Peers
     """The processes that train together; all of them run this loop in step."""
     numbers: dict[str, Any]
     """Where the training stands, for the detail of a failure."""
@@ -95,7 +95,7 @@ class Loop:
             raise
 
     def _stop_if_asked(self) -> None:
-        if self._stopping or (self.team.size == 1 and self.stop.is_set()):
+        if self._stopping or (self.peers.size == 1 and self.stop.is_set()):
             raise Stopped
 
     def _enough(self) -> bool:
@@ -112,7 +112,7 @@ class Loop:
     def _step(self) -> None:
         started = time.perf_counter()
         forward_passes = self._next_rows()
-        batches = [batch for numbers in forward_passes if (batch := self._batch(self.team.share(numbers)))]
+        batches = [batch for numbers in forward_passes if (batch := self._batch(self.peers.share(numbers)))]
         waited = time.perf_counter() - started
         rate = self.moving.scheduler.get_last_lr()[0]
         samples = [self.rows[number] for numbers in forward_passes for number in numbers]
@@ -130,10 +130,10 @@ class Loop:
             loss = summed_loss(model(**batch.inputs).logits, batch.labels, self.spec.task) / labels
             self.accelerator.backward(loss)
             total += loss.detach()
-        penalty = self.moving.equipment.penalty(model) if self.team.is_first else None  # once, however many sum up
+        penalty = self.moving.equipment.penalty(model) if self.peers.is_first else None  # once, however many sum up
         if penalty is not None:
             self.accelerator.backward(penalty)
-        total, self._stopping = self.team.sum_step(model, total, self.stop.is_set())
+        total, self._stopping = self.peers.sum_step(model, total, self.stop.is_set())
         trained = [each for group in optimizer.param_groups for each in group["params"]]
         norm = self.accelerator.clip_grad_norm_(trained, CLIP_NORM)
         loss_value, norm_value = torch.stack([total, norm.to(total.device)]).tolist()
@@ -226,9 +226,9 @@ class Loop:
             return
         self._say("phase", phase="evaluating")
         evaluation = self.evaluation
-        metrics = self.team.from_first(lambda: evaluation.score(self.moving.model, self.alive()))
+        metrics = self.peers.from_first(lambda: evaluation.score(self.moving.model, self.alive()))
         best_before = progress.best
-        if progress.judge(metrics, self.spec.task) and not self.team.from_first(self._best_kept):
+        if progress.judge(metrics, self.spec.task) and not self.peers.from_first(self._best_kept):
             progress.best = best_before
         self._say("metrics", epoch=self._epochs(), values=metrics)
         self._say("phase", phase="training")
@@ -261,8 +261,8 @@ class Loop:
             return
         before, progress.saved_step = progress.saved_step, progress.step
         self._say("phase", phase="saving")
-        everyones = self.team.gathered(checkpoint.generators())
-        if not self.team.from_first(lambda: self._checkpoint_kept(everyones)):
+        everyones = self.peers.gathered(checkpoint.generators())
+        if not self.peers.from_first(lambda: self._checkpoint_kept(everyones)):
             progress.saved_step = before
         self._say("phase", phase="training")
 

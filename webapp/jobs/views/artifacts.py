@@ -12,10 +12,10 @@ from django.shortcuts import get_object_or_404, render
 from webapp.accounts.context import current_team, signed_in
 from webapp.jobs.downloading import Damaged, read_text
 from webapp.jobs.estimating import why_not_merged
+from webapp.jobs.handing_in import CARD
 from webapp.jobs.models import Artifact
 
 PAGE_SIZE = 50
-CARD = "README.md"
 SNIPPET = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 

@@ -16,12 +16,12 @@ from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_POST
 
 from webapp.accounts.context import current_team, signed_in
-from webapp.accounts.models import AuditEntry, Role, User
+from webapp.accounts.models import AuditEntry, Role, Team, User
 from webapp.accounts.permissions import may, require
 from webapp.errors import shows_refusals
 from webapp.jobs import enrolling
 from webapp.jobs.device_history import HEIGHT, WIDTH, Hour, last_hours
-from webapp.jobs.enrolling import make_key
+from webapp.jobs.enrolling import NameTaken, make_key
 from webapp.jobs.models import Attempt, Worker
 from workers.protocol import LAYERS
 
@@ -78,10 +78,10 @@ def keys(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return _keys_page(request, context)
     name = request.POST.get("name", "").strip()
-    fault = _fault(name)
-    if fault:
-        return _keys_page(request, context | {"name": name, "fault": fault})
-    worker, key = make_key(name, here)
+    try:
+        worker, key = _made(name, here)
+    except (BadName, NameTaken) as error:
+        return _keys_page(request, context | {"name": name, "fault": str(error)})
     AuditEntry.note(user, here, "worker.key", worker.pk, name=name)
     return _keys_page(request, context | {"key": key, "worker": worker})
 
@@ -91,12 +91,16 @@ def _keys_page(request: HttpRequest, context: dict[str, object]) -> HttpResponse
     return render(request, "jobs/_worker_keys.html" if part else "jobs/worker_keys.html", context)
 
 
-def _fault(name: str) -> str:
+class BadName(Exception):
+    """Not what a worker can be called."""
+
+
+@sensitive_variables("key")
+def _made(name: str, team: Team | None) -> tuple[Worker, str]:
+    """A new worker and its key. Raises BadName, NameTaken."""
     if not NAME.fullmatch(name):
-        return "Use small letters, digits, dots and dashes, such as gpu-1; at most 80."
-    if Worker.objects.filter(name=name).exists():
-        return f"There is a worker named {name} already. Choose another name."
-    return ""
+        raise BadName("Use small letters, digits, dots and dashes, such as gpu-1; at most 80.")
+    return make_key(name, team, new=True)
 
 
 def _worker(request: HttpRequest, worker_id: int) -> Worker:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from webapp.jobs.enrolling import make_key
+from webapp.jobs.enrolling import NameTaken, make_key
 from workers.protocol import DEFAULT_POOL, POOL_RULE, is_pool
 
 
@@ -21,5 +21,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not is_pool(options["pool"]):
             raise CommandError(f"--pool {options['pool']} is not the name of a pool. {POOL_RULE}")
-        _, key = make_key(options["name"], pool=options["pool"], embedded=options["embedded"])
+        try:
+            _, key = make_key(options["name"], pool=options["pool"], embedded=options["embedded"])
+        except NameTaken as error:
+            raise CommandError(str(error)) from error
         self.stdout.write(key)

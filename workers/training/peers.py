@@ -26,14 +26,14 @@ PATIENCE = timedelta(days=7)
 
 
 @dataclass(frozen=True)
-class Team:
+class Peers:
     """This process among those that train with it; alone, nothing here does anything."""
 
     rank: int = 0
     size: int = 1
 
     @classmethod
-    def join(cls, place: Place, on_gpu: bool) -> Team:
+    def join(cls, place: Place, on_gpu: bool) -> Peers:
         """Meet the others. Objects and decisions go over the CPU, gradients over wherever they are."""
         if place.size > 1:
             backend = "cpu:gloo,cuda:nccl" if on_gpu else "gloo"
