@@ -232,7 +232,7 @@ def ingest(table: Table, asked: argparse.Namespace) -> None:
         web = psutil.Process(site.web.pid)
         for attempt in attempts:
             attempt.points(250)  # warm
-        sizes = [web.memory_info().rss]
+        sizes, descriptors = [web.memory_info().rss], [web.num_fds()]
         begun = time.monotonic()
 
         def feed(attempt: Attempt) -> list[float]:
@@ -246,6 +246,7 @@ def ingest(table: Table, asked: argparse.Namespace) -> None:
             feeding = [pool.submit(feed, attempt) for attempt in attempts]
             while not all(each.done() for each in feeding):
                 sizes.append(web.memory_info().rss)
+                descriptors.append(web.num_fds())
                 time.sleep(1)
         took = time.monotonic() - begun
         waits = sorted(wait for each in feeding for wait in each.result())
@@ -259,6 +260,8 @@ def ingest(table: Table, asked: argparse.Namespace) -> None:
     slope = 60 * (half[-1] - half[0]) / max(1, len(half) - 1) / 1e6
     table.row("web memory: before, after", f"{sizes[0] / 1e6:.0f}, {sizes[-1] / 1e6:.0f} MB", "", None)
     table.row("web memory: slope of the second half", f"{slope:+.1f} MB/min", "flat", None)
+    middle = max(descriptors[: len(descriptors) // 2])
+    table.row("web descriptors: before, most in each half", f"{descriptors[0]}, {middle}, {max(descriptors)}", "", None)
 
 
 def _attempt_of(site: Site, stack: ExitStack) -> Attempt:

@@ -32,12 +32,15 @@ def arguments(line: list[str]) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=8000, help="port to listen on (8000)")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="worker processes on this machine (1)")
     parser.add_argument("--no-worker", action="store_true", help="no worker here, and no training packages")
+    parser.add_argument("--slots", type=int, metavar="N", help="jobs at a time of each worker; one per GPU, else 1")
     parser.add_argument("--starter", action="store_true", help="install the starter models and datasets as well")
     options = parser.parse_args(line)
     if not 0 < options.port < 65536:
         parser.error(f"--port {options.port}: a port is a number from 1 to 65535")
     if options.workers < 1:
         parser.error(f"--workers {options.workers}: at least 1; --no-worker starts none")
+    if options.slots is not None and options.slots < 1:
+        parser.error(f"--slots {options.slots}: at least 1")
     if options.no_worker:
         options.workers = 0
     return options
@@ -82,7 +85,8 @@ class Site:
 
     def __init__(self, options: argparse.Namespace, state: Path) -> None:
         self.state = state
-        self.host, self.port, self.workers = options.host, options.port, options.workers
+        self.host, self.port = options.host, options.port
+        self.workers, self.slots = options.workers, options.slots
         everywhere = options.host in EVERYWHERE
         self.inner_host = "127.0.0.1" if everywhere else options.host
         self.inner_url = f"http://{_in_url(self.inner_host)}:{options.port}"
@@ -138,7 +142,8 @@ class Site:
         if not self._is_enrolled(name):
             words = ("workerkey", "--name", name, "--embedded")
             surroundings["DELTABOARD_WORKER_KEY"] = self._ask(supervisor, f"{name} could not be enrolled", *words)
-        command = _manage("worker", "--site", self.inner_url, "--name", name)
+        slots = ["--slots", str(self.slots)] if self.slots else []
+        command = _manage("worker", "--site", self.inner_url, "--name", name, *slots)
         return Program(name, command, surroundings, WORKERS_STAGE)
 
     def _is_enrolled(self, name: str) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import secrets
+import shutil
 import socket
 import tempfile
 from pathlib import Path
@@ -34,7 +36,18 @@ TIMINGS = {
     "sweep_gap_seconds": 3.0,
 }
 
-os.environ["DELTABOARD_VAR"] = str(Path(tempfile.mkdtemp(prefix="deltaboard-test-")))
+STATE = Path(tempfile.mkdtemp(prefix="deltaboard-test-"))
+MADE_BY = os.getpid()
+
+
+@atexit.register
+def remove_state() -> None:
+    """The run's own state goes with it; a forked child that ends leaves it alone."""
+    if os.getpid() == MADE_BY:
+        shutil.rmtree(STATE, ignore_errors=True)
+
+
+os.environ["DELTABOARD_VAR"] = str(STATE)
 os.environ["DELTABOARD_TIMINGS"] = json.dumps(TIMINGS)
 os.environ["DELTABOARD_DISK_RESERVE_BYTES"] = str(64 * 1024**2)
 os.environ["REDIS_URL"] = f"redis://:{BROKER_PASSWORD}@127.0.0.1:{BROKER_PORT}/0"

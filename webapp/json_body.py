@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 from django.http import HttpRequest
@@ -15,6 +16,7 @@ from ninja.parser import Parser
 
 DEPTH = 64
 LARGEST = 2**63
+UNSTORABLE = re.compile("[\ud800-\udfff]")
 
 
 class StrictParser(Parser):
@@ -48,19 +50,20 @@ def require_storable(value: Any, depth: int = DEPTH) -> None:
     """Raises Unstorable."""
     if depth == 0:
         raise Unstorable(f"The request is nested deeper than {DEPTH}.")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise Unstorable("A number is too large.")
-    if isinstance(value, str):
-        _check_text(value)
-    elif isinstance(value, dict):
+    if isinstance(value, dict):
         for name, each in value.items():
             _check_text(name)
             require_storable(each, depth - 1)
+    elif isinstance(value, str):
+        _check_text(value)
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise Unstorable("A number is too large.")
     elif isinstance(value, list):
         for each in value:
             require_storable(each, depth - 1)
 
 
 def _check_text(text: str) -> None:
-    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text if character > "\ud7ff"):
+    if "\0" in text or not (text.isascii() or UNSTORABLE.search(text) is None):
         raise Unstorable("A text holds a NUL character or half of a surrogate pair.")

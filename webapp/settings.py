@@ -93,13 +93,18 @@ def _database() -> dict[str, Any]:
         "PORT": str(url.port or ""),
         "CONN_MAX_AGE": 0,
         "CONN_HEALTH_CHECKS": True,  # a restart of the server costs one look, not a failed request for each connection
-        "OPTIONS": {"pool": _pool(), **query},
+        "OPTIONS": {"pool": database_pool(), **query},
     }
 
 
-def _pool() -> dict[str, Any]:
-    """Few connections for many requests: the others queue, and hear 503 after ten seconds."""
-    return {"min_size": 1, "max_size": int(os.environ.get("DELTABOARD_DATABASE_CONNECTIONS", 8)), "timeout": 10}
+def database_pool() -> dict[str, Any]:
+    """Few connections for many requests: the others queue, and hear 503 after ten seconds.
+
+    While the server is away each try to connect waits twice as long as the one before, until the pool gives up and the
+    next request begins anew: given up early, the site is back a second after its database however long that was away.
+    """
+    size = int(os.environ.get("DELTABOARD_DATABASE_CONNECTIONS", 8))
+    return {"min_size": 1, "max_size": size, "timeout": 10, "reconnect_timeout": 2}
 
 
 def _storage() -> dict[str, Any]:
@@ -241,7 +246,7 @@ try:
 except ValueError as fault:
     raise ImproperlyConfigured(f"DELTABOARD_WEBHOOK_NETWORKS is not like 10.1.0.0/16,fd00::/8: {fault}.") from fault
 """Private networks that webhooks may reach, over plain http too. Without it: public addresses only."""
-HOUSEKEEPING = ["webapp.notices.sending.send_due"]
+HOUSEKEEPING = ["webapp.notices.sending.send_due", "webapp.notices.forgetting.forget_old"]
 """What rooms above the jobs want done every few seconds, each in a thread of its own beside the sweep."""
 
 _HTTPS = SITE_URL.startswith("https://")

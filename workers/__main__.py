@@ -36,7 +36,7 @@ from workers.enrolling import (
 from workers.greeting import keep_greeting
 from workers.isolation import Isolation, here
 from workers.keeping import Kept
-from workers.leaving import keep_the_limit, kill_trees, obey_signals
+from workers.leaving import Leaver, kill_trees, obey_signals
 from workers.limits import Limits
 from workers.protocol import Device, Timings, missing_layers, worker_queue
 from workers.station import Station
@@ -70,9 +70,15 @@ def run(asked: argparse.Namespace, train_with: Command) -> int:
         station.train_with = train_with
         if not station.why_left:
             serve(station, broker, asked.pool or enrolment.pool)
-    if station.why_left:
-        raise CannotStart(station.why_left)
-    return 0
+    return last_words(station)
+
+
+def last_words(station: Station) -> int:
+    """Why it leaves although nobody told it to, if so; the exit code."""
+    if not station.why_left:
+        return 0
+    sys.stderr.write(f"{station.why_left}\n")
+    return CANNOT_START
 
 
 def clean(home: Home) -> None:
@@ -151,7 +157,6 @@ def serve(station: Station, broker: str, pool: str) -> None:
     station.hearing = Hearing(lambda: answers(broker))
     station.telemetry.keep_looking()
     keep_greeting(station)
-    keep_the_limit(station.orders, station.home)
     for layer in missing_layers(station.isolation.as_json()):
         log.warning("Reduced isolation, missing here: %s. %s", layer.title, layer.missing)
     log.info("Worker %s waits for jobs of %s: %d slot(s).", station.worker.name, station.client.site, station.slots)
@@ -169,7 +174,18 @@ def serve(station: Station, broker: str, pool: str) -> None:
     # Threads beyond this number would take permits for slots that a job on several GPUs holds.
     station.rack.on_room = lambda room: setattr(celery, "max_concurrency", room)
     celery.install_platform_tweaks = lambda worker: obey_signals(station.orders)
+    Leaver(
+        orders=station.orders,
+        home=station.home,
+        at_rest=lambda: station.rack.untouched,
+        wake=lambda: celery.hub.call_soon(_nothing),
+        last_words=lambda: last_words(station),
+    ).watch()
     celery.start()
+
+
+def _nothing() -> None:
+    """To be called soon: the calling is what wakes."""
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,6 +15,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
+
+import psutil
 
 from workers.limits import Limits
 
@@ -32,11 +35,22 @@ class Parents:
     version: int = 0
 
 
+class Memory(NamedTuple):
+    """What a group's memory came to."""
+
+    kills: int
+    """Processes of it that the kernel killed for want of memory."""
+    numbers: dict[str, int]
+    """Limit and peak in bytes, where the kernel says them."""
+
+
 class Group:
     """The group of one tree, made empty. Raises OSError where it cannot be made."""
 
     def __init__(self, limits: Limits, parents: Parents) -> None:
         name = f"deltaboard-{os.getpid()}-{uuid.uuid4().hex[:12]}"
+        self._memory = parents.memory / name if parents.memory and limits.memory_bytes else None
+        self._limit_bytes = limits.memory_bytes
         self.folders = tuple(sorted({str(parent / name) for parent in (parents.memory, parents.pids) if parent}))
         try:
             for folder in self.folders:
@@ -48,6 +62,15 @@ class Group:
         except OSError:
             self.remove()
             raise
+
+    def memory(self) -> Memory | None:
+        """Of all that ever ran in it; None where its memory is not limited."""
+        if self._memory is None:
+            return None
+        kills = _count(self._memory, "oom_kill", "memory.events", "memory.oom_control")
+        peak = _first_number(self._memory, "memory.peak", "memory.max_usage_in_bytes")
+        numbers = {"memory_limit_bytes": self._limit_bytes, "peak_memory_bytes": peak}
+        return Memory(kills, {name: value for name, value in numbers.items() if value})
 
     def kill(self) -> None:
         """SIGKILL every process in it, until none is left."""
@@ -84,6 +107,25 @@ def _limit_memory(folder: Path, most: int, version: int) -> None:
     _write_if_there(folder / "memory.memsw.limit_in_bytes", most)
 
 
+def _first_number(folder: Path, *names: str) -> int:
+    """From the first of these files that is there, 0 without: each version has its own name."""
+    for name in names:
+        with suppress(OSError, ValueError):
+            return int((folder / name).read_text())
+    return 0
+
+
+def _count(folder: Path, wanted: str, *names: str) -> int:
+    """The number behind a word in the first of these files that has it."""
+    for name in names:
+        with suppress(OSError):
+            for line in (folder / name).read_text().splitlines():
+                word, _, number = line.partition(" ")
+                if word == wanted:
+                    return int(number)
+    return 0
+
+
 def _write_if_there(path: Path, value: int) -> None:
     """Files that depend on how the kernel was built: swap counting, mostly."""
     if path.exists():
@@ -92,11 +134,18 @@ def _write_if_there(path: Path, value: int) -> None:
 
 
 def sweep() -> None:
-    """Remove the empty groups that killed workers left; one that is in use cannot be removed."""
+    """Remove the empty groups that killed workers left, and no other: one is empty until its first process joins."""
     for parent in {parents().memory, parents().pids} - {None}:
         for folder in Path(str(parent)).glob("deltaboard-*"):
-            with suppress(OSError):
-                folder.rmdir()
+            if not _has_an_owner(folder.name):
+                with suppress(OSError):
+                    folder.rmdir()
+
+
+def _has_an_owner(name: str) -> bool:
+    """Whether the worker whose number stands in the name may still be about to use it."""
+    number = next((int(word) for word in name.split("-")[1:3] if word.isdigit()), 0)
+    return number != os.getpid() and psutil.pid_exists(number)
 
 
 @cache

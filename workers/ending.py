@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from workers.protocol import EXIT_FENCED, EXIT_STOPPED, USER_REASONS, Outcome
+from workers.walls.plan import CANNOT
 
 TRAINER_REASONS = USER_REASONS | {"disk_full", "storage_unreachable", "checkpoint_unreadable", "host_oom"}
 """What a trainer may say of itself; the rest is for its supervisor to tell."""
@@ -38,6 +39,8 @@ class Exit:
     has_artifact: bool = False
     out_of_memory: bool = False
     """The kernel killed a process for want of memory just before."""
+    memory: Mapping[str, int] = field(default_factory=dict)
+    """Limit and peak of the tree in bytes, where the host counts them."""
     no_progress_seconds: float = 0.0
 
 
@@ -92,25 +95,34 @@ def _stalled(seconds: float) -> Ending:
 def _unasked(exit: Exit) -> Ending:
     code = exit.returncode
     if code < 0:
-        return _killed(-code, exit.out_of_memory)
+        return _killed(-code, exit)
     if code == 0:
         return Ending("failed", "no_output", "The training process ended without an error, but left no delta artifact.")
     if code == EXIT_FENCED:
         text = "The worker stood still for longer than the lease, so the training stopped itself."
         return Ending("failed", "worker_lost", text)
+    if code == CANNOT:
+        text = "The training was not started: its sandbox could not be put up. The log's last line says why."
+        return Ending("failed", "trainer_killed", text, {"exit_code": code})
     if code == EXIT_STOPPED:
         return Ending("failed", "trainer_killed", "Something on the worker's machine told the training to stop.")
     text = f"The training process ended with exit code {code} and did not say why; the log's last lines may."
     return Ending("failed", "trainer_error", text, {"exit_code": code})
 
 
-def _killed(number: int, out_of_memory: bool) -> Ending:
+def _killed(number: int, exit: Exit) -> Ending:
     name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
     detail = {"signal": number, "signal_name": name}
-    if out_of_memory and number == signal.SIGKILL:
-        text = "The machine ran out of memory and killed the training process. Use a smaller batch or length."
-        return Ending("failed", "host_oom", text, detail)
+    if exit.out_of_memory and number == signal.SIGKILL:
+        return Ending("failed", "host_oom", _too_much(exit.memory), detail | dict(exit.memory))
     return Ending("failed", "trainer_killed", f"The training process was killed by {name} ({number}).", detail)
+
+
+def _too_much(memory: Mapping[str, int]) -> str:
+    advice = "Use a smaller batch or length."
+    if limit := memory.get("memory_limit_bytes"):
+        return f"The training needed more than the {limit / 1e6:,.0f} MB of memory that it may take here. {advice}"
+    return f"The machine ran out of memory and killed the training process. {advice}"
 
 
 def memory_kills() -> int:

@@ -35,6 +35,7 @@ from workers.protocol import MANIFEST, FileRef
 
 log = logging.getLogger(__name__)
 STEP_PREFIX = "step-"
+ABANDON_SECONDS = 2.0
 
 
 class NotComplete(Exception):
@@ -102,16 +103,24 @@ def hand_in(claimed: Claimed, folder: Path, give_up: Callable[[], bool], limit_s
     """PUT every file of a folder. Raises NotComplete, StaleAttempt, SiteUnreachable, SiteRefused."""
     files = files_of(folder)
     for file in files:
-        patiently(lambda file=file: _put(claimed, folder, file), give_up, limit_seconds)  # type: ignore[misc]
+        patiently(lambda file=file: _put(claimed, folder, file, give_up), give_up, limit_seconds)  # type: ignore[misc]
     return files
 
 
-def _put(claimed: Claimed, folder: Path, file: FileRef) -> None:
+def _put(claimed: Claimed, folder: Path, file: FileRef, give_up: Callable[[], bool]) -> None:
     try:
         with _open_plain(folder, file.name) as opened:
-            claimed.upload(file, iter(lambda: opened.read(CHUNK_BYTES), b""))
+            claimed.upload(file, _chunks(opened, give_up))
     except OSError as error:
         raise NotComplete(f"{file.name} went away before it was handed in.") from error
+
+
+def _chunks(opened: BufferedReader, give_up: Callable[[], bool]) -> Iterator[bytes]:
+    """A large file takes minutes: who cancels does not wait for its end."""
+    while chunk := opened.read(CHUNK_BYTES):
+        if give_up():
+            raise SiteUnreachable("Given up on the way.")
+        yield chunk
 
 
 def as_json(files: list[FileRef]) -> list[dict[str, Any]]:
@@ -151,10 +160,10 @@ class Checkpoints:
         self.abandon()
 
     def abandon(self) -> None:
-        """Nobody needs them any more."""
+        """Nobody needs them any more. One that the site does not answer is left to its thread: it harms nothing."""
         self.give_up.set()
         self._waiting.put(None)
-        self._thread.join()
+        self._thread.join(ABANDON_SECONDS)
 
     def _run(self) -> None:
         wanted: tuple[Path, int, bool] | None

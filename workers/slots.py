@@ -5,7 +5,7 @@ A slot is one GPU, or a share of the CPU. What runs in it is its holder's busine
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Condition
@@ -52,15 +52,26 @@ class Held:
             yield
         finally:
             if not self.at_work:
-                self._rack.keep(self, 1, at_work=False)
+                self._rack.keep(self, self.slots[:1], at_work=False)
 
-    def work_on(self, count: int) -> None:
-        """Keep the first `count` slots, at work, and put the rest back."""
-        self._rack.keep(self, count, at_work=True)
+    def named(self, devices: Sequence[tuple[str, int]]) -> list[Slot] | None:
+        """One held slot for each device, by kind and index, in that order; None if one is not held."""
+        left, found = list(self.slots), []
+        for device in devices:
+            slot = next((each for each in left if (each.device.kind, each.device.index) == device), None)
+            if slot is None:
+                return None
+            left.remove(slot)  # shares of one CPU all look alike
+            found.append(slot)
+        return found
+
+    def work_on(self, slots: Sequence[Slot]) -> None:
+        """Keep these of its slots, at work, and put the rest back; the first of them is its own from now on."""
+        self._rack.keep(self, slots, at_work=True)
 
     def done(self) -> None:
         """The work has ended: all but its own slot goes back."""
-        self._rack.keep(self, 1, at_work=False)
+        self._rack.keep(self, self.slots[:1], at_work=False)
 
 
 class Rack:
@@ -105,9 +116,10 @@ class Rack:
             held.slots += near
             self._free = [slot for slot in self._free if slot not in near]
 
-    def keep(self, held: Held, count: int, at_work: bool) -> None:
+    def keep(self, held: Held, slots: Sequence[Slot], at_work: bool) -> None:
         with self._changed:
-            spare, held.slots, held.at_work = held.slots[count:], held.slots[:count], at_work
+            spare = [slot for slot in held.slots if slot not in slots]
+            held.slots, held.at_work = list(slots), at_work
             self._return(spare)
 
     def _take_one(self) -> Held | None:

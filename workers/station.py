@@ -91,11 +91,11 @@ class Station:
             claim = self._ask(held)
             if claim is None:
                 return None
-            gpus = claim["spec"].get("gpus", 1) if claim["kind"] == "job" else 1
-            if gpus > len(held.slots):
-                log.error("The site gave a job for %d slots where %d were free; not taken.", gpus, len(held.slots))
+            slots = _chosen(claim, held)
+            if not slots:
+                log.error("The site gave a %s for devices that are not free here; not taken.", claim["kind"])
                 return None
-            held.work_on(gpus)
+            held.work_on(slots)
             return claim
 
     def _ask(self, held: Held) -> dict[str, Any] | None:
@@ -162,3 +162,12 @@ class Station:
                 f"The site speaks protocol {answer.lowest_protocol} and newer, this worker {PROTOCOL}. "
                 "Install the site's version here."
             )
+
+
+def _chosen(claim: dict[str, Any], held: Held) -> list[Slot] | None:
+    """The slots that the work takes: those whose devices the site names, for it has looked at their memory."""
+    named = [(device["kind"], device["index"]) for device in claim.get("devices") or ()]
+    if named:
+        return held.named(named)
+    gpus = claim["spec"].get("gpus", 1) if claim["kind"] == "job" else 1
+    return held.slots[:gpus] if gpus <= len(held.slots) else None

@@ -85,6 +85,7 @@ def supervise(
         failed=heard.failed,
         has_artifact=has_artifact(),
         out_of_memory=watch.out_of_memory,
+        memory=watch.memory,
         no_progress_seconds=timings.no_progress_seconds,
     )
 
@@ -124,6 +125,7 @@ class Watch:
         self._tree, self._line, self._timings, self._orders, self._heard = tree, line, timings, orders, heard
         self.stop: Stop | None = None
         self.out_of_memory = False
+        self.memory: dict[str, int] = {}
         self._deadline = float("inf")
         self._beat_at = 0.0
         self._memory_kills = self._memory_kills_before = memory_kills()
@@ -139,8 +141,12 @@ class Watch:
             self._tree.kill()
 
     def look_at_memory(self) -> None:
-        """Just after the end: did the kernel kill for memory in the last second or two?"""
-        self.out_of_memory = memory_kills() > self._memory_kills_before
+        """Just after the end: did the kernel kill for memory, in the tree itself, or somewhere a second or two ago?"""
+        own = self._tree.memory()
+        if own is None:
+            self.out_of_memory = memory_kills() > self._memory_kills_before
+        else:
+            self.out_of_memory, self.memory = own.kills > 0, own.numbers
 
     def _obey(self, now: float) -> None:
         timings = self._timings

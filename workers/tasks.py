@@ -144,7 +144,7 @@ class Run:
             writable=self.folder.made,
             slot=self.held.own.number,
             several_processes=len(self.held.slots) > 1,
-            threads=self.claim["threads"],
+            threads=self.claim["threads"] * len(self.held.slots),
             cuda_device=self.held.cuda_devices,
             lifeline_seconds=self.timings.lease_seconds,
         )

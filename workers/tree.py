@@ -163,6 +163,10 @@ class Tree:
         """Ask for the stacks of all threads in the log."""
         self._send(signal.SIGUSR1)
 
+    def memory(self) -> cgroups.Memory | None:
+        """What the tree's memory came to so far, where this host counts it."""
+        return self._group.memory() if self._group else None
+
     def kill(self) -> None:
         """SIGKILL everything that the trainer ever started. Also after its own end, for what it left."""
         if self._process.returncode is None:  # once it is buried, its number may be another group's

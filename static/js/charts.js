@@ -1,17 +1,18 @@
 // Charts as islands: plotly comes when one is near view, and every change goes through one queue, a chart a task.
 
-import { inUnit, significant, whole } from "./numbers.js";
-import { reading } from "./reading.js";
+import { places, placeOf } from "./axes.js";
+import { Crosshair, reading } from "./crosshair.js";
+import { layoutOf, traces } from "./drawing.js";
+import { inUnit, whole } from "./numbers.js";
+import { showState } from "./states.js";
 import { summary } from "./summary.js";
 
 const REDRAW_MS = 500;
-const CLIPPED_FROM = 20;
-const AXES = { step: "", epoch: "Epoch", time: "Minutes since the start" };
 
 export class Charts {
-  /** `view` is what the toolbar says: {axis, outliers, zoom}. */
-  constructor(root, store, view, startedAt) {
-    Object.assign(this, { root, store, view, startedAt, dirty: new Set(), drawn: new WeakSet() });
+  /** `view` is how they are looked at; `ending` what is said at the end of the lines, or null. */
+  constructor(root, store, view, { startedAt, ending }) {
+    Object.assign(this, { root, store, view, startedAt, ending, dirty: new Set(), hair: new Crosshair(this) });
     this.all = [...root.querySelectorAll("[data-chart]")].map((card) => this.island(card));
     const near = new IntersectionObserver((seen) => this.approached(seen), { rootMargin: "50% 0%" });
     const resized = new ResizeObserver((boxes) => boxes.forEach((box) => this.mark(this.of(box.target))));
@@ -24,7 +25,7 @@ export class Charts {
 
   island(card) {
     const figure = JSON.parse(card.querySelector('script[type="application/json"]').textContent);
-    const chart = { card, figure, plot: card.querySelector(".plot"), near: false, revision: 0 };
+    const chart = { card, figure, plot: card.querySelector(".plot"), near: false, drawn: false };
     reading(chart, this);
     return chart;
   }
@@ -60,7 +61,7 @@ export class Charts {
   }
 
   wake() {
-    if (this.pumping) return;
+    if (this.pumping || document.hidden) return; // a hidden tab draws nothing; shown again, it is woken
     this.pumping = true;
     requestAnimationFrame(() => this.pump());
   }
@@ -77,127 +78,81 @@ export class Charts {
   }
 
   async draw(chart) {
-    const filled = chart.figure.data.map((trace) => this.filled(chart, trace));
-    const points = Math.max(0, ...filled.map((trace) => trace.x.length));
-    chart.card.querySelector(".waiting")?.toggleAttribute("hidden", points > 1);
+    const data = traces(chart, this);
     this.numbers(chart);
-    if (points < 2) return;
+    if (!showState(chart, data, this)) return;
     const plotly = await library(this.root.dataset.plotly);
-    await plotly.react(chart.plot, filled, this.layout(chart, filled), chart.figure.config);
-    if (!this.drawn.has(chart)) this.listen(chart);
-  }
-
-  filled(chart, trace) {
-    const each = this.store.series.get(trace.meta.series);
-    const colour = css(trace.meta.colour);
-    const { scale } = chart.figure;
-    const hidden = trace.meta.part === "smooth" && this.store.weight === 0;
-    return {
-      ...trace,
-      x: each ? this.xs(each) : [],
-      y: each ? (trace.meta.part === "smooth" ? each.smooth : each.raw).map((value) => value * scale) : [],
-      visible: !hidden,
-      opacity: trace.meta.part === "raw" && trace.opacity && this.store.weight === 0 ? 1 : trace.opacity,
-      line: { ...trace.line, color: colour },
-      ...(trace.marker ? { marker: { ...trace.marker, color: colour } } : {}),
-    };
-  }
-
-  xs(each) {
-    if (this.view.axis === "epoch") return each.epoch.slice();
-    if (this.view.axis === "step") return each.step.slice();
-    const start = this.startedAt ?? each.time[0];
-    return each.time.map((time) => (time - start) / 60);
-  }
-
-  layout(chart, filled) {
-    const { layout } = chart.figure;
-    const colours = { gridcolor: css("--grid"), linecolor: css("--axis"), tickcolor: css("--axis") };
-    const ticks = { size: 11, color: css("--muted") };
-    const range = { range: this.view.zoom?.slice() ?? this.extent(), autorange: false };
-    const title = { text: AXES[this.view.axis], font: ticks, standoff: 8 };
-    const noisy = filled.some((trace) => trace.meta.part === "smooth");
-    const y = this.view.outliers && noisy ? clipped(filled, layout.yaxis.rangemode === "tozero") : null;
-    return {
-      ...layout,
-      width: chart.plot.clientWidth,
-      height: chart.plot.clientHeight,
-      font: { ...layout.font, family: css("--font"), color: css("--text") },
-      hoverlabel: { bgcolor: css("--card"), bordercolor: css("--border"), font: { color: css("--text"), size: 12 } },
-      ...(layout.shapes ? { shapes: layout.shapes.map((shape) => ({ ...shape, line: { ...shape.line, color: css("--axis") } })) } : {}),
-      uirevision: `${this.view.axis} ${this.view.zoom}`,
-      xaxis: { ...layout.xaxis, ...colours, ...range, title, tickfont: ticks, tickformat: this.view.axis === "step" ? ",~d" : ".3~g" },
-      yaxis: { ...layout.yaxis, ...colours, tickfont: ticks, ...(y ? { range: y.range, autorange: false } : { autorange: true }) },
-      annotations: y ? [cut(y)] : [],
-    };
+    const size = { width: chart.plot.clientWidth, height: chart.plot.clientHeight };
+    await plotly.react(chart.plot, data, layoutOf(chart, data, this, size), chart.figure.config);
+    if (!chart.drawn) this.listen(chart);
+    if (this.hair.x !== null) this.hair.show(chart);
   }
 
   /** From the first to the newest point of any series: all charts share one x axis. */
   extent() {
     const ends = [...this.store.series.values()].flatMap((each) => {
-      const xs = this.xs(each);
-      return [xs[0], xs[xs.length - 1]];
+      const xs = places(each, this.view.axis, this.startedAt).filter(Number.isFinite);
+      return xs.length ? [xs[0], xs.at(-1)] : [];
     });
-    const known = ends.filter(Number.isFinite);
-    return [Math.min(...known), Math.max(...known)];
+    return ends.length ? [Math.min(...ends), Math.max(...ends)] : [0, 1];
+  }
+
+  /** Where a step lies on the axis of now; null where no point is near it. */
+  atStep(step) {
+    if (this.view.axis === "step") return step;
+    const each = [...this.store.series.values()].sort((a, b) => b.step.length - a.step.length)[0];
+    const i = each ? each.step.findIndex((held) => held >= step) : -1;
+    return i < 0 ? null : (places(each, this.view.axis, this.startedAt)[i] ?? null);
   }
 
   listen(chart) {
-    this.drawn.add(chart);
+    chart.drawn = true;
     chart.plot.on("plotly_relayout", (change) => {
-      if (change["xaxis.range[0]"] !== undefined) this.zoomed([change["xaxis.range[0]"], change["xaxis.range[1]"]]);
+      if (change["xaxis.range[0]"] === undefined) return;
+      this.zoomed([placeOf(change["xaxis.range[0]"]), placeOf(change["xaxis.range[1]"])]);
     });
     chart.plot.on("plotly_doubleclick", () => this.zoomed(null));
+    chart.plot.on("plotly_hover", ({ points }) => this.hair.to(placeOf(points[0].x), chart));
+    chart.plot.on("plotly_unhover", () => this.hair.to(null));
   }
 
   /** One zoom for all charts; null follows the newest points. */
   zoomed(range) {
     this.view.zoom = range;
-    this.view.changed?.();
+    this.changed();
+  }
+
+  /** The view is another one: the address says it, and all is drawn anew. */
+  changed() {
+    this.view.save();
+    this.told?.();
     this.markAll();
+  }
+
+  /** The zoom moved or narrowed around its middle: `by` shares of its width, `factor` of it. */
+  zoomBy(factor, by = 0) {
+    const [from, to] = this.view.zoom ?? this.extent();
+    const [middle, half] = [(from + to) / 2 + by * (to - from), ((to - from) / 2) * factor];
+    this.zoomed([middle - half, middle + half]);
   }
 
   numbers(chart) {
     const { scale, unit } = chart.figure;
     for (const shown of chart.card.querySelectorAll("[data-now]")) {
       const name = shown.dataset.now;
-      const each = this.store.series.get(name);
-      const smooth = chart.figure.data.some((trace) => trace.meta.series === name && trace.meta.part === "smooth");
-      const value = smooth ? this.store.lastSmooth(name) : this.store.last(name);
-      shown.textContent = each && value !== undefined ? inUnit(name, value * scale, unit) : "";
+      const value = this.hair.valueOf(name);
+      const smooth = this.hair.x === null && chart.figure.data.some((trace) => trace.meta.series === name && trace.meta.part === "smooth");
+      shown.textContent = value ? inUnit(name, (smooth ? value.smooth : value.raw) * scale, unit) : "";
     }
-    summary(chart, this.store);
+    const note = chart.card.querySelector("[data-smoothing]");
+    const weight = note ? this.store.weightOf(note.dataset.smoothing) : 0;
+    if (note) note.textContent = weight ? `smoothed ${weight.toFixed(2)}, debiased average` : "";
+    if (this.hair.x === null) summary(chart, this);
   }
 }
 
-/**
- * The y range without outliers, and the highest point if it is cut off. A value is an outlier when it lies further
- * beyond the 5th to 95th percentile than these are apart; null where there is none, or too few points to say.
- */
-function clipped(filled, fromZero) {
-  const points = filled.flatMap((trace) => trace.y.map((y, i) => ({ x: trace.x[i], y }))).filter((each) => Number.isFinite(each.y));
-  if (points.length < CLIPPED_FROM) return null;
-  points.sort((a, b) => a.y - b.y);
-  const at = (share) => points[Math.floor(share * (points.length - 1))].y;
-  const [low, high, top] = [at(0.05), at(0.95), points[points.length - 1]];
-  const span = Math.max(high - low, Math.abs(high) * 0.05);
-  if (top.y <= high + 2 * span && points[0].y >= low - 2 * span) return null;
-  const floor = points[0].y < low - 2 * span ? low - span : points[0].y - 0.05 * span;
-  return { range: [fromZero ? Math.min(0, floor) : floor, top.y > high + 2 * span ? high + span : top.y], top };
-}
-
-/** Says at the upper edge what was cut off there. */
-function cut({ range, top }) {
-  const text = top.y > range[1] ? `▲ max ${significant(top.y, 2)}` : "";
-  return { x: top.x, y: range[1], yanchor: "top", xanchor: "left", showarrow: false, text, font: { size: 11, color: css("--muted") } };
-}
-
-export function css(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-}
-
 let coming;
-function library(url) {
+export function library(url) {
   coming ??= new Promise((resolve, reject) => {
     const script = document.createElement("script");
     script.src = url;

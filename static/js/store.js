@@ -1,88 +1,116 @@
 // The job's points as the page knows them: history from the server, then live ones, smoothed on exactly.
 
-const SMOOTHED_NEVER = /^(learning_rate|device_memory|eval_)/;
+const SMOOTHED_NEVER = /^(learning_rate|device_memory|allocated_|reserved_|power_limit|temperature|eval_)/;
 const POINTS_AT_MOST = 1500;
+const BUCKETS = 1000;
 
 export class Store {
   constructor(job, weight) {
-    Object.assign(this, { job, weight, cursor: 0, series: new Map(), asked: 0, loaded: false, waiting: [] });
+    Object.assign(this, { job, weight, cursor: 0, series: new Map(), discarded: [], marks: [], attempts: [] });
+    Object.assign(this, { asked: 0, loaded: false, failed: "", waiting: [], own: new Map(), tokens: null, heardAt: null });
+  }
+
+  /** The weight of one series: its chart's own, else everybody's. */
+  weightOf(name) {
+    return SMOOTHED_NEVER.test(name) ? 0 : (this.own.get(name) ?? this.weight);
   }
 
   /** Fetch all series anew; the old ones stay until the answer is there. */
   async load() {
     const asked = (this.asked += 1);
-    const answer = await fetch(`/api/v1/jobs/${this.job}/metrics?points=1000&smooth=${this.weight}`);
-    if (!answer.ok) throw new Error(`metrics ${answer.status}`);
-    const history = await answer.json();
+    const weights = [...new Set(this.own.values())].filter((weight) => weight !== this.weight);
+    const answers = await Promise.all([
+      this.ask(`smooth=${this.weight}`),
+      ...weights.map((weight) => this.ask(`smooth=${weight}&series=${[...this.own].filter(([, own]) => own === weight).map(([name]) => name)}`)),
+    ]);
     if (asked !== this.asked) return false; // a newer question is under way
-    this.series = new Map(Object.keys(history.series).map((name) => [name, column(name, history)]));
-    this.cursor = history.cursor;
-    this.attempts = history.attempts;
+    const [history] = answers;
+    this.series = new Map();
+    for (const each of answers) for (const name of Object.keys(each.series)) this.series.set(name, column(name, each));
+    Object.assign(this, { discarded: history.discarded, marks: history.marks, attempts: history.attempts });
+    this.cursor = Math.min(...answers.map((each) => each.cursor));
+    this.tokens = history.tokens.at(-1) ?? null;
     this.loaded = true;
+    this.failed = "";
     for (const message of this.waiting.splice(0)) this.append(message);
     return true;
   }
 
+  async ask(query) {
+    const answer = await fetch(`/api/v1/jobs/${this.job}/metrics?points=${BUCKETS}&${query}`);
+    if (answer.ok) return answer.json();
+    const said = await answer.json().catch(() => ({}));
+    throw new Error(said.error?.ref || String(answer.status));
+  }
+
   /** One metrics event. Returns whether it brought a series over its limit, so that buckets are due. */
   append(message) {
+    this.heardAt = Date.now();
     if (!this.loaded) {
       this.waiting.push(message);
       return false;
     }
     if (message.n <= this.cursor) return false;
     this.cursor = message.n;
+    this.tokens = message.values.tokens_seen ?? this.tokens;
     let full = false;
     for (const [name, value] of Object.entries(message.values)) {
       if (!this.series.has(name)) this.series.set(name, empty(name));
-      full = push(this.series.get(name), message, Number(value), this.weight) || full;
+      full = this.push(this.series.get(name), message, Number(value)) || full;
     }
     return full;
   }
 
-  /** Preview of another weight from the points at hand, until the server's answer is there. */
-  preview(weight) {
-    this.weight = weight;
-    for (const [name, each] of this.series) if (!SMOOTHED_NEVER.test(name)) resmooth(each, weight);
+  push(each, message, value) {
+    if (each.step.length && message.step <= each.step.at(-1)) return false;
+    each.step.push(message.step);
+    each.epoch.push(message.epoch ?? null);
+    each.time.push(message.time);
+    each.tokens.push(this.tokens);
+    each.raw.push(value);
+    each.smooth.push(smoothed(each, value, this.weightOf(each.name)));
+    return each.step.length > POINTS_AT_MOST;
+  }
+
+  /** Preview of other weights from the points at hand, until the server's answer is there. */
+  preview() {
+    for (const [name, each] of this.series) resmooth(each, this.weightOf(name));
   }
 
   last(name) {
-    const each = this.series.get(name);
-    return each?.raw.length ? each.raw[each.raw.length - 1] : undefined;
+    return this.series.get(name)?.raw.at(-1);
   }
 
   lastSmooth(name) {
-    const each = this.series.get(name);
-    return each?.smooth.length ? each.smooth[each.smooth.length - 1] : undefined;
+    return this.series.get(name)?.smooth.at(-1);
   }
 }
 
 function empty(name) {
-  return { name, step: [], epoch: [], time: [], raw: [], smooth: [], state: [0, 0] };
+  return { name, step: [], epoch: [], time: [], tokens: [], raw: [], smooth: [], state: [0, 0] };
 }
 
 function column(name, history) {
   const made = empty(name);
   const values = history.series[name];
+  const odd = [...(history.not_finite[name] ?? [])];
+  const put = (step, epoch, time, tokens, raw, smooth) => {
+    made.step.push(step);
+    made.epoch.push(epoch);
+    made.time.push(time);
+    made.tokens.push(tokens);
+    made.raw.push(raw);
+    made.smooth.push(smooth);
+  };
   for (let i = 0; i < values.length; i += 1) {
-    if (values[i] === null) continue;
-    made.step.push(history.step[i]);
-    made.epoch.push(history.epoch[i]);
-    made.time.push(history.time[i]);
-    made.raw.push(values[i]);
-    made.smooth.push(history.smooth[name][i]);
+    while (odd.length && odd[0].step <= history.step[i]) {
+      const { step, epoch, time, tokens, value } = odd.shift();
+      put(step, epoch, time, tokens, Number(value), NaN);
+    }
+    if (values[i] !== null) put(history.step[i], history.epoch[i], history.time[i], history.tokens[i], values[i], history.smooth[name][i]);
   }
   made.state = history.smoothing.state[name] ?? [0, 0];
   return made;
-}
-
-function push(each, message, value, weight) {
-  if (each.step.length && message.step <= each.step[each.step.length - 1]) return false;
-  each.step.push(message.step);
-  each.epoch.push(message.epoch ?? null);
-  each.time.push(message.time);
-  each.raw.push(value);
-  each.smooth.push(SMOOTHED_NEVER.test(each.name) ? value : smoothed(each, value, weight));
-  return each.step.length > POINTS_AT_MOST;
 }
 
 /** Debiased exponential average, continued from (s, n): s = w s + (1 - w) y, out = s / (1 - w^n). */

@@ -2,7 +2,7 @@
 
 import { inUnit, whole } from "./numbers.js";
 
-export function summary(chart, store) {
+export function summary(chart, { store }) {
   const place = chart.card.querySelector("[data-summary]");
   place.dataset.help ??= place.textContent;
   const sentence = told(chart, store);
@@ -15,10 +15,17 @@ function told(chart, store) {
   const trace = chart.figure.data[0];
   const each = store.series.get(trace.meta.series);
   if (!each || each.raw.length < 2) return "";
-  const values = each.smooth.filter(Number.isFinite);
-  if (values.length < 2) return "";
-  const show = (value) => `${inUnit(each.name, value * chart.figure.scale, chart.figure.unit)}${chart.figure.unit ? ` ${chart.figure.unit}` : ""}`;
-  const [first, last] = [values[0], values[values.length - 1]];
+  const held = each.smooth.map((value, i) => ({ value, step: each.step[i] })).filter(({ value }) => Number.isFinite(value));
+  if (held.length < 2) return "";
+  const unit = chart.figure.unit ? ` ${chart.figure.unit}` : "";
+  const show = (value) => `${inUnit(each.name, value * chart.figure.scale, chart.figure.unit)}${unit}`;
+  const [first, last] = [held[0].value, held.at(-1).value];
   const change = Math.abs(last - first) < 1e-3 * Math.abs(first) ? `stays at ${show(last)}` : `${last < first ? "fell" : "rose"} from ${show(first)} to ${show(last)}`;
-  return `${trace.name[0].toUpperCase()}${trace.name.slice(1)} ${change} by step ${whole(each.step[each.step.length - 1])}.`;
+  const sentence = `${trace.name[0].toUpperCase()}${trace.name.slice(1)} ${change} by step ${whole(held.at(-1).step)}`;
+  return trace.meta.part === "raw" && !/loss/.test(each.name) ? `${sentence}.` : `${sentence}; lowest ${lowest(held, show)}.`;
+}
+
+function lowest(held, show) {
+  const { value, step } = held.reduce((low, each) => (each.value < low.value ? each : low));
+  return `${show(value)} at ${whole(step)}`;
 }

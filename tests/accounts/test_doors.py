@@ -12,6 +12,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 OPEN = {
     "/sign-in/",
     "/sign-in/link/x/",
+    "/promises/",
     "/api/v1/healthz",
     "/api/worker/ping",
     "/api/v1/openapi.json",

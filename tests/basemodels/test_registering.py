@@ -82,6 +82,19 @@ def test_a_hub_model_waits_for_a_worker(bob_api: Api) -> None:
     assert Inspection.objects.get().question["kind"] == "hub_base_model"
 
 
+def test_a_registration_with_a_key_sent_again_makes_one_base_model(
+    bob_api: Api, charlie_api: Api, root_api: Api, folder: Path
+) -> None:
+    for api, body in ((bob_api, {"hub_id": "owner/name", "revision": "v1"}), (root_api, {"folder": str(folder)})):
+        answers = [api("post", "base-models", body, headers={"Idempotency-Key": "k1"}) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [201, 201]
+        assert answers[0].json()["id"] == answers[1].json()["id"]
+    assert BaseModel.objects.count() == Inspection.objects.count() == 2
+    body = {"hub_id": "owner/name", "revision": "v1"}
+    assert charlie_api("post", "base-models", body, headers={"Idempotency-Key": "k1"}).json()["team"] != "weather"
+    assert BaseModel.objects.count() == 3, "another team's key is another key"
+
+
 def test_the_folder_comes_back_as_a_zip_and_not_to_strangers(
     cast: Cast, root_api: Api, charlie_api: Api, folder: Path
 ) -> None:

@@ -30,7 +30,7 @@ BAD = {
 
 def uploaded(api: Api, file_name: str, content: bytes, **fields: Any) -> Any:
     file = SimpleUploadedFile(file_name, content)
-    headers = {"Authorization": f"Bearer {api.token}"}
+    headers = {"Authorization": f"Bearer {api.token}", **fields.pop("headers", {})}
     return api.client.post("/api/v1/datasets", {"file": file, **fields}, headers=headers)
 
 
@@ -44,6 +44,17 @@ def test_an_upload_becomes_a_version_with_rows(bob_api: Api) -> None:
     rows = bob_api("get", f"dataset-versions/{version_id}/rows?limit=3").json()
     assert [row["text"] for row in rows["items"]] == ["row 0", "row 1", "row 2"]
     assert rows["next"] == 3
+
+
+def test_an_upload_with_a_key_sent_again_makes_one_dataset(bob_api: Api, charlie_api: Api) -> None:
+    once = {"name": "reviews", "headers": {"Idempotency-Key": "k1"}}
+    answers = [uploaded(bob_api, "reviews.csv", GOOD, **once) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert answers[0].json() == answers[1].json()
+    assert DatasetVersion.objects.count() == 1
+    elsewhere = uploaded(charlie_api, "reviews.csv", GOOD, **once)
+    assert elsewhere.json()["id"] != answers[0].json()["id"], "another team's key is another key"
+    assert uploaded(bob_api, "reviews.csv", GOOD, name="reviews").status_code == 422
 
 
 @pytest.mark.parametrize("what", BAD)

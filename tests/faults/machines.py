@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ import psutil
 from launcher.surroundings import of_worker
 from launcher.valkey import Broker
 from tests.environment import free_port
+from tests.faults.key_maker import KeyMaker
 from workers.protocol import ATTEMPT_VARIABLE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -122,6 +124,7 @@ class Machines:
     url: str
     broker: Broker
     environment: dict[str, str]
+    keys: KeyMaker
     token: str = ""
     base_model: int = 0
     version: int = 0
@@ -142,8 +145,7 @@ class Machines:
 
     def worker(self, name: str, *options: str, pool: str = "default", **environment: str) -> Part:
         """A toy worker process, enrolled and started. Its home is `folder/var/workers/NAME`."""
-        key = self.manage("workerkey", "--name", name, "--pool", pool)
-        own = of_worker(self.environment) | {"DELTABOARD_WORKER_KEY": key, **environment}
+        own = of_worker(self.environment) | {"DELTABOARD_WORKER_KEY": self.keys.key(name, pool), **environment}
         command = [sys.executable, "-m", "tests.faults.toy_worker", "--site", self.url, "--name", name, *options]
         part = self.add(name, command, own)
         part.start()
@@ -242,6 +244,7 @@ def machines(folder: Path, timings: dict[str, float] | None = None, **environmen
     finally:
         for part in site.parts.values():
             part.end()
+        site.keys.end()
         for process in marked(folder):
             process.kill()
 
@@ -255,12 +258,14 @@ def _prepared(folder: Path, timings: dict[str, float], more: dict[str, str]) -> 
         "DELTABOARD_TIMINGS": json.dumps(timings),
         "DJANGO_SETTINGS_MODULE": "webapp.settings",
         "PYTHONUNBUFFERED": "1",
+        "SECRET_KEY": secrets.token_urlsafe(50),
         "REDIS_URL": broker.url,
         "DELTABOARD_SITE_URL": f"http://127.0.0.1:{port}",
         "DELTABOARD_PROBE_URL": f"http://127.0.0.1:{port}",
     }
     inherited = {name: value for name, value in os.environ.items() if name not in NOT_PASSED_ON}
-    site = Machines(folder, own["DELTABOARD_SITE_URL"], broker, inherited | own | more)
+    environment = inherited | own | more
+    site = Machines(folder, own["DELTABOARD_SITE_URL"], broker, environment, KeyMaker(environment))
     known = json.loads(_output_of([sys.executable, "-m", "tests.faults.seed"], site.environment))
     site.token, site.base_model, site.version = known["token"], known["base_model"], known["version"]
     web = ["-m", "uvicorn", "webapp.asgi:application", "--host", "127.0.0.1", "--port", str(port)]

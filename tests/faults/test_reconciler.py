@@ -151,4 +151,10 @@ def test_the_third_attempt_waits_and_the_second_does_not(attempt: Attempt, worke
     assert job.not_before > timezone.now() - timedelta(seconds=1)
     assert claim_next(worker, "c3") is None
     Job.objects.update(not_before=timezone.now() - timedelta(seconds=1))
-    assert claim_next(worker, "c4") is not None
+    third = claim_next(worker, "c4")
+    assert third
+    assert third.attempt
+    reporting.acknowledge(third.attempt)
+    job = transitions.end_attempt(third.attempt, "worker w1", "failed", "host_oom", detail={"signal": 9})
+    assert (job.state, job.reason_code) == ("failed", "crashed_worker")
+    assert job.reason_detail == {"signal": 9, "last_reason": "host_oom"}

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import signal
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from launcher.surroundings import of_worker
 from tests.faults.chaos_proxy import ChaosProxy, Rule
 from tests.faults.machines import Machines, Part, marked, wait_for
 
@@ -122,15 +120,30 @@ def test_a_claim_whose_answer_is_lost_is_asked_for_again(site: Machines) -> None
     """The proxy lets the claim through and drops the answer: the same claim gets the same attempt."""
     with ChaosProxy(int(site.url.rsplit(":", 1)[1])) as proxy:
         proxy.add(Rule(path="/claim", drop_reply=True, times=1))
-        key = site.manage("workerkey", "--name", "patient", "--pool", "lossy")
-        command = [sys.executable, "-m", "tests.faults.toy_worker", "--site", proxy.url, "--name", "patient"]
-        worker = site.add("patient", command, of_worker(site.environment) | {"DELTABOARD_WORKER_KEY": key})
         job = site.launch("toy steady 10 0.02 5", pool="lossy")
-        worker.start()
+        site.worker("patient", "--site", proxy.url, pool="lossy")
         done = site.wait_for_state(job, "succeeded")
         assert sum("/claim" in line for line in proxy.seen) >= 2
     assert done["attempt"] == 1
     assert [after for _, after, _ in site.history(job)] == ["queued", "starting", "running", "succeeded"]
+
+
+@pytest.mark.fault(10)
+def test_a_job_whose_worker_stops_for_good_after_the_lost_answer_runs_elsewhere(site: Machines) -> None:
+    with ChaosProxy(int(site.url.rsplit(":", 1)[1])) as proxy:
+        proxy.add(Rule(path="/claim", drop_reply=True))
+        worker = site.worker("stopping", "--site", proxy.url, pool="stopping")
+        job = site.launch("toy steady 10 0.02 5", pool="stopping")
+        site.wait_for_job(job, lambda found: found["state"] == "starting")
+        claimed_at = time.monotonic()
+        worker.kill()
+    site.wait_for_job(job, lambda found: found["state"] == "queued")
+    assert time.monotonic() - claimed_at < 3 + 5  # the ack limit, and some sweeps
+    site.worker("going-on", pool="stopping")
+    site.wait_for_state(job, "succeeded")
+    ends = [(after, code) for _, after, code in site.history(job)]
+    assert ends[:3] == [("queued", ""), ("starting", ""), ("queued", "not_acked")]
+    assert [after for after, _ in ends[3:]] == ["starting", "running", "succeeded"]
 
 
 @pytest.mark.fault(37)

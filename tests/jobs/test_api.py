@@ -194,3 +194,24 @@ def test_odd_queries_are_answered_in_words(bob_api: Api, query: str) -> None:
 @pytest.mark.parametrize("smooth", ["nan", "1", "-1", "inf"])
 def test_a_smoothing_that_cannot_be_is_refused(bob_api: Api, job: Job, smooth: str) -> None:
     assert bob_api("get", f"jobs/{job.pk}/metrics?smooth={smooth}").status_code == 422
+
+
+def test_a_token_reaches_no_shared_worker_whoever_made_it(cast: Cast, worker: Worker) -> None:
+    root = api_of(cast.root, cast.team)
+    for answer in (root("patch", f"workers/{worker.pk}", {"drain": True}), root("delete", f"workers/{worker.pk}")):
+        assert answer.status_code == 403
+        assert "browser" in answer.json()["error"]["message"]
+    worker.refresh_from_db()
+    assert (worker.drain, worker.revoked_at) == (False, None)
+    Worker.objects.update(team=cast.team)
+    assert root("patch", f"workers/{worker.pk}", {"drain": True}).status_code == 200
+
+
+def test_on_a_shared_worker_another_teams_job_has_no_number(
+    bob_api: Api, charlie_api: Api, job: Job, worker: Worker
+) -> None:
+    assert claim_next(worker)
+    own = bob_api("get", "workers").json()["items"][0]["attempts"]
+    foreign = charlie_api("get", "workers").json()["items"][0]["attempts"]
+    assert own[0]["job_id"] == job.pk
+    assert foreign == [{"id": None, "job_id": None, "number": None, "devices": []}]

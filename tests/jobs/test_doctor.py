@@ -38,6 +38,13 @@ def test_out_of_memory_halves_the_batch_and_keeps_the_rows_of_a_step(job: Job, c
     assert change.label == "batch size 8 × accumulation 2"
 
 
+def test_a_job_given_up_for_want_of_memory_is_told_the_same(job: Job) -> None:
+    change = doctor.change_for(failed(job, "crashed_worker", {"last_reason": "host_oom"}))
+    assert change is not None
+    assert change.training == {"batch_size": 8, "gradient_accumulation": 2}
+    assert doctor.change_for(failed(job, "crashed_worker", {"last_reason": "worker_lost"})) is None
+
+
 def test_a_single_row_that_does_not_fit_recomputes_activations_and_then_gets_shorter(job: Job) -> None:
     first = doctor.change_for(failed(job, "gpu_oom", batch_size=1))
     assert first is not None

@@ -32,7 +32,10 @@ def test_counts_are_exact_and_nothing_is_queued(
     assert said["total_parameters"] == shape.parameters + counted
     assert said["trainable_percent"] == pytest.approx(100 * counted / said["total_parameters"])
     assert said["artifact_bytes"] == 4 * counted
-    assert (said["memory_bytes"], said["seconds"], said["mergeable"]) == (None, None, True)
+    assert (said["seconds"], said["mergeable"]) == (None, True)
+    assert said["memory_bytes"]["rough"]
+    assert 0 < said["memory_bytes"]["low"] < said["memory_bytes"]["high"]
+    assert said["full_memory_bytes"]["high"] > 0
     assert not Job.objects.exists()
 
 
@@ -53,3 +56,35 @@ def test_the_list_of_methods_says_what_merges_and_why_not(bob_api: Api) -> None:
         assert method["choose_when"].endswith(".")
         assert method["inference_cost"].endswith(".")
         assert method["name"] in METHODS
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "words"),
+    [
+        ("houlsby", {}, "bends what goes through it"),
+        ("prompt_tuning", {"length": 4}, "nothing to merge it into"),
+        ("full", {}, "whole model already"),
+    ],
+)
+def test_what_cannot_be_merged_says_why(
+    bob_api: Api, wanted: dict[str, Any], method: str, options: dict[str, Any], words: str
+) -> None:
+    said = bob_api("post", "estimates", wanted | {"method": method, "options": options}).json()
+    assert said["mergeable"] is False
+    assert words in said["not_mergeable"]
+
+
+def test_a_method_that_cannot_work_here_says_so_before_launch(bob_api: Api, wanted: dict[str, Any]) -> None:
+    for path in ("estimates", "jobs"):
+        answer = bob_api("post", path, wanted | {"method": "prefix_tuning"})
+        assert answer.status_code == 422
+        problem = answer.json()["problems"][0]
+        assert "not offered for text-classification; it is for causal-lm" in problem["message"]
+    assert not Job.objects.exists()
+
+
+def test_the_prompt_must_leave_room_for_the_rows(bob_api: Api, wanted: dict[str, Any]) -> None:
+    asked = wanted | {"method": "prompt_tuning", "options": {"length": 60}, "training": {"max_length": 32}}
+    answer = bob_api("post", "jobs", asked)
+    assert answer.status_code == 422
+    assert answer.json()["problems"][0]["field"] == "training.max_length"

@@ -15,69 +15,13 @@ from django.test import Client
 from django.utils import timezone
 
 from tests.conftest import Cast, make_job
+from tests.jobs.worker_calls import WorkerCalls, hand_in_artifact, put_file
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
 from webapp.jobs import enrolling, transitions
 from webapp.jobs.models import Artifact, Attempt, Checkpoint, Inspection, Job, Worker
 from webapp.jobs.reconciling import Reconciler, end_lost_attempts, give_back_inspections, give_back_unacknowledged
 from workers.protocol import Device, WorkerReport
-
-
-class WorkerCalls:
-    """One worker process as the site sees it."""
-
-    def __init__(self, token: str) -> None:
-        self.client, self.token = Client(REMOTE_ADDR="127.0.0.1"), token
-
-    def post(self, path: str, data: Any = None, token: str | None = None) -> Any:
-        headers = {"Authorization": f"Bearer {token or self.token}"}
-        return self.client.post(f"/api/worker/{path}", data or {}, "application/json", headers=headers)
-
-    def put(self, path: str, content: bytes, token: str) -> Any:
-        headers = {"Authorization": f"Bearer {token}"}
-        return self.client.put(f"/api/worker/{path}", content, "application/octet-stream", headers=headers)
-
-    def get(self, path: str, token: str) -> Any:
-        return self.client.get(f"/api/worker/{path}", headers={"Authorization": f"Bearer {token}"})
-
-    def hello(self, boot: str = "boot-1", host: str = "h1", **report: Any) -> Any:
-        return self.post("hello", {"boot_id": boot, "hostname": host, "slots": 1, "busy_slots": 1, **report})
-
-    def claim(self, claim_id: str = "c1", boot: str = "boot-1") -> Any:
-        return self.post("claim", {"claim_id": claim_id, "boot_id": boot, "slot": 0, "threads": 1})
-
-
-@pytest.fixture
-def calls(db: Any) -> WorkerCalls:
-    _, key = enrolling.make_key("w1")
-    answer = Client(REMOTE_ADDR="127.0.0.1").post(
-        "/api/worker/enrol", {"key": key, "hostname": "h1", "version": "0", "protocol": 1}, "application/json"
-    )
-    calls = WorkerCalls(answer.json()["token"])
-    calls.hello()
-    return calls
-
-
-@pytest.fixture
-def claimed(calls: WorkerCalls, job: Job) -> dict[str, Any]:
-    answer: dict[str, Any] = calls.claim().json()
-    calls.post(f"attempts/{answer['attempt']}/ack", token=answer["token"])
-    return answer
-
-
-def put_file(calls: WorkerCalls, claimed: dict[str, Any], name: str, content: bytes) -> dict[str, Any]:
-    sha256 = hashlib.sha256(content).hexdigest()
-    answer = calls.put(f"attempts/{claimed['attempt']}/files/{sha256}", content, claimed["token"])
-    assert answer.status_code in (200, 201), answer.content
-    return {"name": name, "bytes": len(content), "sha256": sha256}
-
-
-def hand_in_artifact(calls: WorkerCalls, claimed: dict[str, Any]) -> Any:
-    weights = put_file(calls, claimed, "adapter_model.safetensors", b"weights")
-    manifest = {"files": [weights]}
-    files = [weights, put_file(calls, claimed, "manifest.json", b"{}")]
-    path = f"attempts/{claimed['attempt']}/artifacts"
-    return calls.post(path, {"files": files, "manifest": manifest}, claimed["token"])
 
 
 def test_a_key_works_once(db: Any) -> None:

@@ -20,6 +20,7 @@ MINILM: list[tuple[str, dict[str, Any], int]] = [
     ("bitfit", {}, 26_882),
     ("lora", {"rank": 8, **QV}, 74_498),
     ("dora", {"rank": 8}, 359_810 - 8 * 768 - 384),
+    ("qlora", {"rank": 8, **QV}, 74_498),
     ("adalora", QV, 111_506),
     ("vera", {}, 8_450),
     ("oft", {}, 72_194),

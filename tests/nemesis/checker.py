@@ -214,6 +214,16 @@ def streams_are_contiguous(evidence: Evidence) -> Iterator[str]:
         seen[key] = last
 
 
+def only_faults_fail_a_job(evidence: Evidence) -> Iterator[str]:
+    """No job fails but by three ends of its machines, and trainings do succeed: otherwise the run proved nothing."""
+    for job in evidence.jobs:
+        if job.state == "failed" and job.reason_code != "crashed_worker":
+            yield f"job {job.id} failed with {job.reason_code or 'no reason'}"
+    ended = [job for job in evidence.jobs if job.state in ("succeeded", "failed")]
+    if ended and 2 * sum(job.state == "succeeded" for job in ended) < len(ended):
+        yield f"of {len(ended)} jobs that nobody cancelled, fewer than half succeeded"
+
+
 INVARIANTS: dict[str, Invariant] = {
     "a": every_accepted_job_has_ended,
     "b": writes_never_interleave,
@@ -227,6 +237,7 @@ INVARIANTS: dict[str, Invariant] = {
     "j": the_queue_keeps_its_order,
     "k": no_secret_is_told,
     "live": streams_are_contiguous,
+    "use": only_faults_fail_a_job,
 }
 
 

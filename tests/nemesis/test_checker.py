@@ -118,6 +118,8 @@ BREAKS: list[tuple[str, str, Any]] = [
     ("live", "a gap after a reconnect", lambda e: e.journal.append(stream(13, 72, 73))),
     ("live", "an event again", lambda e: e.journal.append(stream(13, 70, 73))),
     ("live", "a gap within", lambda e: e.journal.append(stream(13, 71, 73, whole=False))),
+    ("use", "a trainer's own error", lambda e: job_with(e, state="failed", reason_code="trainer_error")),
+    ("use", "hardly a success", lambda e: job_with(e, state="failed", reason_code="crashed_worker")),
 ]  # fmt: skip
 
 

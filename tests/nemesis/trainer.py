@@ -75,10 +75,10 @@ def newest_checkpoint(folder: Path) -> tuple[int, str] | None:
     return state["step"], state["weight"]
 
 
-def save_checkpoint(folder: Path, step: int, weight: str) -> None:
+def save_checkpoint(made: Path, step: int, weight: str) -> None:
     name = f"step-{step:08d}"
-    if not (folder / "checkpoints" / name).exists():
-        save(folder / "checkpoints" / name, "state.json", {"step": step, "weight": weight}, step=step)
+    if not (made / "checkpoints" / name).exists():
+        save(made / "checkpoints" / name, "state.json", {"step": step, "weight": weight}, step=step)
         emit("checkpoint", step=step, folder=name, best=False)
 
 
@@ -95,24 +95,24 @@ def leave_with_the_worker() -> None:
 
 
 def train(folder: Path) -> int:
-    spec = json.loads((folder / "spec.json").read_text())
+    spec, made = json.loads((folder / "spec.json").read_text()), folder / "made"
     steps = spec["training"]["max_steps"]
-    step, weight = newest_checkpoint(folder / "checkpoints") or (0, str(spec["job_id"]))
+    step, weight = newest_checkpoint(made / "checkpoints") or (0, str(spec["job_id"]))
     emit("plan", total_steps=steps, resumed_step=step, device="cpu", memory_kind="process memory")
     emit("phase", phase="training", step=step)
     while step < steps:
         if stopping.is_set():
-            save_checkpoint(folder, step, weight)
+            save_checkpoint(made, step, weight)
             return 3
         time.sleep(STEP_SECONDS)
         step += 1
         weight = trained(weight, step)
         emit("metrics", step=step, epoch=step / steps, values={"loss": loss_of(weight)})
         if step % SAVE_EVERY == 0:
-            save_checkpoint(folder, step, weight)
+            save_checkpoint(made, step, weight)
     emit("phase", phase="saving", step=step)
-    save(folder / "artifact", "delta.json", {"weight": weight})
-    emit("artifact", bytes=(folder / "artifact" / "delta.json").stat().st_size)
+    save(made / "artifact", "delta.json", {"weight": weight})
+    emit("artifact", bytes=(made / "artifact" / "delta.json").stat().st_size)
     emit("result", final_metrics={"loss": loss_of(weight)}, best_metric=None, notes=[])
     return 0
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from webapp.jobs.device_figures import system_charts
 from webapp.jobs.figures import charts_for
 from webapp.jobs.models import Job
 
 
 def drawn(job: Job) -> dict[str, dict[str, Any]]:
-    return {chart.name: json.loads(json.dumps(chart.drawn())) for chart in charts_for(job)}
+    charts = [*charts_for(job), *system_charts(job)]
+    return {chart.name: json.loads(json.dumps(chart.drawn())) for chart in charts}
 
 
 def classification(**fields: Any) -> Job:
@@ -57,3 +59,16 @@ def test_memory_is_labelled_as_what_it_is() -> None:
 def test_the_learning_rate_is_never_smoothed() -> None:
     parts = [trace["meta"]["part"] for trace in drawn(classification())["learning_rate"]["data"]]
     assert parts == ["raw"]
+
+
+def test_a_gpu_shows_what_is_allocated_and_reserved_a_cpu_says_it_has_no_sensor() -> None:
+    on_gpu = drawn(classification(memory_kind="VRAM", device_memory_total_bytes=24 * 1024**3))
+    assert [trace["meta"]["series"] for trace in on_gpu["memory"]["data"]] == [
+        "device_memory_bytes",
+        "reserved_memory_bytes",
+        "allocated_memory_bytes",
+    ]
+    assert on_gpu["power"]["absent"] is None
+    on_cpu = drawn(classification(memory_kind="process memory"))
+    assert "No sensor" in on_cpu["temperature"]["absent"]["words"]
+    assert on_cpu["utilisation"]["title"] == "CPU utilisation"

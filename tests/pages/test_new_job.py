@@ -79,3 +79,10 @@ def test_a_stranger_cannot_train_on_it(cast: Cast, chosen: dict[str, Any]) -> No
     answer = browser_of(cast.charlie).post("/jobs/new/", chosen)
     assert answer.status_code == 422
     assert not Job.objects.exists()
+
+
+def test_each_method_tells_its_price_and_why_it_does_not_go_with_the_choice(cast: Cast, chosen: dict[str, Any]) -> None:
+    page = browser_of(cast.bob).get("/jobs/new/", chosen | {"method": "houlsby"}).content.decode()
+    assert "When the model answers: About a fifth more time per token" in page
+    assert "no change of the base model&#x27;s weights" in page
+    assert "Prefix tuning is not offered for text-classification" in page

@@ -98,6 +98,32 @@ def test_smollm2_speaks_after_its_conversion(answered: Answered) -> None:
 
 @pytest.mark.slow
 @pytest.mark.starter
+def test_flan_t5_writes_after_its_conversion(answered: Answered) -> None:
+    facts, folder = answered("flan_t5")
+    shape = Shape.from_json(facts["shape"])
+    assert (facts["tasks"], facts["dtype"], facts["model_type"]) == (["seq2seq"], "float16", "t5")
+    assert (shape.hidden, shape.key_value, shape.layers, shape.decoder_layers) == (512, 384, 16, 8)
+    model = transformers.AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=torch.float32)
+    counted = sum(each.numel() for each in model.parameters())
+    assert shape.parameters + shape.untied_output_parameters() == counted == 76_961_152
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    asked = tokenizer("translate English to German: How old are you?", return_tensors="pt")
+    assert "Sie" in tokenizer.decode(model.generate(**asked, max_new_tokens=12, do_sample=False)[0])
+
+
+@pytest.mark.slow
+@pytest.mark.starter
+def test_news_headlines_are_articles_and_their_titles(answered: Answered) -> None:
+    answer, folder = answered("news_headlines")
+    rows = rows_of(folder)
+    assert answer == {"task": "seq2seq", "rows": 3_689}
+    assert Counter(row["split"] for row in rows) == {"train": 2_959, "eval": 730}
+    assert all(set(row) == {"split", "source", "target"} and row["source"] and row["target"] for row in rows)
+    assert len({row["target"] for row in rows}) == len(rows)
+
+
+@pytest.mark.slow
+@pytest.mark.starter
 def test_movie_snippets_are_two_labels_in_two_splits(answered: Answered) -> None:
     answer, folder = answered("movie_snippets")
     rows = rows_of(folder)

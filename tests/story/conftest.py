@@ -41,8 +41,8 @@ class Shelf:
 
 @pytest.fixture(scope="session")
 def shelf(stack: Stack, models_folder: Path) -> Shelf:
-    bert = _register(stack, models_folder / "toy-bert")
-    llama = _register(stack, models_folder / "toy-llama")
+    bert = register(stack, models_folder / "toy-bert")
+    llama = register(stack, models_folder / "toy-llama")
     reviews = upload(stack, "reviews", "reviews.jsonl", toys.reviews())
     completions = upload(stack, "completions", "completions.jsonl", toys.completions())
     for path in (f"base-models/{bert}", f"base-models/{llama}"):
@@ -52,7 +52,7 @@ def shelf(stack: Stack, models_folder: Path) -> Shelf:
     return Shelf(bert, llama, reviews, completions)
 
 
-def _register(stack: Stack, folder: Path) -> int:
+def register(stack: Stack, folder: Path) -> int:
     answer = stack.api("post", "base-models", json={"folder": str(folder)})
     assert answer.status_code == 201, answer.text
     return int(answer.json()["id"])
@@ -73,7 +73,7 @@ def wait_until_ready(stack: Stack, path: str) -> None:
         assert found["state"] in ("checking", "ready"), found
         return bool(found["state"] == "ready")
 
-    stack.wait_for(f"{path} ready", ready)
+    stack.wait_for(f"{path} ready", ready, 180)
 
 
 def launch(stack: Stack, base_model: int, version: int, method: str = "lora", **rest: Any) -> int:

@@ -133,6 +133,19 @@ def test_the_next_start_removes_the_groups_of_a_killed_worker() -> None:
     assert not any(Path(folder).exists() for folder in left.folders)
 
 
+@pytest.mark.skipif(not here().memory_limit, reason="missing here: memory_limit")
+def test_the_group_that_another_worker_has_just_made_is_left_to_it() -> None:
+    parent = cgroups.parents().memory
+    assert parent is not None
+    theirs = parent / f"deltaboard-{os.getppid()}-justmade"
+    theirs.mkdir()
+    try:
+        cgroups.sweep()
+        assert theirs.exists()
+    finally:
+        theirs.rmdir()
+
+
 def test_limits_are_read_from_the_environment() -> None:
     assert Limits.from_environment({}) == Limits()
     found = Limits.from_environment({LIMITS_VARIABLE: '{"processes": 100, "memory_bytes": 0}'})

@@ -70,7 +70,7 @@ def test_no_slot_is_lost_or_held_twice_whatever_raises() -> None:
                         raise OSError("the claim failed")
                     if chance.random() < 0.2:
                         return
-                    held.work_on(chance.randint(1, len(held.slots)))
+                    held.work_on(chance.sample(held.slots, chance.randint(1, len(held.slots))))
                 if chance.random() < 0.2:
                     raise ValueError("the work failed")
                 use([slot.number for slot in held.slots], chance)
@@ -103,7 +103,7 @@ def test_slots_at_work_are_busy_and_those_held_out_to_the_site_are_not() -> None
         assert held is not None
         with held.reaching():
             assert (len(held.slots), shelf.busy) == (4, 0)
-            held.work_on(3)
+            held.work_on(held.slots[:3])
         assert (len(held.slots), shelf.busy, rooms[-1]) == (3, 3, 2)
         held.done()
         assert (len(held.slots), shelf.busy, rooms[-1]) == (1, 0, 4)
@@ -124,12 +124,36 @@ def test_a_permit_without_a_slot_is_dropped_and_one_during_a_claim_waits() -> No
             thread.start()
             thread.join(0.1)
             assert got == []  # it waits to see what is left
-            held.work_on(2)
+            held.work_on(held.slots[:2])
         thread.join(5)
         assert got == [False]
         held.done()
         ask()
     assert got == [False, True]
+
+
+def test_the_devices_that_the_site_names_are_taken_and_its_own_slot_goes_back_if_it_is_not_among_them() -> None:
+    shelf = rack(4)
+    with shelf.hold() as held:
+        assert held is not None
+        with held.reaching():
+            chosen = held.named([("cuda", 3), ("cuda", 1)])
+            assert chosen is not None
+            held.work_on(chosen)
+        assert (held.cuda_devices, shelf.busy, free(shelf)) == ("3,1", 2, [0, 2])
+        held.done()
+        assert ([slot.number for slot in held.slots], free(shelf)) == ([3], [0, 1, 2])
+    assert free(shelf) == [0, 1, 2, 3]
+
+
+def test_a_device_that_is_not_held_cannot_be_named_nor_one_share_of_the_cpu_twice() -> None:
+    shelf = Rack([Slot(0, CPU), Slot(1, CPU)])
+    with shelf.hold() as held:
+        assert held is not None
+        with held.reaching():
+            assert held.named([("cuda", 0)]) is None
+            assert held.named([("cpu", 0)] * 3) is None
+            assert held.named([("cpu", 0)] * 2) == list(shelf.slots)
 
 
 def test_gpus_and_shares_of_the_cpu_never_work_together() -> None:
@@ -178,7 +202,7 @@ def test_a_job_on_two_gpus_holds_two_slots_until_it_ends(site: ReferenceSite, tm
         attempt = site.offer(1, spec=dataclasses.replace(SPEC, gpus=2).as_json(), threads=3)
         work(station)
         assert attempt.end is not None
-        assert attempt.end["log_tail"][-1] == "0,1 3"
+        assert attempt.end["log_tail"][-1] == "0,1 6"  # three threads for each of its processes
         assert busy == [2]
         assert [[device["index"] for device in claim["devices"]] for claim in site.claims] == [[0, 1, 2], [0, 1, 2]]
         assert (station.rack.busy, free(station.rack)) == (0, [0, 1, 2])

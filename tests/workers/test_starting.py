@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,25 +23,44 @@ from tests.workers.reference_site import ReferenceSite, serving
 from workers.__main__ import slots_for
 from workers.devices import devices, kind_label
 from workers.enrolling import CannotStart
+from workers.leaving import GOODBYE_SECONDS
 from workers.protocol import CELERY_SETTINGS, RUN_NEXT_JOB, Device
 
+STARTED_WITHIN = 60.0
+"""On a busy machine: Celery alone takes seconds to be imported."""
 WORKER = """
 import sys
 from tests.workers.conftest import toy_command
 from workers.__main__ import main
 sys.exit(main(sys.argv[2:], toy_command(sys.argv[1])))
 """
+CLINGING = f"""
+import time
+from kombu.transport.redis import Channel
+Channel.close = lambda channel: time.sleep(600)
+{WORKER}
+"""
+"""Celery never ends its goodbye, as when a read from the broker is never answered."""
 
 
-def start(folder: Path, *arguments: str, toy: str = "good", **environment: str) -> subprocess.Popen[str]:
+@contextmanager
+def start(
+    folder: Path, *arguments: str, toy: str = "good", program: str = WORKER, **environment: str
+) -> Iterator[subprocess.Popen[str]]:
+    """A worker process. It is gone after the block: a test that fails must not wait for one that nobody told to end."""
     inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    return subprocess.Popen(
-        [sys.executable, "-c", WORKER, toy, *arguments],
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, toy, *arguments],
         env=inherited | {"DELTABOARD_VAR": str(folder), "PYTHONPATH": str(Path(__file__).parents[2])} | environment,
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.fixture
@@ -101,11 +121,11 @@ def test_a_whole_worker_over_a_real_broker(site: ReferenceSite, address: str, br
     permits.conf.update(CELERY_SETTINGS)
     with start(tmp_path, *arguments, toy="obeying", **environment) as worker:
         token = tmp_path / "workers" / "w" / "token.json"
-        until(lambda: site.hellos)
+        until(lambda: site.hellos, STARTED_WITHIN)
         assert stat.S_IMODE(token.stat().st_mode) == 0o600
         first = site.offer(1)
         permits.send_task(RUN_NEXT_JOB, queue="default")
-        until(lambda: len(first.events) > 3)
+        until(lambda: len(first.events) > 3, STARTED_WITHIN)
         with start(tmp_path, *arguments, **environment) as second:
             assert "already runs on this machine" in second.communicate(timeout=20)[1]
         assert second.returncode == 2
@@ -128,13 +148,41 @@ def _again_on_its_own_queue(
     with start(folder, *arguments, **environment) as worker:
         second = site.offer(2)
         permits.send_task(RUN_NEXT_JOB, queue="worker-1")
-        until(lambda: second.end)
+        until(lambda: second.end, STARTED_WITHIN)
         assert not left.exists()
         worker.send_signal(signal.SIGTERM)
         worker.communicate(timeout=20)
     assert worker.returncode == 0
     assert second.end is not None
     assert second.end["outcome"] == "succeeded"
+
+
+@pytest.mark.slow
+@pytest.mark.fault(7)
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_drained_worker_leaves_whatever_celery_does(
+    site: ReferenceSite, address: str, broker: str, tmp_path: Path, busy: bool
+) -> None:
+    environment = {"DELTABOARD_WORKER_KEY": "one-time-key", "REDIS_URL": broker}
+    permits = Celery(broker=broker)
+    permits.conf.update(CELERY_SETTINGS)
+    arguments = ("--site", address, "--name", "w")
+    with start(tmp_path, *arguments, toy="obeying", program=CLINGING, **environment) as worker:
+        attempt = site.offer(1)
+        permits.send_task(RUN_NEXT_JOB, queue="worker-1")
+        until(lambda: len(attempt.events) > 3, STARTED_WITHIN)
+        if not busy:
+            attempt.wish = "cancel"
+            until(lambda: attempt.end)
+        worker.send_signal(signal.SIGTERM)
+        until(lambda: attempt.end)
+        free_at = time.monotonic()
+        _, said = worker.communicate(timeout=30)
+        assert time.monotonic() - free_at < 2 * GOODBYE_SECONDS
+    assert worker.returncode == 0
+    assert "Celery does not let go of the broker" in said
+    assert attempt.end is not None
+    assert attempt.end["reason"] == ("drained" if busy else "cancelled_by_user")
 
 
 @pytest.mark.parametrize("while_it_runs", [False, True])
@@ -146,7 +194,7 @@ def test_a_removed_worker_says_so_and_forgets_its_token(
         site.answer_hello = {"remove": True}
     with start(tmp_path, "--site", address, "--name", "w", **environment) as worker:
         if while_it_runs:
-            until(lambda: len(site.hellos) > 3)
+            until(lambda: len(site.hellos) > 3, STARTED_WITHIN)
             site.answer_hello = {"remove": True}
         _, said = worker.communicate(timeout=20)
     assert worker.returncode == 2

@@ -196,6 +196,7 @@ def test_each_end_has_its_reason(
         (Exit(0, Stop.PAUSE, has_artifact=True), ("succeeded", None)),
         (Exit(0, Stop.CANCEL, has_artifact=True), ("cancelled", "cancelled_by_user")),
         (Exit(-9, out_of_memory=True), ("failed", "host_oom")),
+        (Exit(125), ("failed", "trainer_killed")),
         (Exit(75), ("failed", "worker_lost")),
         (Exit(3), ("failed", "trainer_killed")),
         (Exit(7), ("failed", "trainer_error")),

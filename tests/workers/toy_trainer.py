@@ -102,6 +102,24 @@ def steady(steps: int = 50, seconds: float = 0.02, every: int = 5, seconds_resum
     emit("result", final_metrics={"eval_loss": 1 / steps}, best_metric=None, notes=[])
 
 
+def saving() -> None:
+    """Most of its life it is in the middle of a checkpoint; asked to stop, it finishes that one first."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    hold()
+    torn = MADE / "checkpoints" / "torn"
+    number = 0
+    while not stop.is_set():
+        number += 1
+        step(number)
+        emit("phase", phase="saving", step=number)
+        torn.mkdir(parents=True)
+        time.sleep(0.7)
+        torn.rmdir()
+        checkpoint(number)
+    sys.exit(3)
+
+
 def stubborn() -> None:
     """Ignores SIGTERM and has a grandchild in a session of its own that does so too."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -184,6 +202,14 @@ def poison() -> None:
         os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(0.5)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hungry() -> None:
+    """Takes more memory than there is for it, in small bites."""
+    step(1)
+    eaten: list[bytearray] = []
+    while True:
+        eaten.append(bytearray(b"x" * 10_000_000))
 
 
 def aborting() -> None:

@@ -34,6 +34,11 @@ def people_of(team_id: int) -> QuerySet[User]:
     return User.objects.filter(Q(is_superuser=True) | Q(pk__in=members), is_active=True)
 
 
+def sees_team_or_shared(user: User, team_id: int | None) -> bool:
+    """The same rule for one row that is already in memory."""
+    return user.is_superuser or team_id is None or team_id in user.roles
+
+
 def may(user: User, team_id: int | None, need: str) -> bool:
     """Whether the person has at least this role in the team; what has no team belongs to the site admin."""
     if team_id is None:

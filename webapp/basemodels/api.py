@@ -6,7 +6,7 @@ from typing import Any
 
 from django.http import StreamingHttpResponse
 from django.shortcuts import get_object_or_404
-from ninja import Router, Schema, Status
+from ninja import Header, Router, Schema, Status
 
 from webapp.accounts.auth import Caller
 from webapp.accounts.permissions import teams_to_work_in
@@ -55,17 +55,21 @@ def list_base_models(request: Any, limit: Whole = 50, cursor: Whole | None = Non
 
 
 @router.post("", response={201: dict[str, Any]})
-def register(request: Any, body: Registration) -> Any:
-    """Register a hub id at a pinned revision, or (site admins) a folder on the site's machine."""
+def register(request: Any, body: Registration, idempotency_key: Header[str | None] = None) -> Any:
+    """Register a hub id at a pinned revision, or (site admins) a folder on the site's machine.
+
+    The same `Idempotency-Key` from the same team again is answered with the base model of the first time.
+    """
     caller: Caller = request.auth
+    key = idempotency_key[:100] if idempotency_key else None
     if body.folder:
-        return Status(201, base_model_answer(register_folder(caller.user, body.folder, body.name)))
+        return Status(201, base_model_answer(register_folder(caller.user, body.folder, body.name, key)))
     if not body.hub_id:
         raise RegistrationRefused(
             "hub_id", "basemodel.source", "Neither `hub_id` nor `folder` is given.", "Give one of the two."
         )
     team = caller.team or next(iter(teams_to_work_in(caller.user)), None)
-    return Status(201, base_model_answer(register_hub(caller.user, team, body.hub_id, body.revision)))
+    return Status(201, base_model_answer(register_hub(caller.user, team, body.hub_id, body.revision, key)))
 
 
 @router.get("{int:model_id}")

@@ -50,6 +50,7 @@ class BaseModel(models.Model):
     """Why it was refused: code, message, hint."""
     progress = models.CharField(max_length=200, blank=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    idempotency_key = models.CharField(max_length=100, null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     architecture = models.CharField(max_length=80, blank=True)
@@ -67,6 +68,9 @@ class BaseModel(models.Model):
 
     class Meta:
         ordering: ClassVar = ["-id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["team", "idempotency_key"], name="basemodel_asked_for_once"),
+        ]
 
     def __str__(self) -> str:
         return self.name

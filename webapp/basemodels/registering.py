@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from webapp.accounts.models import AuditEntry, Role, Team, User
 from webapp.accounts.permissions import require
@@ -32,9 +32,16 @@ class RegistrationRefused(Exception):
         self.field, self.code, self.message, self.hint = field, code, message, hint
 
 
-def register_hub(user: User, team: Team | None, hub_id: str, revision: str) -> BaseModel:
-    """A model hub's repository at a pinned revision; a worker fetches it. Raises RegistrationRefused, NotAllowed."""
+def register_hub(
+    user: User, team: Team | None, hub_id: str, revision: str, idempotency_key: str | None = None
+) -> BaseModel:
+    """A model hub's repository at a pinned revision; a worker fetches it. The same one again for the same key.
+
+    Raises RegistrationRefused, NotAllowed.
+    """
     require(user, team.pk if team else None, Role.MEMBER)
+    if repeated := _asked_before(team, idempotency_key):
+        return repeated
     hub_id, revision = hub_id.strip(), revision.strip()
     if not HUB_ID.fullmatch(hub_id) or ".." in hub_id:
         raise RegistrationRefused(
@@ -47,17 +54,29 @@ def register_hub(user: User, team: Team | None, hub_id: str, revision: str) -> B
             "A base model is pinned to a revision, so that every job trains the same weights.",
             "Give the commit (40 hex digits, best) or a tag.",
         )
-    with transaction.atomic():
-        model = BaseModel.objects.create(
-            team=team, name=hub_id, source=Source.HUB, hub_id=hub_id, revision=revision, created_by=user
-        )
-        AuditEntry.note(user, team, "basemodel.register", model.pk, hub_id=hub_id, revision=revision)
+    pinned = {"source": Source.HUB, "hub_id": hub_id, "revision": revision}
+    try:
+        with transaction.atomic():
+            own = {"created_by": user, "idempotency_key": idempotency_key}
+            model = BaseModel.objects.create(team=team, name=hub_id, **pinned, **own)
+            AuditEntry.note(user, team, "basemodel.register", model.pk, hub_id=hub_id, revision=revision)
+    except IntegrityError:
+        repeated = _asked_before(team, idempotency_key)  # the same request, sent twice at once: the other one won
+        if repeated is None:
+            raise
+        return repeated
     return model
 
 
-def register_folder(user: User, path: str, name: str = "") -> BaseModel:
+def _asked_before(team: Team | None, key: str | None) -> BaseModel | None:
+    return BaseModel.objects.filter(team=team, idempotency_key=key).first() if key else None
+
+
+def register_folder(user: User, path: str, name: str = "", idempotency_key: str | None = None) -> BaseModel:
     """A folder below one of DELTABOARD_MODEL_FOLDERS; it stays where it is. Site admins only."""
     require(user, None, Role.MAINTAINER)
+    if repeated := _asked_before(None, idempotency_key):
+        return repeated
     folder = _allowed(path)
     files = _checked_files(folder)
     with transaction.atomic():
@@ -68,6 +87,7 @@ def register_folder(user: User, path: str, name: str = "") -> BaseModel:
             files=files,
             bytes=sum(file["bytes"] for file in files),
             created_by=user,
+            idempotency_key=idempotency_key,
         )
         AuditEntry.note(user, None, "basemodel.register", model.pk, folder=str(folder))
     return model

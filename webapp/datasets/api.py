@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.http import Http404
 from django.shortcuts import get_object_or_404
-from ninja import File, Form, Router, Schema, Status
+from ninja import File, Form, Header, Router, Schema, Status
 from ninja.files import UploadedFile
 from pydantic import Field
 
@@ -110,13 +110,18 @@ def create_dataset(
     mapping: Form[str] = "",
     split: Form[str] = "",
     warnings: Form[str] = "",
+    idempotency_key: Header[str | None] = None,
 ) -> Any:
-    """Upload a file as the first version of a new dataset. `warnings=ask` lets warnings wait for a choice."""
+    """Upload a file as the first version of a new dataset. `warnings=ask` lets warnings wait for a choice.
+
+    The same `Idempotency-Key` from the same team again is answered with the dataset that was made the first time.
+    """
     caller: Caller = request.auth
     team = caller.team or next(iter(teams_to_work_in(caller.user)), None)
     if team is None:
         raise UploadRefused("team", "You are in no team in which you may make things.", "Ask a maintainer.", 403)
-    version = upload(caller.user, team, name, file, _asked(task, mapping, split, warnings))
+    key = idempotency_key[:100] if idempotency_key else None
+    version = upload(caller.user, team, name, file, _asked(task, mapping, split, warnings), key)
     answer = {"id": version.pk, "number": version.number, "state": version.state}
     return Status(201, {"id": version.dataset_id, "name": version.dataset.name, "version": answer})
 

@@ -34,6 +34,7 @@ class Dataset(models.Model):
     licence = models.CharField(max_length=120, blank=True)
     starter = models.CharField(max_length=60, blank=True)
     """Name of the starter entry that it was made from."""
+    idempotency_key = models.CharField(max_length=100, null=True, blank=True)
     objects = DatasetQuerySet.as_manager()
 
     class Meta:
@@ -41,6 +42,7 @@ class Dataset(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["team", "name"], name="dataset_name_once_per_team"),
             models.UniqueConstraint(fields=["name"], condition=models.Q(team=None), name="shared_dataset_name_once"),
+            models.UniqueConstraint(fields=["team", "idempotency_key"], name="dataset_asked_for_once"),
         ]
 
     def __str__(self) -> str:

@@ -25,11 +25,24 @@ class UploadRefused(Exception):
         self.code, self.message, self.hint, self.status = code, message, hint, status
 
 
-def upload(user: User, team: Team, name: str, file: UploadedFile[bytes], asked: dict[str, Any]) -> DatasetVersion:
-    """A new dataset with its first version, in `checking`. Raises UploadRefused, NotAllowed, DiskNearlyFull."""
+def upload(
+    user: User,
+    team: Team,
+    name: str,
+    file: UploadedFile[bytes],
+    asked: dict[str, Any],
+    idempotency_key: str | None = None,
+) -> DatasetVersion:
+    """A new dataset with its first version, in `checking`; the same one if the team sent this key before.
+
+    Raises UploadRefused, NotAllowed, DiskNearlyFull.
+    """
+    require(user, team.pk, Role.MEMBER)
+    if repeated := _asked_before(team, idempotency_key):
+        return repeated
     name = free_name(user, team, name, file.name or "")
     stored = _keep(file, f"{team.pk}/uploads")
-    return first_version(user, team, name, stored, file.name or "", asked)
+    return first_version(user, team, name, stored, file.name or "", asked, idempotency_key)
 
 
 def free_name(user: User, team: Team, name: str, file_name: str) -> str:
@@ -42,18 +55,34 @@ def free_name(user: User, team: Team, name: str, file_name: str) -> str:
 
 
 def first_version(
-    user: User, team: Team, name: str, stored: Stored, file_name: str, asked: dict[str, Any]
+    user: User,
+    team: Team,
+    name: str,
+    stored: Stored,
+    file_name: str,
+    asked: dict[str, Any],
+    idempotency_key: str | None = None,
 ) -> DatasetVersion:
     """A new dataset from a stored file, which is forgotten where that fails."""
     try:
         with transaction.atomic():
-            dataset = Dataset.objects.create(team=team, name=name, created_by=user)
+            own = {"created_by": user, "idempotency_key": idempotency_key}
+            dataset = Dataset.objects.create(team=team, name=name, **own)
             return version_from_stored(user, dataset, stored.key, stored.bytes, file_name, asked)
     except IntegrityError as error:
         forget(stored.key)
+        if repeated := _asked_before(team, idempotency_key):
+            return repeated  # the same request, sent twice at once: the other one won
         if not Dataset.objects.filter(team=team, name=name).exists():
             raise
         raise _name_taken(name) from error
+
+
+def _asked_before(team: Team, key: str | None) -> DatasetVersion | None:
+    if not key:
+        return None
+    versions = DatasetVersion.objects.filter(dataset__team=team, dataset__idempotency_key=key)
+    return versions.order_by("number").first()
 
 
 def _name_taken(name: str) -> UploadRefused:

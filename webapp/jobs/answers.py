@@ -5,11 +5,18 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from django.db.models import QuerySet
+
 from webapp.accounts.models import User
 from webapp.jobs import outlook
+from webapp.jobs.estimating import why_not_merged
 from webapp.jobs.models import Artifact, Job, Worker
+from webapp.jobs.scheduling import newest_checkpoint
 from workers.methods.method import Method
 from workers.methods.options import describe
+
+HIDDEN = {"id": None, "job_id": None, "number": None}
+"""What is said of another team's attempt on a shared worker: that its devices are in use."""
 
 
 def job_answers(jobs: list[Job], viewer: User | None) -> list[dict[str, Any]]:
@@ -59,6 +66,7 @@ def job_answer(job: Job, waiting: outlook.Waiting | None) -> dict[str, Any]:
         "method": job.method,
         "task": job.task,
         "retry_of": job.retry_of_id,
+        "study": job.study_id,
         "created_at": job.created_at,
         "started_at": job.started_at,
         "ended_at": job.ended_at,
@@ -66,17 +74,26 @@ def job_answer(job: Job, waiting: outlook.Waiting | None) -> dict[str, Any]:
 
 
 def job_answer_in_full(job: Job) -> dict[str, Any]:
-    """With what a list leaves out: artifacts and the frozen spec."""
+    """With what a list leaves out: artifacts, the numbers of its end, where it would resume, the frozen spec."""
+    checkpoint = newest_checkpoint(job)
     artifacts = sorted(job.artifacts.all(), key=lambda each: each.kind != "delta")
     briefly = [
         {"id": each.pk, "kind": each.kind, "bytes": each.bytes, "damaged": each.damaged_at is not None}
         for each in artifacts
     ]
-    return job_answer(job, outlook.waiting(job)) | {"artifacts": briefly, "spec": job.spec}
+    live = job.current_attempt if job.at_work else None
+    return job_answer(job, outlook.waiting(job)) | {
+        "artifacts": briefly,
+        "reason_detail": job.reason_detail,
+        "checkpoint_step": checkpoint.step if checkpoint else None,
+        "heartbeat_age_seconds": live.heartbeat_age_seconds if live else None,
+        "spec": job.spec,
+    }
 
 
 def artifact_answer(artifact: Artifact) -> dict[str, Any]:
     files = [{name: file[name] for name in ("name", "bytes", "sha256")} for file in artifact.files]
+    why_not = why_not_merged(artifact.job)
     return {
         "id": artifact.pk,
         "job": artifact.job_id,
@@ -86,12 +103,17 @@ def artifact_answer(artifact: Artifact) -> dict[str, Any]:
         "manifest": artifact.manifest,
         "checked_at": artifact.checked_at,
         "damaged": artifact.damaged_at is not None,
+        "mergeable": not why_not,
+        "not_mergeable": why_not or None,
         "created_at": artifact.created_at,
     }
 
 
-def worker_answer(worker: Worker) -> dict[str, Any]:
+def worker_answer(worker: Worker, visible: QuerySet[Job], managed: bool) -> dict[str, Any]:
+    """To somebody who sees these jobs; where it runs is for those who manage it."""
     report = worker.report
+    going_on = list(worker.attempts.exclude(state="ended").values("id", "job_id", "number", "devices"))
+    seen = set(visible.filter(pk__in=[each["job_id"] for each in going_on]).values_list("pk", flat=True))
     return {
         "id": worker.pk,
         "name": worker.name,
@@ -101,12 +123,12 @@ def worker_answer(worker: Worker) -> dict[str, Any]:
         "draining": worker.drain or bool(report.get("draining")),
         "deaf": bool(report.get("deaf")),
         "heartbeat_age_seconds": worker.heartbeat_age_seconds,
-        "hostname": report.get("hostname"),
+        "hostname": report.get("hostname") if managed else None,
         "slots": report.get("slots"),
         "busy_slots": report.get("busy_slots"),
         "devices": report.get("devices", []),
         "isolation": report.get("isolation", {}),
-        "attempts": list(worker.attempts.exclude(state="ended").values("id", "job_id", "number")),
+        "attempts": [each if each["job_id"] in seen else each | HIDDEN for each in going_on],
     }
 
 

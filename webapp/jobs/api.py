@@ -9,23 +9,28 @@ from django.db import transaction
 from django.http import StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from ninja import Header, Router, Schema, Status
+from ninja.errors import HttpError
 from pydantic import Field
 
 from webapp import api_errors
 from webapp.accounts.auth import Caller
-from webapp.accounts.permissions import teams_to_work_in
+from webapp.accounts.models import Role
+from webapp.accounts.permissions import may, teams_to_work_in
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
 from webapp.jobs import cancelling, downloading, enrolling, metrics, reordering, transitions
 from webapp.jobs.answers import artifact_answer, job_answer_in_full, job_answers, method_answer, worker_answer
-from webapp.jobs.filtering import filtered
+from webapp.jobs.costs import costs
+from webapp.jobs.filtering import FILTERS, filtered
 from webapp.jobs.launching import Launch, launch, would_be
+from webapp.jobs.marks import marks
 from webapp.jobs.models import Artifact, Event, Job, Worker
+from webapp.jobs.queue_options import QueueOptions
 from webapp.jobs.recording import messages_after
 from webapp.jobs.refusing import FieldProblem, LaunchRefused
 from webapp.paging import Share, Whole, page_together
 from workers.methods import METHODS
-from workers.protocol import DEFAULT_POOL
+from workers.methods.options import describe
 
 jobs = Router(tags=["jobs"])
 methods = Router(tags=["methods"])
@@ -59,6 +64,15 @@ def list_methods(request: Any) -> list[dict[str, Any]]:
 # ---- Jobs ---------------------------------------------------------------------------------------
 
 
+QUEUE_FACTS = {fact.name: fact for fact in describe(QueueOptions)}
+
+
+def _queue_field(name: str) -> Any:
+    """A field of the queue's options: default, range and help are theirs."""
+    fact = QUEUE_FACTS[name]
+    return Field(fact.default, ge=fact.minimum, le=fact.maximum, description=fact.help)
+
+
 class NewJob(Schema):
     base_model: int
     dataset_version: int
@@ -66,17 +80,14 @@ class NewJob(Schema):
     name: str = ""
     options: dict[str, Any] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
-    priority: int = Field(0, ge=-100, le=100)
-    """Above 0 needs the role maintainer."""
-    pool: str = Field(DEFAULT_POOL, max_length=40)
-    gpus: int = Field(1, ge=1, le=64)
-    run_after: str | None = Field(None, max_length=40)
-    """Not before this moment: ISO 8601 with its UTC offset."""
+    priority: int = _queue_field("priority")
+    pool: str = _queue_field("pool")
+    gpus: int = _queue_field("gpus")
+    run_after: str | None = _queue_field("run_after")
 
     @property
     def queue(self) -> dict[str, Any]:
-        wishes = {"priority": self.priority, "pool": self.pool, "gpus": self.gpus}
-        return wishes | {"run_after": self.run_after or ""}
+        return {name: getattr(self, name) or QUEUE_FACTS[name].default for name in QUEUE_FACTS}
 
 
 @jobs.post("", response={201: dict[str, Any]})
@@ -88,8 +99,11 @@ def create_job(request: Any, body: NewJob, idempotency_key: Header[str | None] =
 
 @estimates.post("")
 def estimate_job(request: Any, body: NewJob) -> dict[str, Any]:
-    """The exact parameter counts of a job and the bytes of its artifact; nothing is queued. Same body as a job."""
-    return would_be(request.auth.user, _wanted(request.auth, body)).as_json()
+    """Exact counts, memory and time as ranges, and which devices it fits; nothing is queued. Same body as a job."""
+    wanted = _wanted(request.auth, body)
+    exact = would_be(request.auth.user, wanted)
+    told = costs(wanted.team, METHODS[wanted.method], wanted.base_model, wanted.dataset_version, exact)
+    return exact.as_json() | told.as_json()
 
 
 def _wanted(caller: Caller, body: NewJob, idempotency_key: str | None = None) -> Launch:
@@ -124,17 +138,13 @@ def _unknown(model: Any, version: Any, team: Any) -> list[FieldProblem]:
     ]
 
 
-@jobs.get("")
-def list_jobs(
-    request: Any,
-    state: str = "",
-    team: str = "",
-    person: str = "",
-    method: str = "",
-    pool: str = "",
-    limit: Whole = 50,
-    cursor: Whole | None = None,
-) -> dict[str, Any]:
+FILTER_DOCS = {
+    "parameters": [{"in": "query", "name": name, "schema": {"type": "string"}, "required": False} for name in FILTERS]
+}
+
+
+@jobs.get("", openapi_extra=FILTER_DOCS)
+def list_jobs(request: Any, limit: Whole = 50, cursor: Whole | None = None) -> dict[str, Any]:
     """Jobs of your teams, newest first. `state` may name several, with commas; the other filters take one value."""
     caller: Caller = request.auth
     rows = filtered(visible_jobs(request).for_list(), request.GET)
@@ -162,7 +172,7 @@ def get_job(request: Any, job_id: int) -> dict[str, Any]:
 class Move(Schema):
     """Where to: any of them; a priority is set before the place."""
 
-    priority: int | None = Field(None, ge=-100, le=100)
+    priority: int | None = Field(None, ge=QUEUE_FACTS["priority"].minimum, le=QUEUE_FACTS["priority"].maximum)
     position: int | None = Field(None, ge=1, le=2**31 - 1)
     """Place from 1 among the queued jobs of the same team, pool and priority."""
     before: int | None = Field(None, ge=1, le=2**53)
@@ -214,14 +224,14 @@ def get_metrics(
     after: Whole = 0,
     format: str = "json",
 ) -> Any:
-    """Metric columns, at most `points` buckets a series; `format=csv` gives every raw row."""
+    """Metric columns, at most `points` buckets a series; `format=csv` gives every raw row and, with `smooth`, both."""
     job = _job(request, job_id)
+    names = [name for name in series.split(",") if name] or None
     if format == "csv":
-        response = StreamingHttpResponse(metrics.as_csv(job), content_type="text/csv")
+        response = StreamingHttpResponse(metrics.as_csv(job, names, smooth), content_type="text/csv")
         response["Content-Disposition"] = f'attachment; filename="job-{job.pk}-metrics.csv"'
         return response
-    names = [name for name in series.split(",") if name] or None
-    return metrics.history(job, names, max(2, min(points, 5000)), smooth, after)
+    return metrics.history(job, names, max(2, min(points, 5000)), smooth, after) | {"marks": marks(job)}
 
 
 @jobs.get("{int:job_id}/events")
@@ -253,7 +263,7 @@ def get_log(request: Any, job_id: int, after: Whole = 0, limit: Whole = 200) -> 
 
 def _artifact(request: Any, artifact_id: int) -> Artifact:
     caller: Caller = request.auth
-    rows = Artifact.objects.visible_to(caller.user).select_related("job__team")
+    rows = Artifact.objects.visible_to(caller.user).select_related("job__team", "job__base_model")
     rows = rows.filter(job__team=caller.team) if caller.team else rows
     return get_object_or_404(rows, pk=artifact_id)
 
@@ -286,7 +296,16 @@ def download_file(request: Any, artifact_id: int, name: str) -> StreamingHttpRes
 def list_workers(request: Any) -> dict[str, Any]:
     """Workers that may run your jobs, with their devices and load."""
     rows = request.auth.within(Worker.objects.visible_to(request.auth.user))
-    return {"items": [worker_answer(worker) for worker in rows], "next": None}
+    return {"items": [_worker_answer(request, worker) for worker in rows], "next": None}
+
+
+def _worker_answer(request: Any, worker: Worker) -> dict[str, Any]:
+    return worker_answer(worker, visible_jobs(request), _manages(request.auth, worker))
+
+
+def _manages(caller: Caller, worker: Worker) -> bool:
+    own = caller.team is None or caller.team == worker.team
+    return own and may(caller.user, worker.team_id, Role.MAINTAINER)
 
 
 class Draining(Schema):
@@ -294,7 +313,10 @@ class Draining(Schema):
 
 
 def _worker(request: Any, worker_id: int) -> Worker:
+    """To be changed: what belongs to every team is out of a token's reach, whoever made it."""
     worker: Worker = get_object_or_404(request.auth.within(Worker.objects.visible_to(request.auth.user)), pk=worker_id)
+    if request.auth.team and worker.team_id is None:
+        raise HttpError(403, "This token reaches one team, and the worker is every team's. Manage it in a browser.")
     return worker
 
 
@@ -303,7 +325,7 @@ def patch_worker(request: Any, worker_id: int, body: Draining) -> dict[str, Any]
     """Drain a worker (it finishes what it has and takes no more), or let it take jobs again."""
     worker = _worker(request, worker_id)
     enrolling.drain(worker, request.auth.user, body.drain)
-    return worker_answer(worker)
+    return _worker_answer(request, worker)
 
 
 @workers.delete("{int:worker_id}", response={204: None})

@@ -32,7 +32,7 @@ def consequence(job: Job, attempt: Attempt, outcome: str, code: str) -> Conseque
     if job.wish == "cancel":
         return Consequence(JobState.CANCELLED, cancelled_code(job))
     if attempt.state == Attempt.State.STARTING:
-        return _never_began(job)
+        return _never_began(job, code)
     if outcome == "succeeded":
         if not attempt.artifacts.exists():
             return Consequence(JobState.FAILED, "no_output")
@@ -53,11 +53,11 @@ def cancelled_code(job: Job) -> str:
     return "cancelled_with_parent" if job.reason_code == "cancelled_with_parent" else "cancelled_by_user"
 
 
-def _never_began(job: Job) -> Consequence:
+def _never_began(job: Job, code: str) -> Consequence:
     """Nobody trained anything yet, so nothing counts, whatever the attempt's own reason is."""
     if job.wish == "pause":
         return Consequence(JobState.PAUSED, "paused_by_user")
-    return Consequence(JobState.QUEUED, "not_acked", {"not_before": None})
+    return Consequence(JobState.QUEUED, code if code in NOT_FOR_WORKERS else "not_acked", {"not_before": None})
 
 
 def _infrastructure(job: Job, code: str) -> Consequence:

@@ -57,7 +57,7 @@ def last_hours(workers: Iterable[Worker], now: datetime | None = None) -> dict[i
 
 def _hour(points: list[tuple[datetime, dict[str, Any]]], now: datetime) -> Hour:
     used = [device["memory_bytes"] - device["memory_free_bytes"] for _, device in points]
-    shares = [part / device["memory_bytes"] for part, (_, device) in zip(used, points, strict=True)]
+    shares = [part / (device["memory_bytes"] or 1) for part, (_, device) in zip(used, points, strict=True)]
     loads = [device["utilisation_percent"] for _, device in points]
     moments = [at for at, _ in points]
     load = [None if value is None else value / 100 for value in loads]

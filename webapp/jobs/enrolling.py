@@ -116,11 +116,12 @@ def hello(worker: Worker, report: dict[str, Any], address: str = "") -> Worker:
     with transaction.atomic():
         worker = Worker.objects.select_for_update().get(pk=worker.pk)
         other = worker.boot_id not in ("", boot)
-        if other and worker.online and not _same_place(worker.report, report):
+        same_place = _same_place(worker.report, report)
+        if other and worker.online and not same_place:
             raise WorkerRunning(worker)
         worker.boot_id, worker.report, worker.last_hello_at = boot, report, timezone.now()
         worker.last_address = address[:45]
-        if other:
+        if other and same_place:
             worker.suspended_at = None  # a fresh process deserves a fresh chance
         worker.save(update_fields=["boot_id", "report", "last_hello_at", "last_address", "suspended_at"])
         take_down(worker)
@@ -130,9 +131,9 @@ def hello(worker: Worker, report: dict[str, Any], address: str = "") -> Worker:
 
 
 def _same_place(before: dict[str, Any], now: dict[str, Any]) -> bool:
-    """On one host and in one home folder, as far as both say."""
-    folders = {before.get("place"), now.get("place")} - {None, ""}
-    return before.get("hostname") == now.get("hostname") and len(folders) < 2
+    """On one host and in one home folder. A host's name is no secret, so once the folder is known it decides."""
+    same_folder = before.get("place") in (None, "", now.get("place"))
+    return same_folder and before.get("hostname") == now.get("hostname")
 
 
 def suspend_if_silent(attempt: Attempt) -> None:

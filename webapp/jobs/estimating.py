@@ -1,6 +1,6 @@
 """What a job will come to, said before it is queued: exact parameter counts and the bytes of its artifact.
 
-Memory and time are not estimated yet and are null.
+Memory and time are costs.py's.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from typing import Any
 
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
+from webapp.jobs.models import Job
+from workers.methods import METHODS
 from workers.methods.hyperparameters import Training
 from workers.methods.method import Method
 from workers.methods.options import OptionsError
@@ -48,9 +50,6 @@ class Estimate:
             "steps": self.steps,
             "mergeable": not self.not_mergeable,
             "not_mergeable": self.not_mergeable or None,
-            "memory_bytes": None,
-            "seconds": None,
-            "fits": None,
         }
 
 
@@ -70,6 +69,17 @@ def estimate(method: Method, base_model: BaseModel, version: DatasetVersion, res
         training=training,
         not_mergeable=method.merge_refusal(shape, options),
     )
+
+
+def why_not_merged(job: Job) -> str:
+    """Why this job's delta cannot be merged into its base model, in a sentence; '' where it can."""
+    method = METHODS.get(job.method)
+    if method is None:
+        return f"The method {job.method} is no longer offered here."
+    try:
+        return method.merge_refusal(job.base_model.read_shape, method.options.from_json(job.spec["options"]))
+    except (OptionsError, ValueError) as error:
+        return f"The job's settings cannot be read any more: {error}."
 
 
 def resolved_or_none(

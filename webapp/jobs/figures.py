@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import plotly.graph_objects as go
+from django.urls import reverse
 
 from webapp.jobs.models import Job
 
@@ -55,9 +56,13 @@ class Chart:
     """Factor from the stored value to the unit."""
     from_zero: bool = False
     wide: bool = False
-    empty: str = "First point expected at step 1, after the base model is loaded."
+    waiting: str = "Training starts after the model is loaded. First point expected at step 1."
+    absent: dict[str, str] | None = None
+    """Why this job never has such points, with `url` and `label` of the way to one that has."""
     reference: float | None = None
     """A dashed line, in the unit, such as the device's memory."""
+    band: tuple[float, float] | None = None
+    """A shaded range, in the unit, such as the estimate made before the start."""
 
     @property
     def script_id(self) -> str:
@@ -65,15 +70,35 @@ class Chart:
 
     def drawn(self) -> dict[str, Any]:
         """What the browser gets: plotly's data, layout and config, and how to fill them."""
-        return {**_figure(self), "scale": self.scale, "title": self.title, "unit": self.unit}
+        told = {name: getattr(self, name) for name in ("name", "title", "unit", "scale", "wide", "waiting", "absent")}
+        return {**_figure(self), **told}
+
+    @property
+    def smooth_series(self) -> str:
+        """The first series that is smoothed; empty where none is."""
+        return next((line.series for line in self.lines if line.smooth), "")
 
 
 def charts_for(job: Job) -> list[Chart]:
-    """The charts of a job, in the order of the page."""
+    """How a job learns, in the order of the page; what it does to its device is in device_figures.py."""
     every = job.spec.get("training", {}).get("eval_every")
     waits = f"Evaluated every {every:,} steps; the first comes at step {every:,}." if every else "No evaluation yet."
-    charts = [_loss(), *_metrics(job, waits), _gradient_norm(), _learning_rate(), _throughput(), _memory(job)]
-    return [replace(chart, empty="The job logged no two such points.") for chart in charts] if job.ended else charts
+    metrics = [replace(chart, absent=_no_eval_rows(job)) for chart in _metrics(job, waits)]
+    charts = [_loss(), *metrics, _gradient_norm(), _learning_rate(), _throughput()]
+    return ended_without(charts) if job.ended else charts
+
+
+def ended_without(charts: list[Chart]) -> list[Chart]:
+    """What is not there by now does not come any more."""
+    return [replace(chart, waiting="The job logged no such point.") for chart in charts]
+
+
+def _no_eval_rows(job: Job) -> dict[str, str] | None:
+    """Nothing is held out of the dataset version, so nothing is ever evaluated."""
+    if job.dataset_version_id is None or job.dataset_version.rows.get("eval", 1):
+        return None
+    words = f"{job.dataset_version} has no eval split, so nothing is evaluated."
+    return {"words": words, "url": f"{reverse('jobs:new')}?clone={job.pk}", "label": "Clone with an eval split"}
 
 
 def _loss() -> Chart:
@@ -91,10 +116,10 @@ def _metrics(job: Job, waits: str) -> list[Chart]:
             Line("eval_f1", "F1", colour=5, dashed=True, markers=True),
         )
         help = "Held-out rows that are right, and F1 averaged over labels: far below, it misses the rare labels."
-        return [Chart("accuracy", "Accuracy and F1", "%", help, lines, ".3~g", scale=100, empty=waits)]
+        return [Chart("accuracy", "Accuracy and F1", "%", help, lines, ".3~g", scale=100, waiting=waits)]
     perplexity = (Line("eval_perplexity", "perplexity", colour=7, markers=True),)
     help = "Exp of the eval loss: among how many tokens the model still wavers. Lower is better."
-    return [Chart("perplexity", "Perplexity", "", help, perplexity, empty=waits)]
+    return [Chart("perplexity", "Perplexity", "", help, perplexity, waiting=waits)]
 
 
 def _gradient_norm() -> Chart:
@@ -111,20 +136,6 @@ def _throughput() -> Chart:
     line = Line("tokens_per_second", "tokens/s", smooth=True)
     help = "Tokens per second. Dips beside evaluations and checkpoints are normal."
     return Chart("throughput", "Throughput", "tok/s", help, (line,), ",~d", from_zero=True)
-
-
-def _memory(job: Job) -> Chart:
-    """VRAM on a GPU, the process's memory on a CPU; the label says which."""
-    kind = job.memory_kind or "memory"
-    title = kind if kind.isupper() else kind.capitalize()
-    total = job.device_memory_total_bytes
-    on_gpu = kind == "VRAM" and total
-    help = "Used by the training. Flat is normal; a steady rise is a leak." + (
-        " The dashed line is all the device has." if on_gpu else ""
-    )
-    line = Line("device_memory_bytes", kind)
-    reference = round(total * GIB, 2) if on_gpu and total else None
-    return Chart("memory", title, "GiB", help, (line,), scale=GIB, from_zero=True, reference=reference)
 
 
 # ---- From a chart to plotly's JSON ---------------------------------------------------------------
@@ -148,6 +159,9 @@ def _figure(chart: Chart) -> dict[str, Any]:
     if chart.reference is not None:
         line = {"width": 1, "dash": "dash"}
         figure.add_hline(y=chart.reference, line=line, layer="below")
+    if chart.band is not None:
+        shade = {"fillcolor": "rgba(128, 128, 128, 0.15)", "line": {"width": 0}, "layer": "below"}
+        figure.add_hrect(y0=chart.band[0], y1=chart.band[1], **shade)
     plain = figure.to_plotly_json()
     plain["layout"].pop("template", None)
     return {"data": plain["data"], "layout": plain["layout"], "config": CONFIG}
@@ -175,7 +189,7 @@ def _trace(chart: Chart, line: Line, part: str, width: int) -> go.Scatter:
         mode="lines+markers" if line.markers else "lines",
         line={"width": width, "dash": "dash" if line.dashed else "solid"},
         marker={"size": 6} if line.markers else None,
-        connectgaps=line.markers,
+        connectgaps=False,
         hovertemplate=f"%{{y:{number}}}{unit}",
         meta={"series": line.series, "part": part, "colour": f"--trace-{line.colour}"},
     )

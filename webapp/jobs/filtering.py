@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from webapp.jobs.models import Job, JobState
 from webapp.jobs.refusing import FieldProblem, LaunchRefused
 
 LOOKUPS = {"team": "team__slug", "person": "created_by__username", "method": "method", "pool": "pool"}
-FILTERS = ("state", *LOOKUPS)
+FILTERS = ("state", *LOOKUPS, "q")
 PAGING = ("limit", "cursor")
+WORDS_AT_MOST = 8
 
 
 def filtered(jobs: QuerySet[Job], asked: Mapping[str, Any]) -> QuerySet[Job]:
@@ -27,6 +28,14 @@ def filtered(jobs: QuerySet[Job], asked: Mapping[str, Any]) -> QuerySet[Job]:
     for key, lookup in LOOKUPS.items():
         if value := str(asked.get(key, "")):
             jobs = jobs.filter(**{lookup: value})
+    return searched(jobs, str(asked.get("q", "")))
+
+
+def searched(jobs: QuerySet[Job], text: str) -> QuerySet[Job]:
+    """Jobs in whose name, base model or dataset every word stands."""
+    for word in text.split()[:WORDS_AT_MOST]:
+        in_data = Q(dataset_version__dataset__name__icontains=word)
+        jobs = jobs.filter(Q(name__icontains=word) | Q(base_model__name__icontains=word) | in_data)
     return jobs
 
 

@@ -90,10 +90,13 @@ def take_part(request: HttpRequest, owner: Attempt | Inspection, sha256: str) ->
     mine = StoredPart.objects.filter(**_owned_by(owner), sha256=sha256)
     if mine.exists():
         return False
-    require_space(int(request.headers.get("Content-Length") or 0))
+    length = request.headers.get("Content-Length", "")
+    if not length.isdecimal():
+        raise BadReport("A file is sent with its Content-Length, so that room for it can be checked first.")
+    require_space(int(length))
     team = owner.job.team_id if isinstance(owner, Attempt) else "site"
     kind = "attempts" if isinstance(owner, Attempt) else "inspections"
-    stored = store(f"{team}/{kind}/{owner.pk}", _body_of(request))
+    stored = store(f"{team}/{kind}/{owner.pk}", _body_of(request, int(length)))
     if stored.sha256 != sha256:
         forget(stored.key)
         raise BadReport("The file's sha256 is not the one announced. Send it again.")
@@ -122,8 +125,9 @@ def _owned_by(owner: Attempt | Inspection) -> dict[str, Any]:
     return {"attempt": owner} if isinstance(owner, Attempt) else {"inspection": owner}
 
 
-def _body_of(request: HttpRequest) -> Iterator[bytes]:
-    while chunk := request.read(CHUNK_BYTES):
+def _body_of(request: HttpRequest, left: int) -> Iterator[bytes]:
+    while chunk := request.read(min(left, CHUNK_BYTES)):
+        left -= len(chunk)
         yield chunk
 
 

@@ -78,5 +78,11 @@ def _sweep(age: float | None, database: Part) -> Part:
 
 
 def shown(request: HttpRequest) -> dict[str, Any]:
-    """Context processor: `queue_delayed` is asked only where a page shows it."""
-    return {"queue_delayed": lambda: not broker.answers()}
+    """Context processor: `queue_delayed`, and `read_only` with its sentence; asked only where a page shows them."""
+    return {"queue_delayed": lambda: not broker.answers(), "read_only": _read_only}
+
+
+def _read_only() -> str:
+    """Why nothing new can be stored, or nothing: the disk's reserve is all that is left."""
+    disk = _disk()
+    return "" if disk.state == "ok" else disk.sentence

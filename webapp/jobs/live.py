@@ -160,13 +160,16 @@ async def messages(
     after the job's `end`.
     """
     checked = time.monotonic()
+    missing: int | None = None
     while True:
-        batch = await _catch_up(viewer, cursor) if viewer.behind else await _next_batch(viewer)
+        stored = viewer.behind
+        batch = await _catch_up(viewer, cursor) if stored else await _next_batch(viewer)
         for message in batch:
             if message["n"] <= cursor:
                 continue
-            if message["n"] > cursor + 1:
+            if message["n"] > cursor + 1 and not (stored and missing == cursor):
                 viewer.behind = True  # something was lost on the way: the database has it
+                missing = cursor if stored else None  # or, if it says so twice, nobody has
                 break
             cursor = message["n"]
             yield message

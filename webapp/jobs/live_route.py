@@ -90,7 +90,7 @@ async def _write(send: Send, text: str) -> None:
 
 def as_sse(message: dict[str, Any]) -> str:
     """One event in the stream's format; its id is the cursor."""
-    return f"id: {message['n']}\nevent: {message['kind']}\ndata: {json.dumps(message)}\n\n"
+    return f"id: {message['n']:d}\nevent: {message['kind']}\ndata: {json.dumps(message)}\n\n"
 
 
 async def _left(receive: Receive) -> None:

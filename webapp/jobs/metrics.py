@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 
 from webapp.jobs.columns import Columns
 from webapp.jobs.models import Attempt, Job, MetricChunk
+from webapp.jobs.recording import as_json_number
 
 Floats = NDArray[np.float64]
-NEVER_SMOOTHED = ("learning_rate", "device_memory", "eval_")
+NEVER_SMOOTHED = ("learning_rate", "device_memory", "allocated_", "reserved_", "power_limit", "temperature", "eval_")
+NOT_FINITE_AT_MOST = 100
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class History:
 
     columns: Columns
     attempts: list[dict[str, int]]
+    discarded: dict[int, Columns]
+    """By attempt number: points that a later attempt replaced."""
 
 
 def read_history(job: Job) -> History:
@@ -37,18 +41,22 @@ def read_history(job: Job) -> History:
     parts: dict[int, list[Columns]] = {}
     for chunk in MetricChunk.objects.filter(job=job).order_by("first_event"):
         parts.setdefault(chunk.attempt_id, []).append(chunk.columns)
-    kept, spans = [], []
+    kept, spans, discarded = [], [], {}
     ceiling = math.inf
     for attempt in reversed(attempts):
-        columns = Columns.joined(parts.get(attempt.pk, []))
-        columns = columns.where(columns.step <= ceiling)
+        said = Columns.joined(parts.get(attempt.pk, []))
+        columns = said.where(said.step <= ceiling)
+        if len(columns) < len(said):
+            discarded[attempt.number] = said.where(said.step > ceiling)
         if len(columns):
             first, last = int(columns.step.min()), int(columns.step.max())
-            spans.append({"number": attempt.number, "first_step": first, "last_step": last})
+            resumed = attempt.resumed_step or 0
+            span = {"number": attempt.number, "first_step": first, "last_step": last, "resumed_step": resumed}
+            spans.append(span)
         if attempt.acked_at is not None:
             ceiling = min(ceiling, attempt.resumed_step or -1)  # from the start: nothing of the earlier ones counts
         kept.append(columns)
-    return History(Columns.joined(kept[::-1]), spans[::-1])
+    return History(Columns.joined(kept[::-1]), spans[::-1], discarded)
 
 
 def history(
@@ -70,8 +78,38 @@ def history(
     return answer | {
         "smoothing": {"weight": smoothing, "algorithm": "debiased exponential average", "state": states},
         "attempts": read.attempts,
+        "discarded": _discarded(read, names, points),
+        "not_finite": {name: odd for name in wanted if (odd := _not_finite(columns, name))},
         "cursor": job.last_event,
     }
+
+
+def _discarded(read: History, names: list[str] | None, points: int) -> list[dict[str, Any]]:
+    """The tails that later attempts replaced, raw, for a chart to draw faintly."""
+    tails = []
+    for number, columns in sorted(read.discarded.items()):
+        for name in columns.series:
+            if names is None or name in names:
+                tail = _reduced(columns, name, points, 0.0)
+                places = _places(columns, tail.step)
+                tails.append(
+                    {"attempt": number, "name": name, "step": tail.step.tolist(), **places}
+                    | {"values": tail.spread("series", tail.step)}
+                )
+    return tails
+
+
+def _not_finite(columns: Columns, name: str) -> list[dict[str, Any]]:
+    """Where a series was logged as no number: JSON has only null for it, which also means absent."""
+    held = columns.series[name]
+    odd = np.flatnonzero(~np.isfinite(held.values))[:NOT_FINITE_AT_MOST]
+    rows = held.rows[odd]
+    places = _places(columns, columns.step[rows])
+    said = [as_json_number(value) for value in held.values[odd].tolist()]
+    return [
+        {"step": step, "value": value, **{axis: at[i] for axis, at in places.items()}}
+        for i, (step, value) in enumerate(zip(columns.step[rows].tolist(), said, strict=True))
+    ]
 
 
 @dataclass(frozen=True)
@@ -132,24 +170,51 @@ def _extremes(values: Floats, edges: NDArray[np.int64]) -> tuple[Floats, Floats]
 
 
 def _places(columns: Columns, steps: NDArray[np.int64]) -> dict[str, list[float | None]]:
-    """Epoch and wall time of each step, for the other x axes."""
+    """Epoch, wall time and tokens seen at each step, for the other x axes."""
     order = np.argsort(columns.step, kind="stable")
     at = np.searchsorted(columns.step[order], steps, side="right") - 1
     rows = order[at] if len(order) else order
     epochs = [None if math.isnan(value) else round(value, 4) for value in columns.epoch[rows].tolist()]
-    return {"epoch": epochs, "time": [round(value, 3) for value in columns.time[rows].tolist()]}
+    times = [round(value, 3) for value in columns.time[rows].tolist()]
+    return {"epoch": epochs, "time": times, "tokens": _tokens(columns, steps)}
 
 
-def as_csv(job: Job) -> Iterator[str]:
-    """Every raw point that counts, a line each: step, epoch, time, then one column a series."""
+def _tokens(columns: Columns, steps: NDArray[np.int64]) -> list[float | None]:
+    """Tokens seen up to each step; null before the first count."""
+    held = columns.series.get("tokens_seen")
+    if held is None:
+        return [None] * len(steps)
+    order = np.argsort(columns.step[held.rows], kind="stable")
+    at = np.searchsorted(columns.step[held.rows][order], steps, side="right") - 1
+    counts = held.values[order][at].tolist()
+    return [None if place < 0 else count for place, count in zip(at.tolist(), counts, strict=True)]
+
+
+def as_csv(job: Job, names: list[str] | None = None, weight: float = 0.0) -> Iterator[str]:
+    """Every raw point that counts, a line each: step, epoch, time, then one column a series.
+
+    With a weight each series that is ever smoothed has its smooth column behind it, named after the algorithm.
+    """
     columns = read_history(job).columns
-    names = list(columns.series)
-    table = np.full((len(columns), len(names)), np.nan)
-    for index, series in enumerate(columns.series.values()):
-        table[series.rows, index] = series.values
-    yield _line(["step", "epoch", "time", *names])
+    wanted = {name: each for name, each in columns.series.items() if names is None or name in names}
+    filled = {name: _full_column(len(columns), each.rows, each.values) for name, each in wanted.items()}
+    if weight:
+        for name, each in wanted.items():
+            if not name.startswith(NEVER_SMOOTHED):
+                smooth = smoothed(each.values.astype(np.float64), weight)[0]
+                filled[f"{name} (debiased exponential average, weight {weight:g})"] = _full_column(
+                    len(columns), each.rows, smooth
+                )
+    table = np.stack([filled[name] for name in sorted(filled)], axis=1) if filled else np.empty((len(columns), 0))
+    yield _line(["step", "epoch", "time", *sorted(filled)])
     for step, epoch, time, row in zip(columns.step, columns.epoch, columns.time, table, strict=True):
         yield _line([int(step), float(epoch), float(time), *["" if math.isnan(v) else f"{v:.7g}" for v in row]])
+
+
+def _full_column(length: int, rows: NDArray[np.int64], values: NDArray[Any]) -> Floats:
+    column = np.full(length, np.nan)
+    column[rows] = values
+    return column
 
 
 def _line(cells: list[Any]) -> str:

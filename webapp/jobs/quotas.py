@@ -99,14 +99,39 @@ def require_room(team: Team, user: User, pool: str) -> None:
         raise LaunchRefused(problems)
 
 
-def _queue_problems(team: Team, user: User) -> Iterable[FieldProblem]:
+@dataclass(frozen=True)
+class Usage:
+    """What is used of one limit; without a limit `of` is None."""
+
+    name: str
+    used: float
+    of: float | None
+
+
+def usage(team: Team, user: User) -> list[Usage]:
+    """How a team and this person of it stand against every limit, for the team's page."""
+    of_team, own = queued_now(team, user)
+    hours = gpu_hours_used([team.pk])[team.pk]
+    return [
+        Usage("Jobs queued", of_team, team.queued_jobs_at_most),
+        Usage("Of them yours", own, team.queued_jobs_a_person),
+        Usage("Jobs at work", jobs_at_work(team.pk), team.jobs_at_once),
+        Usage("GPU hours this month", round(hours, 1), team.gpu_hours_a_month),
+    ]
+
+
+def queued_now(team: Team, user: User) -> tuple[int, int]:
+    """How many jobs of the team are queued, and how many of them are this person's."""
     queued = Job.objects.filter(team=team, state=JobState.QUEUED)
-    of_team = queued.count()
+    return queued.count(), queued.filter(created_by=user).count()
+
+
+def _queue_problems(team: Team, user: User) -> Iterable[FieldProblem]:
+    of_team, own = queued_now(team, user)
     if of_team >= team.queued_jobs_at_most:
         message = f"Team {team.name} has {of_team:,} of {team.queued_jobs_at_most:,} allowed jobs queued."
         hint = "Wait until some have started, cancel some, or ask the site's admin to raise the limit."
         yield FieldProblem("team", "job.team_queue_full", message, hint)
-    own = queued.filter(created_by=user).count()
     if own >= team.queued_jobs_a_person:
         message = f"You have {own:,} of {team.queued_jobs_a_person:,} allowed jobs queued in team {team.name}."
         hint = "Wait until some have started, cancel some, or ask the site's admin to raise the limit."

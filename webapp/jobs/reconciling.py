@@ -25,7 +25,7 @@ from webapp.jobs import inspecting, scheduling, transitions
 from webapp.jobs.clearing import Clearing
 from webapp.jobs.enrolling import suspend_if_silent
 from webapp.jobs.holding import Hold, database_time
-from webapp.jobs.models import Attempt, Inspection, Worker
+from webapp.jobs.models import Attempt, Inspection, Worker, removed_for_good
 from webapp.jobs.permits import wake
 from webapp.jobs.probing import Probe
 from webapp.jobs.reporting import unacknowledged
@@ -134,6 +134,13 @@ def give_back_inspections() -> None:
         inspecting.give_back(inspection)
 
 
+def end_what_removed_workers_have() -> None:
+    """A removed worker hands its jobs back by itself; one that does not is not asked again."""
+    _end_those(removed_for_good() & ~Q(state=Attempt.State.ENDED), "drained")
+    for inspection in Inspection.objects.filter(removed_for_good(), state=Inspection.State.RUNNING):
+        inspecting.give_back(inspection)
+
+
 def ask_again() -> None:
     """What waits for a check or an inspection and lost its message."""
     for version_id in waiting_for_check():
@@ -151,5 +158,5 @@ def send_permits() -> None:
             wake(worker)
 
 
-STEPS = (ask_again, send_permits)
+STEPS = (end_what_removed_workers_have, ask_again, send_permits)
 """What needs neither a worker's word nor the right time."""

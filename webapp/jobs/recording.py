@@ -29,16 +29,26 @@ def record(job_id: int, attempt: Attempt | None, events: list[dict[str, Any]]) -
     """Number and keep these events, in order; tell open pages once the transaction is through."""
     if not events:
         return
-    with transaction.atomic():
-        Job.objects.filter(pk=job_id).update(last_event=F("last_event") + len(events))
-        last = Job.objects.values_list("last_event", flat=True).get(pk=job_id)
-        numbered = list(enumerate(events, start=last - len(events) + 1))
-        number = attempt.number if attempt else None
-        messages = [{"n": n, "attempt": number, **event} for n, event in numbered]
-        _keep_rows(job_id, attempt, [(n, event) for n, event in numbered if event["kind"] != "metrics"])
-        if attempt:
-            _keep_points(attempt, [(n, event) for n, event in numbered if event["kind"] == "metrics"])
-        transaction.on_commit(lambda: broker.publish(job_id, messages))
+    with transaction.atomic(savepoint=False):
+        keep(take_numbers(job_id, len(events)), attempt, events)
+
+
+def take_numbers(job_id: int, count: int, *fields: str) -> Job:
+    """The job with `last_event` moved on by so many, and these fields; its row is ours until the transaction ends."""
+    Job.objects.filter(pk=job_id).update(last_event=F("last_event") + count)
+    return Job.objects.only("last_event", *fields).get(pk=job_id)
+
+
+def keep(job: Job, attempt: Attempt | None, events: list[dict[str, Any]]) -> None:
+    """Keep events under the numbers just taken for them; tell open pages once the transaction is through."""
+    job_id = job.pk
+    numbered = list(enumerate(events, start=job.last_event - len(events) + 1))
+    number = attempt.number if attempt else None
+    messages = [{**event, "n": n, "attempt": number} for n, event in numbered]
+    _keep_rows(job_id, attempt, [(n, event) for n, event in numbered if event["kind"] != "metrics"])
+    if attempt:
+        _keep_points(attempt, [(n, event) for n, event in numbered if event["kind"] == "metrics"])
+    transaction.on_commit(lambda: broker.publish(job_id, messages))
 
 
 def _keep_rows(job_id: int, attempt: Attempt | None, numbered: list[tuple[int, dict[str, Any]]]) -> None:
@@ -105,7 +115,7 @@ def messages_after(job_id: int, cursor: int, limit: int = 2000) -> list[Message]
 
 def _row_message(row: Event) -> Message:
     attempt = row.attempt.number if row.attempt else None
-    return {"n": row.number, "attempt": attempt, "kind": row.kind, "time": row.at.timestamp(), **row.body}
+    return {"time": row.at.timestamp(), **row.body, "n": row.number, "attempt": attempt, "kind": row.kind}
 
 
 def _chunk_messages(chunk: MetricChunk, cursor: int) -> list[Message]:

@@ -14,13 +14,13 @@ from django.db.models import Q
 
 from webapp import clock
 from webapp.jobs import transitions
+from webapp.jobs.log_text import MAX_TEXT, level_of, plain
 from webapp.jobs.models import Attempt, Job, JobState
-from webapp.jobs.recording import as_numbers, record
-from webapp.jobs.reported import BadReport, TooMuch, check_event
+from webapp.jobs.recording import as_numbers, keep, take_numbers
+from webapp.jobs.reported import BadReport, TooMuch, check_events
 
 MAX_EVENTS = 1000
 MAX_BATCH_BYTES = 1024 * 1024
-MAX_TEXT = 8192
 LARGEST = 2**62
 
 
@@ -66,55 +66,65 @@ def accept(attempt: Attempt, first_seq: int, events: list[dict[str, Any]]) -> in
         raise BadReport(f"Events are numbered from 1; this batch starts at {first_seq}.")
     with transaction.atomic():
         renew(attempt)
-        attempt = Attempt.objects.get(pk=attempt.pk)
-        if events and first_seq > attempt.acked_seq + 1:
-            raise BadReport(f"Event {attempt.acked_seq + 1} is missing: the batch starts at {first_seq}.")
-        new = events[max(0, attempt.acked_seq + 1 - first_seq) :]
-        last_step = Job.objects.values_list("total_steps", flat=True).get(pk=attempt.job_id)
-        for event in new:
-            check_event(event)
-            if last_step and (event.get("step") or 0) > last_step:
-                raise BadReport(f"Step {event['step']:,} lies beyond the job's last, {last_step:,}.")
-            if event["kind"] == "log":
-                event["text"] = event.get("text", "")[:MAX_TEXT]
-        if new:
-            attempt.acked_seq += len(new)
-            attempt.save(update_fields=["acked_seq"])
-            record(attempt.job_id, attempt, new)
-            _summarise(attempt, new)
-        return attempt.acked_seq
+        facts = Attempt.objects.filter(pk=attempt.pk).values_list("acked_seq", "job__total_steps")
+        acked, last_step = facts.get()
+        if events and first_seq > acked + 1:
+            raise BadReport(f"Event {acked + 1} is missing: the batch starts at {first_seq}.")
+        new = events[max(0, acked + 1 - first_seq) :]
+        if not new:
+            return int(acked)
+        _check(new, last_step)
+        Attempt.objects.filter(pk=attempt.pk).update(acked_seq=acked + len(new))
+        job = take_numbers(attempt.job_id, len(new), *SUMMARY)
+        keep(job, attempt, new)
+        _summarise(job, attempt, new)
+        return int(acked + len(new))
 
 
-def _summarise(attempt: Attempt, events: list[dict[str, Any]]) -> None:
+def _check(events: list[dict[str, Any]], last_step: int) -> None:
+    """Raises BadReport; makes log lines plain and cuts them to their longest."""
+    for checked in check_events(events):
+        if last_step and checked.own_step > last_step:
+            raise BadReport(f"Step {checked.own_step:,} lies beyond the job's last, {last_step:,}.")
+    for event in events:
+        if event["kind"] == "log":
+            event["text"] = plain(event.get("text", ""))[:MAX_TEXT]
+            event["level"] = level_of(event.get("level", ""))
+
+
+SUMMARY = (
+    "phase",
+    "step",
+    "total_steps",
+    "epoch",
+    "seconds_per_step",
+    "trainable_parameters",
+    "total_parameters",
+    "last_loss",
+    "best_metric",
+    "final_metrics",
+    "notes",
+    "tokens_per_second",
+    "peak_memory_bytes",
+    "memory_kind",
+    "device",
+    "device_memory_total_bytes",
+)
+"""What a job's row says of its training."""
+
+
+def _summarise(job: Job, attempt: Attempt, events: list[dict[str, Any]]) -> None:
     """Carry the newest facts onto the job, so that lists never read chunks.
 
     Reading and writing back is safe: the events' numbers were just taken in this transaction, so the row is ours.
     """
-    job = Job.objects.get(pk=attempt.job_id)
+    before = {name: getattr(job, name) for name in SUMMARY}
     for event in events:
         SUMMARIES.get(event["kind"], _nothing)(job, event)
         if event["kind"] == "plan":
             Attempt.objects.filter(pk=attempt.pk).update(resumed_step=job.step)
-    job.save(
-        update_fields=[
-            "phase",
-            "step",
-            "total_steps",
-            "epoch",
-            "seconds_per_step",
-            "trainable_parameters",
-            "total_parameters",
-            "last_loss",
-            "best_metric",
-            "final_metrics",
-            "notes",
-            "tokens_per_second",
-            "peak_memory_bytes",
-            "memory_kind",
-            "device",
-            "device_memory_total_bytes",
-        ]
-    )
+    if changed := {name: now for name in SUMMARY if (now := getattr(job, name)) != before[name]}:
+        Job.objects.filter(pk=job.pk).update(**changed)
 
 
 def _nothing(job: Job, event: dict[str, Any]) -> None:

@@ -7,14 +7,13 @@ fitting.py's, what a team may use quotas.py's; why a job still waits is said in 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
-from django.utils import timezone
+from django.db.models import QuerySet
 
+from webapp import clock
 from webapp.accounts.tokens import Secret, make_secret
 from webapp.jobs import choosing, fitting, transitions
 from webapp.jobs.models import Attempt, Checkpoint, Inspection, Job, JobState, Worker
@@ -80,7 +79,7 @@ def _locked(rows: QuerySet[Any]) -> Any:
 
 
 def _lease_until() -> Any:
-    return timezone.now() + timedelta(seconds=settings.TIMINGS.lease_seconds)
+    return clock.in_seconds(settings.TIMINGS.lease_seconds)
 
 
 def _repeated(worker: Worker, asked: Claim) -> Claimed | None:
@@ -151,7 +150,7 @@ def _claim_job(worker: Worker, asked: Claim) -> Claimed | None:
 
 def _new_attempt(job: Job, worker: Worker, asked: Claim, secret: Secret) -> Attempt:
     checkpoint = newest_checkpoint(job)
-    return Attempt.objects.create(
+    attempt = Attempt.objects.create(
         job=job,
         number=job.attempts_made + 1,
         worker=worker,
@@ -165,11 +164,16 @@ def _new_attempt(job: Job, worker: Worker, asked: Claim, secret: Secret) -> Atte
         lease_until=_lease_until(),
         resumed_step=checkpoint.step if checkpoint else 0,
     )
+    attempt.refresh_from_db(fields=["lease_until"])  # the database's own clock set it
+    return attempt
 
 
 def newest_checkpoint(job: Job) -> Checkpoint | None:
-    """What the next attempt resumes from: the job's own newest checkpoint, or that of the job it retries."""
-    of_job = Q(job=job)
-    if job.retry_of_id is not None and not job.checkpoints.filter(damaged_at=None).exists():
-        of_job = Q(job_id=job.retry_of_id)
-    return Checkpoint.objects.filter(of_job, damaged_at=None).order_by("-step", "-id").first()
+    """What the next attempt resumes from: the job's own newest checkpoint, or that of the nearest job it retries."""
+    of: Job | None = job
+    while of is not None:
+        found = of.checkpoints.filter(damaged_at=None).order_by("-step", "-id").first()
+        if found is not None:
+            return found
+        of = of.retry_of
+    return None

@@ -214,6 +214,7 @@ def _retry(job: Job, user: User) -> Job:
         spec=job.spec,
         priority=job.priority if may(user, job.team_id, Role.MAINTAINER) else min(job.priority, 0),
         retry_of=job,
+        study=job.study,
         queue_position=next_position(job.pool),
         threads=job.threads,
     )
@@ -263,13 +264,18 @@ def end_attempt(
             attempt=attempt,
             reason_code=after.code,
             reason_sentence=sentence_for(after.code, sentence if after.code == reason_code else ""),
-            reason_detail=detail or {},
+            reason_detail=_told(after.code, reason_code, detail or {}),
             log_tail=log_tail[-50:] if log_tail else _last_lines(attempt),
             **after.fields,
         )
         if after.after == JobState.QUEUED and job.not_before is None:
             permit_on_commit(job.pool)
     return job
+
+
+def _told(code: str, own_code: str, detail: dict[str, Any]) -> dict[str, Any]:
+    """The attempt's numbers; of a job that is given up, also what its last attempt died of."""
+    return detail | {"last_reason": own_code} if code == "crashed_worker" and own_code else detail
 
 
 def _last_lines(attempt: Attempt) -> list[str]:

@@ -17,6 +17,7 @@ from pydantic import Field
 from webapp import api_errors
 from webapp.jobs import enrolling, handing_in, inspecting, permits, reporting, scheduling, transitions
 from webapp.jobs.consequences import NOT_FOR_WORKERS
+from webapp.jobs.log_text import MAX_TEXT, plain
 from webapp.jobs.models import Attempt, Inspection, Job
 from webapp.jobs.refusals import note_refusals
 from webapp.jobs.reported import BadReport, Count, Device, File, Finite, Report, Step, TooMuch
@@ -231,10 +232,9 @@ def end(request: Any, attempt_id: int, body: End) -> dict[str, Any]:
         raise BadReport(f"`{body.reason}` is for the site to find out, not for a worker to say.")
     if body.last_seq > attempt.acked_seq:
         raise BadReport(f"Events up to {body.last_seq} were not handed in; {attempt.acked_seq} were.")
-    actor = f"worker {attempt.worker.name}"
-    job = transitions.end_attempt(
-        attempt, actor, body.outcome, body.reason or "", body.sentence or "", body.detail, body.log_tail
-    )
+    actor, sentence = f"worker {attempt.worker.name}", plain(body.sentence or "")
+    tail = [plain(line)[:MAX_TEXT] for line in body.log_tail]
+    job = transitions.end_attempt(attempt, actor, body.outcome, body.reason or "", sentence, body.detail, tail)
     if body.reason == "checkpoint_unreadable":
         handing_in.distrust_checkpoint(attempt)
     return {"state": job.state}

@@ -8,14 +8,15 @@ from ninja.security import HttpBearer
 
 from webapp import clock
 from webapp.accounts.tokens import matches, prefix_of
-from webapp.jobs.models import Attempt, Inspection, Worker
+from webapp.jobs.models import Attempt, Inspection, Worker, removed_for_good
 
 KNOWN_AFTER_END_SECONDS = 24 * 3600
 """So long a worker hears that its attempt has ended; after that its token is as unknown as any other."""
 
 
 def _forgotten() -> Q:
-    return Q(ended_at__lt=clock.in_seconds(-KNOWN_AFTER_END_SECONDS))
+    """Ended long ago, or of a worker that was removed and has had its time to leave."""
+    return Q(ended_at__lt=clock.in_seconds(-KNOWN_AFTER_END_SECONDS)) | removed_for_good()
 
 
 class WorkerToken(HttpBearer):
@@ -32,7 +33,7 @@ class AttemptToken(HttpBearer):
 
     def authenticate(self, request: HttpRequest, token: str) -> Attempt | None:
         prefix = prefix_of(token, "a")
-        known = Attempt.objects.select_related("job__team", "worker").exclude(_forgotten())
+        known = Attempt.objects.exclude(_forgotten())
         found = known.filter(token_prefix=prefix).first() if prefix else None
         return found if found and matches(token, found.token_sha256) else None
 

@@ -24,6 +24,7 @@ from workers.methods import (
     pfeiffer,
     prefix_tuning,
     prompt_tuning,
+    qlora,
     vera,
 )
 from workers.methods.method import Method
@@ -35,6 +36,7 @@ METHODS: dict[str, Method] = {
         lora,
         full,
         dora,
+        qlora,
         adalora,
         vera,
         oft,

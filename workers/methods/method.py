@@ -81,6 +81,8 @@ class Method:
     """Parameters in the artifact; None: those that are trained."""
     positions: Count | None = None
     """Places of the base model's context that the delta takes for itself; None: none."""
+    quantize: str = "none"
+    """What the frozen base is kept in while this method trains; `quantize` of the training."""
     elsewhere: str = ""
     """Why it is not offered for the tasks that are not in `tasks`, in a sentence, where there is more to say."""
     why_not: WhyNot | None = None

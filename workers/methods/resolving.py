@@ -51,6 +51,7 @@ def resolve(
     method.check(shape, chosen)
     filled = _filled(method, chosen, training, shape, task, train_rows, eval_rows)
     _check_training(filled, shape, eval_rows, method.positions_taken(shape, chosen))
+    _check_quantised(method, filled)
     if method.check_training:
         method.check_training(shape, chosen, filled, filled.steps(train_rows))
     return _as_json(chosen), asdict(filled)
@@ -71,7 +72,7 @@ def _filled(
     eval_rows: int,
 ) -> Training:
     given = {name: value for name, value in training.items() if value is not None or name not in _field_names()}
-    start = dict(START_VALUES[task])
+    start = {**START_VALUES[task], "quantize": method.quantize}
     if train_rows >= MANY_ROWS:
         start["epochs"] = 1.0
     if shape.positions:
@@ -118,18 +119,25 @@ def _check_training(training: Training, shape: Shape, eval_rows: int, positions_
             f"`max_length` is {length:,}, but this base model reads at most {shape.positions:,} tokens.",
             f"Use {shape.positions:,} or less.",
         )
-    if training.quantize != "none":
-        raise OptionsError(
-            "quantize",
-            f"A base model kept in {training.quantize} needs the method qlora, which is not offered yet.",
-            "Leave `quantize` at none.",
-        )
     if training.early_stopping_patience and not eval_rows:
         raise OptionsError(
             "early_stopping_patience",
             "Early stopping needs evaluations, and this dataset version has no eval rows.",
             "Leave it out, or choose a version with an eval split.",
         )
+
+
+def _check_quantised(method: Method, training: Training) -> None:
+    if training.quantize == method.quantize:
+        return
+    if method.quantize != "none":
+        message = f"{method.title} keeps the base model in {method.quantize}, not in {training.quantize}."
+        raise OptionsError("quantize", message, f"Leave `quantize` at {method.quantize}.")
+    raise OptionsError(
+        "quantize",
+        f"{method.title} does not train beside a base model kept in {training.quantize}.",
+        "Leave `quantize` at none, or choose the method qlora, which keeps it in nf4.",
+    )
 
 
 def _as_json(options: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from transformers.utils import logging as transformers_logging
 from workers.methods import METHODS
 from workers.methods.hyperparameters import Training
 from workers.protocol import JobFolder, JobSpec
-from workers.training import artifact, base_model, checkpoint, data, devices, optimizing, storage, verdict
+from workers.training import artifact, base_model, checkpoint, data, devices, optimizing, showing, storage, verdict
 from workers.training.card import Results
 from workers.training.evaluating import Evaluation
 from workers.training.events import Events
@@ -47,6 +47,8 @@ class Attempt:
     team: Team = field(default_factory=Team, init=False)
     sizes: Sizes = field(init=False)
     """Known once the network is equipped."""
+    shown: dict[str, Any] = field(default_factory=dict, init=False)
+    """What a person should see before hours go by: the first rows, and what is trained where."""
 
     def run(self) -> None:
         """Train, export, report. Raises Stopped or JobFailure."""
@@ -85,6 +87,7 @@ class Attempt:
         start = base_model.decoder_start(self.job.base_model)
         rows = data.load(self.job.dataset, spec, tokenizer, start, self.events)
         self.numbers["train_rows"] = len(rows.train)
+        self.shown["first_rows"] = showing.first_rows(rows.train, tokenizer)
         if spec.task != "text-classification":
             self.numbers["trainable_token_share"] = rows.trainable_token_share
         steps = training.steps(len(rows.train))
@@ -134,7 +137,7 @@ class Attempt:
         equipment = EQUIPMENT[spec.method]
         dtype = hardware.frozen_dtype if equipment.freezes_base else devices.FORMATS["fp32"]
         network = base_model.load_network(
-            self.job.base_model, spec.task, spec.dataset.labels, tokenizer, dtype, training.seed
+            self.job.base_model, spec.task, spec.dataset.labels, tokenizer, dtype, training.seed, training.quantize
         )
         if training.gradient_checkpointing:
             network.config.use_cache = False
@@ -143,7 +146,9 @@ class Attempt:
         options = METHODS[spec.method].options.from_json(spec.options)
         setting = Setting(spec.task, tokenizer, spec.dataset.labels, steps, training.seed)
         checkpoint.seed_generators(training.seed, rank=0)
+        model_type = str(network.config.model_type)
         model = equipment.equip(network, options, setting)
+        self.shown["trained_modules"] = showing.trained_modules(model, model_type)
         return model, sizes(before, model)
 
     def _resume(self, loop: Loop) -> None:
@@ -172,6 +177,7 @@ class Attempt:
             train_rows=len(loop.rows),
             eval_rows=len(loop.evaluation.samples) if loop.evaluation else 0,
             versions=artifact.versions(),
+            **self.shown,
         )
 
     def _hand_over(self, loop: Loop) -> None:

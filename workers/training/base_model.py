@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ from transformers import (
     AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    BitsAndBytesConfig,
 )
 
 from workers.protocol import Task
 from workers.training.failures import JobFailure
 
+NEVER_QUANTISED = ("classifier", "score", "pre_classifier", "lm_head")
+"""Heads: they train, or stand at the very end, where rounding costs most."""
 NO_LIMIT = 10**30
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
 
@@ -40,9 +44,15 @@ def load_tokenizer(folder: Path) -> Any:
 
 
 def load_network(
-    folder: Path, task: Task, labels: tuple[str, ...], tokenizer: Any, dtype: torch.dtype, seed: int
+    folder: Path,
+    task: Task,
+    labels: tuple[str, ...],
+    tokenizer: Any,
+    dtype: torch.dtype,
+    seed: int,
+    quantize: str = "none",
 ) -> Any:
-    """The network for this task, in `dtype`; a new classification head is drawn from `seed`."""
+    """The network for this task, in `dtype` or fewer bits; a new classification head is drawn from `seed`."""
     _require_safetensors(folder)
     config = AutoConfig.from_pretrained(folder, **LOCAL)
     config.pad_token_id = tokenizer.pad_token_id
@@ -56,7 +66,26 @@ def load_network(
         kind = AutoModelForSeq2SeqLM if task == "seq2seq" else AutoModelForCausalLM
     # A head for other labels, left over from an earlier training, is replaced by a fresh one.
     fresh_head = {"ignore_mismatched_sizes": True}
-    return kind.from_pretrained(folder, config=config, dtype=dtype, use_safetensors=True, **fresh_head, **LOCAL)
+    fewer_bits = {} if quantize == "none" else {"quantization_config": _four_bits(dtype)}
+    return kind.from_pretrained(
+        folder, config=config, dtype=dtype, use_safetensors=True, **fewer_bits, **fresh_head, **LOCAL
+    )
+
+
+def _four_bits(dtype: torch.dtype) -> BitsAndBytesConfig:
+    if find_spec("bitsandbytes") is None:
+        raise JobFailure(
+            "bad_config",
+            "This worker cannot keep a base model in 4 bits: the package bitsandbytes is not installed there. "
+            "Install it on the worker, or choose the method LoRA.",
+        )
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+        llm_int8_skip_modules=list(NEVER_QUANTISED),
+    )
 
 
 def decoder_start(folder: Path) -> int:

@@ -18,7 +18,7 @@ def facts_of(folder: Path, weights: Weights) -> dict[str, Any]:
     """What the site stores of a base model. Raises InspectionProblem."""
     config = _config(folder)
     try:
-        shape, tasks = read_shape(config)
+        shape, tasks = read_shape(config, weights.names)
     except ShapeError as error:
         raise InspectionProblem(
             "basemodel.architecture",

@@ -1,4 +1,4 @@
-"""How much memory a training takes while it runs."""
+"""How much memory a training takes while it runs, and what its device says of itself; sampled beside the steps."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import threading
 
 import psutil
 import torch
+
+from workers.training.sensors import Sensors
 
 INTERVAL_SECONDS = 0.5
 
@@ -22,16 +24,20 @@ class MemorySampler:
         self.total_bytes = self._total()
         self.now_bytes = self._used()
         self.peak_bytes = self.now_bytes
+        self._sensors = Sensors(device)
+        self._read: dict[str, float] = {}
         self._thread = threading.Thread(target=self._sample, name="memory", daemon=True)
         self._thread.start()
 
     def values(self) -> dict[str, float]:
-        """The metric values of this moment, in bytes."""
+        """The metric values of this moment: bytes, and what the sensors said last."""
         values = {"device_memory_bytes": self.now_bytes, "device_memory_peak_bytes": self.peak_bytes}
         if self._device.type == "cuda":
-            values["allocated_memory_peak_bytes"] = torch.cuda.max_memory_allocated(self._device)
-            values["reserved_memory_peak_bytes"] = torch.cuda.max_memory_reserved(self._device)
-        return {name: float(value) for name, value in values.items()}
+            told = torch.cuda.memory_stats(self._device)  # once: each question would gather all of it again
+            for kind in ("allocated", "reserved"):
+                values[f"{kind}_memory_bytes"] = told.get(f"{kind}_bytes.all.current", 0)
+                values[f"{kind}_memory_peak_bytes"] = told.get(f"{kind}_bytes.all.peak", 0)
+        return {name: float(value) for name, value in values.items()} | self._read
 
     def close(self) -> None:
         self._stop.set()
@@ -41,6 +47,7 @@ class MemorySampler:
         while not self._stop.wait(self._interval_seconds):
             self.now_bytes = self._used()
             self.peak_bytes = max(self.peak_bytes, self.now_bytes)
+            self._read = self._sensors.read()
 
     def _used(self) -> int:
         if self._device.type == "cuda":

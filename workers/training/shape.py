@@ -5,6 +5,7 @@ Where the configuration comes from and whether it may be trusted is decided by t
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from accelerate import init_empty_weights
@@ -43,8 +44,11 @@ class ShapeError(Exception):
     """The architecture is none that can be fine-tuned here; the message is a sentence for people."""
 
 
-def read_shape(config: PretrainedConfig) -> tuple[Shape, tuple[Task, ...]]:
+def read_shape(config: PretrainedConfig, stored: frozenset[str] = frozenset()) -> tuple[Shape, tuple[Task, ...]]:
     """The shape of the network that this configuration describes and the tasks it can be trained for.
+
+    `stored` are the names of the stored tensors: an encoder-decoder that stores an output layer beside its embeddings
+    has one of its own, whatever its configuration says of ties (flan-t5).
 
     Raises ShapeError for architectures without any of our tasks.
     """
@@ -57,7 +61,11 @@ def read_shape(config: PretrainedConfig) -> tuple[Shape, tuple[Task, ...]]:
         tasks, head = tuple(task for task in tasks if task != "text-classification"), "linear"
     if not tasks:
         raise ShapeError(f"The classification head of `{config.model_type}` is of a kind that is not known here.")
-    return _shape(config, model, head), tasks
+    shape = _shape(config, model, head)
+    if config.is_encoder_decoder and shape.tied_embeddings and "lm_head.weight" in stored:
+        own_output = Linear("lm_head", "other", -1, shape.hidden, shape.vocabulary, bias=False)
+        shape = replace(shape, tied_embeddings=False, linears=(*shape.linears, own_output))
+    return shape, tasks
 
 
 def tasks_of(config: PretrainedConfig) -> tuple[Task, ...]:

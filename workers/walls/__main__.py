@@ -13,11 +13,9 @@ import sys
 from pathlib import Path
 
 from workers.walls import kernel, landlock, loopback, view
-from workers.walls.plan import Plan
+from workers.walls.plan import CANNOT, Plan
 
 USER_NAMESPACES = Path("/proc/sys/user/max_user_namespaces")
-CANNOT = 125
-"""As `env` and `timeout` say it: the command was not even started."""
 
 
 def main(arguments: list[str]) -> int:

@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 from workers.walls.files import Rule
 
+CANNOT = 125
+"""Exit code where a wall could not be put up, as `env` and `timeout` say it: the command was not even started."""
+
 
 class Plan(NamedTuple):
     """Walls with what they need to know; the defaults put up none."""

@@ -130,12 +130,12 @@ def test_a_method_that_cannot_work_says_so_before_anything_is_queued(
     method: str, architecture: str, base_models: dict[str, Path], tmp_path: Path
 ) -> None:
     shape = toys.shape_of(base_models[architecture])
-    for cell in all_cells():
+    for number, cell in enumerate(all_cells()):
         why = METHODS[method].refusal(shape, cell.task)
         if (cell.method, cell.architecture) == (method, architecture) and why:
             assert why.endswith(".")
             with pytest.raises(OptionsError) as refused:
-                job_of(tmp_path / "job", base_models[architecture], cell)
+                job_of(tmp_path / str(number), base_models[architecture], cell)
             assert refused.value.field == "method"
 
 

@@ -12,6 +12,7 @@ _DISC = '<circle cx="12" cy="12" r="8" fill="currentColor" stroke="none"/>'
 SHAPES = {
     "queue": '<path d="M4 6h16M4 12h16M4 18h10"/>',
     "jobs": '<path d="M3 17l5-6 4 4 4-8 5 5"/><path d="M3 21h18"/>',
+    "study": '<path d="M4 20V10M10 20V4M16 20v-8M22 20H2"/>',
     "dataset": '<ellipse cx="12" cy="5" rx="8" ry="3"/><path d="M4 5v14c0 1.7 3.6 3 8 3s8-1.3 8-3V5'
     'M4 12c0 1.7 3.6 3 8 3s8-1.3 8-3"/>',
     "model": '<path d="M12 2l9 5v10l-9 5-9-5V7z"/><path d="M3 7l9 5 9-5M12 12v10"/>',
@@ -37,6 +38,7 @@ SHAPES = {
     "info": '<circle cx="12" cy="12" r="9"/><path d="M12 11v6M12 7v.5"/>',
     "key": '<circle cx="8" cy="15" r="5"/><path d="M12 11l8-8M16 7l3 3"/>',
     "table": '<rect x="3" y="4" width="18" height="16" rx="1"/><path d="M3 10h18M10 4v16"/>',
+    "dots": '<path d="M5 12h.01M12 12h.01M19 12h.01" stroke-width="3"/>',
     "ring": '<circle cx="12" cy="12" r="8"/>',
     "clock": '<circle cx="12" cy="12" r="9"/><path d="M12 6v6l4 3"/>',
     "quarter": '<circle cx="12" cy="12" r="8"/><path d="M12 12V4a8 8 0 018 8z" fill="currentColor" stroke="none"/>',

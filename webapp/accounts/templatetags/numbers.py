@@ -136,3 +136,9 @@ def words(name: Any) -> str:
 def share_of(part: Any, whole: Any) -> float:
     """Percent of the whole, 0 where there is none."""
     return 100 * part / whole if _known(part) and _known(whole) and whole else 0.0
+
+
+@register.filter
+def at_most_hundred(percent: float) -> float:
+    """For bars, which end where the limit does."""
+    return min(100.0, percent)

@@ -7,8 +7,9 @@ from webapp.jobs.models.event import LARGE_CHUNK_POINTS, Event, MetricChunk
 from webapp.jobs.models.file import Artifact, ArtifactQuerySet, Checkpoint, StoredPart
 from webapp.jobs.models.inspection import Inspection
 from webapp.jobs.models.job import AT_WORK, ENDED, Job, JobQuerySet, JobState, StateChange
+from webapp.jobs.models.study import Study, StudyQuerySet
 from webapp.jobs.models.sweep import Sweep
-from webapp.jobs.models.worker import Worker, WorkerQuerySet, WorkerSample
+from webapp.jobs.models.worker import Worker, WorkerQuerySet, WorkerSample, removed_for_good
 
 __all__ = [
     "AT_WORK",
@@ -26,8 +27,11 @@ __all__ = [
     "MetricChunk",
     "StateChange",
     "StoredPart",
+    "Study",
+    "StudyQuerySet",
     "Sweep",
     "Worker",
     "WorkerQuerySet",
     "WorkerSample",
+    "removed_for_good",
 ]

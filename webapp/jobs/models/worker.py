@@ -7,16 +7,25 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 
+from webapp import clock
 from webapp.accounts.models import Team, User
-from webapp.accounts.permissions import in_teams_of_or_shared
+from webapp.accounts.permissions import in_teams_of_or_shared, sees_team_or_shared
 from workers.protocol import DEFAULT_POOL
 
 
 def silence_allowed() -> timedelta:
     """A worker that has said nothing for longer counts as away."""
     return timedelta(seconds=3 * settings.TIMINGS.hello_seconds)
+
+
+def removed_for_good(worker: str = "worker") -> Q:
+    """Rows whose worker was removed longer ago than it takes to hear so, to save a checkpoint and to hand it in."""
+    timings = settings.TIMINGS
+    over = clock.in_seconds(-(timings.drain_limit_seconds + timings.lease_seconds))
+    return Q(**{f"{worker}__revoked_at__lt": over})
 
 
 class WorkerQuerySet(models.QuerySet["Worker"]):
@@ -56,6 +65,10 @@ class Worker(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def is_visible_to(self, user: User) -> bool:
+        """The rule of `visible_to` for a row that is already here."""
+        return self.revoked_at is None and sees_team_or_shared(user, self.team_id)
 
     @property
     def heartbeat_age_seconds(self) -> float | None:

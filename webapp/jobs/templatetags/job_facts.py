@@ -8,11 +8,13 @@ from django import template
 
 from webapp.accounts.templatetags.numbers import exact, learning_rate
 from webapp.jobs.forms import OptionField
-from webapp.jobs.models import Job
+from webapp.jobs.models import Job, Worker
 from webapp.jobs.queue_options import QueueOptions
 from workers.methods import METHODS
 from workers.methods.hyperparameters import Training
 from workers.methods.options import describe
+from workers.protocol import Layer
+from workers.protocol import missing_layers as missing_of
 
 register = template.Library()
 QUEUE_FIELDS = {fact.name for fact in describe(QueueOptions)}
@@ -70,3 +72,9 @@ def config_value(value: Any) -> str:
 def memory_used(device: dict[str, Any]) -> int:
     """Bytes in use on a device of a worker's report."""
     return max(0, int(device.get("memory_bytes", 0)) - int(device.get("memory_free_bytes", 0)))
+
+
+@register.filter
+def missing_layers(worker: Worker) -> tuple[Layer, ...]:
+    """The walls around a training that this worker's machine does not have."""
+    return missing_of(worker.report.get("isolation", {}))

@@ -11,6 +11,7 @@ from django.shortcuts import get_object_or_404, render
 
 from webapp.accounts.context import current_team, signed_in
 from webapp.jobs.downloading import Damaged, read_text
+from webapp.jobs.estimating import why_not_merged
 from webapp.jobs.models import Artifact
 
 PAGE_SIZE = 50
@@ -32,8 +33,8 @@ def detail(request: HttpRequest, artifact_id: int) -> HttpResponse:
     rows = Artifact.objects.visible_to(signed_in(request))
     rows = rows.select_related("job__base_model", "job__dataset_version__dataset", "job__created_by", "attempt__worker")
     artifact = get_object_or_404(rows, pk=artifact_id)
-    context = {"artifact": artifact, "job": artifact.job} | card_of(artifact)
-    return render(request, "jobs/artifact.html", context)
+    context = {"artifact": artifact, "job": artifact.job, "not_mergeable": why_not_merged(artifact.job)}
+    return render(request, "jobs/artifact.html", context | card_of(artifact))
 
 
 def card_of(artifact: Artifact) -> dict[str, str]:

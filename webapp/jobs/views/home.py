@@ -23,7 +23,7 @@ from webapp.errors import problem, shows_refusals
 from webapp.jobs import reordering, transitions
 from webapp.jobs.cancelling import AT_MOST, cancel_all
 from webapp.jobs.fair_share import FAIR_SHARE
-from webapp.jobs.models import AT_WORK, ENDED, Job, JobState, Worker
+from webapp.jobs.models import AT_WORK, ENDED, Job, JobState
 from webapp.jobs.outlook import Look, Waiting, look, queue_order
 from webapp.jobs.refusing import LaunchRefused
 from webapp.jobs.views.starter import first_steps
@@ -142,7 +142,7 @@ def _queue(request: HttpRequest, filters: Filters, census: Census) -> dict[str, 
         "shown": [section for section in SECTIONS if filters.shows(section)],
         "people": census.people,
         "counts": _counts(census, filters.person),
-        "workers": [worker for worker in seen.queue.workers.values() if worker.online and _may_see(user, worker)],
+        "workers": [worker for worker in seen.queue.workers.values() if worker.online and worker.is_visible_to(user)],
         "page_of": page,
         "queued": _rows([rows[pk] for pk in page.object_list if pk in rows], user, places),
         "running": _rows([job for job in rows.values() if job.at_work], user),
@@ -170,10 +170,6 @@ def _page_of_queued(request: HttpRequest, filters: Filters, census: Census, seen
     ]
     wanted.sort(key=lambda job: (job.pool != DEFAULT_POOL, job.pool))  # stable: the order within a pool stays
     return Paginator([job.id for job in wanted], PAGE_SIZE).get_page(request.GET.get("page"))
-
-
-def _may_see(user: User, worker: Worker) -> bool:
-    return user.is_superuser or worker.team_id is None or worker.team_id in user.roles
 
 
 def _rows(jobs: Iterable[Job], user: User, places: dict[int, Waiting] | None = None) -> list[Row]:

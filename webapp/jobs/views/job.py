@@ -14,23 +14,44 @@ from webapp.accounts.models import Role
 from webapp.accounts.permissions import may
 from webapp.errors import problem, shows_refusals
 from webapp.jobs import doctor, figures, transitions
+from webapp.jobs.accuracy import judge
+from webapp.jobs.device_figures import memory, system_charts, utilisation
 from webapp.jobs.models import Event, Job, JobState
 from webapp.jobs.outlook import waiting
 from webapp.jobs.reasons import advice_for
 from webapp.jobs.refusing import LaunchRefused
+from webapp.jobs.shown import shown
+from webapp.jobs.sparklines import sparklines
 from webapp.jobs.templatetags.badges import lost
 from webapp.jobs.views.artifacts import card_of
 from webapp.jobs.views.home import back_to_queue
 from workers.methods import METHODS
 
-TABS = {"overview": "Overview", "log": "Log", "checkpoints": "Checkpoints", "config": "Config", "history": "History"}
+TABS = {
+    "overview": "Overview",
+    "system": "System",
+    "data": "First rows",
+    "log": "Log",
+    "checkpoints": "Checkpoints",
+    "config": "Config",
+    "history": "History",
+}
+KPI_SERIES = ("loss", "tokens_per_second", "device_memory_bytes")
 LOG_LINES = {"overview": 200, "log": 2000}
 PARTS = {"head": "jobs/_head.html", "result": "jobs/_result.html"}
 
 
 def _job(request: HttpRequest, job_id: int) -> Job:
     rows = Job.objects.visible_to(signed_in(request)).prefetch_related("artifacts")
-    related = ("team", "created_by", "base_model", "dataset_version__dataset", "current_attempt__worker", "retry_of")
+    related = (
+        "team",
+        "created_by",
+        "base_model",
+        "dataset_version__dataset",
+        "current_attempt__worker",
+        "retry_of",
+        "study",
+    )
     return get_object_or_404(rows.select_related(*related), pk=job_id)
 
 
@@ -45,6 +66,7 @@ def detail(request: HttpRequest, job_id: int) -> HttpResponse:
     if part:
         return render(request, part, context | _result(job))
     fill = {"checkpoints": _checkpoints, "config": _config, "history": _history, "log": _log, "overview": _overview}
+    fill |= {"system": _system, "data": _first_rows}
     return render(request, "jobs/detail.html", context | fill[tab](job))
 
 
@@ -59,6 +81,7 @@ def _head(request: HttpRequest, job: Job) -> dict[str, Any]:
         "lost": job.at_work and lost(attempt),
         **_diagnosis(job),
         "artifact": next(iter(job.artifacts.all()), None),
+        "sparklines": sparklines(job, KPI_SERIES),
     }
 
 
@@ -72,15 +95,39 @@ def _diagnosis(job: Job) -> dict[str, Any]:
 
 
 def _overview(job: Job) -> dict[str, Any]:
-    page = {
+    on_device = [memory(job), utilisation(job)]
+    charts = [*figures.charts_for(job), *(figures.ended_without(on_device) if job.ended else on_device)]
+    return _log(job, "overview") | _result(job) | {"charts": charts, "page_data": _charts_page(job)}
+
+
+def _system(job: Job) -> dict[str, Any]:
+    return {"charts": system_charts(job), "page_data": _charts_page(job), "shown": shown(job), "judged": judge(job)}
+
+
+def _first_rows(job: Job) -> dict[str, Any]:
+    return {"shown": shown(job), "page_data": _log(job)["page_data"]}
+
+
+def _charts_page(job: Job) -> dict[str, Any]:
+    """What the page's modules need to fill charts."""
+    return {
         "job": job.pk,
         "cursor": job.last_event,
         "ended": job.ended,
+        "ending": _ending(job),
         "smoothing": figures.SMOOTHING,
         "started_at": job.started_at.timestamp() if job.started_at else None,
         "total_steps": job.total_steps,
     }
-    return _log(job, "overview") | _result(job) | {"charts": figures.charts_for(job), "page_data": page}
+
+
+def _ending(job: Job) -> dict[str, str] | None:
+    """What stands at the end of the lines once nothing follows."""
+    if not job.ended:
+        return None
+    colours = {JobState.SUCCEEDED: "--good-text", JobState.FAILED: "--bad-text"}
+    colour = colours.get(JobState(job.state), "--muted")
+    return {"words": job.get_state_display().lower(), "colour": colour, "why": job.reason_sentence}
 
 
 def _result(job: Job) -> dict[str, Any]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from django.core.paginator import Paginator
-from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from webapp.jobs.models import Job, JobState
+from webapp.jobs.filtering import filtered
+from webapp.jobs.models import JobState
 from webapp.jobs.views.home import jobs_here
 from workers.methods import METHODS
 
@@ -17,7 +17,8 @@ PAGE_SIZE = 50
 def job_list(request: HttpRequest) -> HttpResponse:
     """All jobs, newest first, filtered by state, method and words of the name."""
     asked = {name: request.GET.get(name, "").strip() for name in ("state", "method", "q")}
-    jobs = _filtered(jobs_here(request), asked).prefetch_related("artifacts")
+    known = asked["state"] if asked["state"] in JobState.values else ""
+    jobs = filtered(jobs_here(request), asked | {"state": known}).prefetch_related("artifacts")
     context = {
         "page_of": Paginator(jobs, PAGE_SIZE).get_page(request.GET.get("page")),
         "asked": asked,
@@ -28,14 +29,3 @@ def job_list(request: HttpRequest) -> HttpResponse:
     }
     part = request.headers.get("HX-Target") == "rows"
     return render(request, "jobs/_rows.html" if part else "jobs/list.html", context)
-
-
-def _filtered(jobs: QuerySet[Job], asked: dict[str, str]) -> QuerySet[Job]:
-    if asked["state"] in JobState.values:
-        jobs = jobs.filter(state=asked["state"])
-    if asked["method"]:
-        jobs = jobs.filter(method=asked["method"])
-    for word in asked["q"].split()[:8]:
-        in_data = Q(dataset_version__dataset__name__icontains=word)
-        jobs = jobs.filter(Q(name__icontains=word) | Q(base_model__name__icontains=word) | in_data)
-    return jobs

@@ -23,6 +23,7 @@ from webapp.jobs import enrolling
 from webapp.jobs.device_history import HEIGHT, WIDTH, Hour, last_hours
 from webapp.jobs.enrolling import make_key
 from webapp.jobs.models import Attempt, Worker
+from workers.protocol import LAYERS
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 
@@ -44,6 +45,7 @@ def worker_list(request: HttpRequest) -> HttpResponse:
         "seen_teams": set(user.roles),
         "may_enrol": here is not None and may(user, here.pk, Role.MAINTAINER),
         "box": f"0 0 {WIDTH} {HEIGHT}",
+        "layers": LAYERS,
     }
     part = request.headers.get("HX-Target") == "workers"
     return render(request, "jobs/_workers.html" if part else "jobs/workers.html", context)

@@ -21,6 +21,7 @@ from workers.training.methods import (
     pfeiffer,
     prefix_tuning,
     prompt_tuning,
+    qlora,
     vera,
 )
 from workers.training.methods.equipping import Equipment
@@ -29,6 +30,7 @@ EQUIPMENT: dict[str, Equipment] = {
     "lora": lora.EQUIPMENT,
     "full": full.EQUIPMENT,
     "dora": dora.EQUIPMENT,
+    "qlora": qlora.EQUIPMENT,
     "adalora": adalora.EQUIPMENT,
     "vera": vera.EQUIPMENT,
     "oft": oft.EQUIPMENT,

@@ -122,8 +122,14 @@ def sizes(before: dict[str, nn.Parameter], model: nn.Module) -> Sizes:
         # A library may train a copy of the task's head in place of the head itself.
         if id(each) not in own and ".modules_to_save." not in name
     }
-    base = sum(each.numel() for each in before.values())
-    return Sizes(sum(map(torch.numel, trained.values())), base + sum(map(torch.numel, added.values())))
+    base = sum(map(elements, before.values()))
+    return Sizes(sum(map(elements, trained.values())), base + sum(map(elements, added.values())))
+
+
+def elements(parameter: nn.Parameter) -> int:
+    """How many numbers it holds; in 4 bits, two share a byte."""
+    packed = getattr(parameter, "quant_state", None)
+    return int(packed.shape.numel()) if packed is not None else parameter.numel()
 
 
 def is_empty(network: nn.Module) -> bool:

@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0002_quotas'),
-        ('datasets', '0002_desk'),
+        ('datasets', '0003_desk'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

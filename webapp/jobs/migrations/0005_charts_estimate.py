@@ -6,13 +6,13 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('datasets', '0003_uploads'),
+        ('jobs', '0004_charts'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='datasetversion',
-            name='row_index',
+            model_name='job',
+            name='estimated',
             field=models.JSONField(default=dict),
         ),
     ]

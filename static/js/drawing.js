@@ -1,0 +1,119 @@
+// From the store to plotly's data and layout: one chart, one theme, one view. Nothing here touches the page.
+
+import { AXES, places } from "./axes.js";
+import { marksOf } from "./marks.js";
+import { significant, whole } from "./numbers.js";
+import { css } from "./theme.js";
+
+const CLIPPED_FROM = 20;
+
+/** All traces of a chart: tails that a later attempt replaced, then the lines. */
+export function traces(chart, { store, view, startedAt }) {
+  const lines = chart.figure.data.map((trace) => filled(chart, trace, store, view, startedAt));
+  return [...tails(chart, store, view, startedAt), ...lines];
+}
+
+function filled(chart, trace, store, view, startedAt) {
+  const each = store.series.get(trace.meta.series);
+  const colour = css(trace.meta.colour);
+  const smoothing = store.weightOf(trace.meta.series) > 0;
+  const scale = (value) => value * chart.figure.scale;
+  return {
+    ...trace,
+    x: each ? places(each, view.axis, startedAt) : [],
+    y: each ? (trace.meta.part === "smooth" ? each.smooth : each.raw).map(scale) : [],
+    visible: trace.meta.part !== "smooth" || smoothing,
+    opacity: trace.meta.part === "raw" && trace.opacity && !smoothing ? 1 : trace.opacity,
+    ...(trace.meta.part === "raw" && trace.hoverinfo === "skip" && !smoothing ? { hoverinfo: "all", hovertemplate: chart.figure.data.find((other) => other.hovertemplate)?.hovertemplate } : {}),
+    line: { ...trace.line, color: colour },
+    ...(trace.marker ? { marker: { ...trace.marker, color: colour } } : {}),
+  };
+}
+
+/** What earlier attempts had beyond the step from which a later one went on: faint, raw, not to be hovered. */
+function tails(chart, store, view, startedAt) {
+  const shown = new Map(chart.figure.data.map((trace) => [trace.meta.series, trace]));
+  return store.discarded
+    .filter((tail) => shown.has(tail.name))
+    .map((tail) => ({
+      uid: `${tail.name}-discarded-${tail.attempt}`,
+      name: `attempt ${tail.attempt}, replaced`,
+      type: "scatter",
+      mode: tail.step.length > 1 ? "lines" : "markers",
+      x: places(tail, view.axis, startedAt),
+      y: tail.values.map((value) => (value === null ? null : value * chart.figure.scale)),
+      hoverinfo: "skip",
+      opacity: 0.4,
+      connectgaps: false,
+      line: { width: 1, color: css(shown.get(tail.name).meta.colour) },
+      marker: { size: 4, color: css(shown.get(tail.name).meta.colour) },
+      meta: { series: tail.name, part: "discarded", colour: shown.get(tail.name).meta.colour },
+    }));
+}
+
+export function layoutOf(chart, data, charts, size) {
+  const { layout } = chart.figure;
+  const { view } = charts;
+  const name = chart.figure.name;
+  const colours = { gridcolor: css("--grid"), linecolor: css("--axis"), tickcolor: css("--axis") };
+  const ticks = { size: 11, color: css("--muted") };
+  const axis = AXES[view.axis];
+  const range = { range: view.zoom?.slice() ?? charts.extent(), autorange: false };
+  const y = yAxis(chart, data, view);
+  const marks = view.marks ? marksOf(chart, data, charts) : { shapes: [], annotations: [] };
+  const lines = (layout.shapes ?? []).map((shape) => ({ ...shape, line: { ...shape.line, color: css("--axis") } }));
+  return {
+    ...layout,
+    ...size,
+    margin: { ...layout.margin, t: marks.annotations.some((each) => each.y === 1) ? 20 : layout.margin.t },
+    font: { ...layout.font, family: css("--font"), color: css("--text") },
+    hoverlabel: { bgcolor: css("--card"), bordercolor: css("--border"), font: { color: css("--text"), size: 12 } },
+    shapes: [...lines, ...marks.shapes],
+    uirevision: `${view.axis} ${view.zoom} ${view.log.has(name)}`,
+    xaxis: { ...layout.xaxis, ...colours, ...range, type: axis.type, title: { text: axis.title, font: ticks, standoff: 8 }, tickfont: ticks, tickformat: axis.format },
+    yaxis: { ...layout.yaxis, ...colours, tickfont: ticks, ...y.axis },
+    annotations: [...(layout.annotations ?? []), ...marks.annotations, ...(y.top ? [cut(y.top, y.edge)] : [])],
+  };
+}
+
+/** Whether all that is drawn is above zero, as a logarithmic axis needs it. */
+export function mayBeLog(data) {
+  return data.every((trace) => trace.y.every((value) => !Number.isFinite(value) || value > 0));
+}
+
+function yAxis(chart, data, view) {
+  const name = chart.figure.name;
+  const log = view.log.has(name) && mayBeLog(data);
+  const onAxis = (value) => (log ? Math.log10(value) : value);
+  const type = log ? { type: "log", rangemode: "normal" } : { type: "linear" };
+  const own = view.ranges.get(name);
+  if (own && (!log || own[0] > 0)) return { axis: { ...type, range: own.map(onAxis), autorange: false } };
+  const lines = data.filter((trace) => trace.meta.part !== "discarded");
+  const noisy = lines.some((trace) => trace.meta.part === "smooth");
+  const clip = view.outliers && noisy ? clipped(lines, chart.figure.layout.yaxis.rangemode === "tozero" && !log) : null;
+  if (!clip || (log && clip.range[0] <= 0)) return { axis: { ...type, autorange: true } };
+  return { axis: { ...type, range: clip.range.map(onAxis), autorange: false }, top: clip.top.y > clip.range[1] ? clip.top : null, edge: onAxis(clip.range[1]) };
+}
+
+/**
+ * The y range without outliers, and the highest point if it is cut off. A value is an outlier when it lies further
+ * beyond the 5th to 95th percentile than these are apart; null where there is none, or too few points to say.
+ */
+function clipped(data, fromZero) {
+  const points = data.flatMap((trace) => trace.y.map((y, i) => ({ x: trace.x[i], y }))).filter((each) => Number.isFinite(each.y));
+  if (points.length < CLIPPED_FROM) return null;
+  points.sort((a, b) => a.y - b.y);
+  const at = (share) => points[Math.floor(share * (points.length - 1))].y;
+  const [low, high, top] = [at(0.05), at(0.95), points.at(-1)];
+  const span = Math.max(high - low, Math.abs(high) * 0.05);
+  if (top.y <= high + 2 * span && points[0].y >= low - 2 * span) return null;
+  const floor = points[0].y < low - 2 * span ? low - span : points[0].y - 0.05 * span;
+  return { range: [fromZero ? Math.min(0, floor) : floor, top.y > high + 2 * span ? high + span : top.y + 0.05 * span], top };
+}
+
+/** Says at the upper edge what was cut off there. */
+function cut(top, edge) {
+  const place = Number.isInteger(top.x) && top.x < 1e9 ? ` at ${whole(top.x)}` : "";
+  const text = `▲ max ${significant(top.y, 2)}${place}`;
+  return { x: top.x, y: edge, yanchor: "top", xanchor: "auto", showarrow: false, text, bgcolor: css("--card"), font: { size: 11, color: css("--muted") } };
+}

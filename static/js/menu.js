@@ -1,0 +1,110 @@
+// A chart's own menu: log axis, y range, smoothing, enlarging, and the ways out: PNG, SVG, CSV, link, table.
+
+import { library } from "./charts.js";
+import { layoutOf, mayBeLog, traces } from "./drawing.js";
+import { inLight } from "./theme.js";
+
+const PICTURE = { width: 1000, height: 420 };
+
+export function menu(chart, charts, reload) {
+  const box = chart.card.querySelector("details.menu");
+  const { name } = chart.figure;
+  const { view, store } = charts;
+  const find = (selector) => box.querySelector(selector);
+  const log = find("[data-log]");
+  const weight = find("[data-weight]");
+  const range = [find("[data-from]"), find("[data-to]")];
+  const smoothed = [...new Set(chart.figure.data.filter((trace) => trace.meta.part === "smooth").map((trace) => trace.meta.series))];
+
+  function show() {
+    log.checked = view.log.has(name);
+    log.disabled = !mayBeLog(traces(chart, charts));
+    find("[data-log-why]").hidden = !log.disabled;
+    const own = view.ranges.get(name);
+    range.forEach((input, i) => document.activeElement !== input && (input.value = own ? own[i] : ""));
+    if (weight) weight.value = view.weights.get(name) ?? store.weight;
+    find("[data-own]").hidden = !view.differs(name);
+    find("[data-forget]").hidden = !view.differs(name);
+    find("[data-csv]").href = csv(chart, store);
+    chart.card.classList.toggle("enlarged", view.big === name);
+    find("[data-enlarge]").textContent = view.big === name ? "Make small again" : "Enlarge";
+  }
+
+  function weigh() {
+    for (const series of smoothed) {
+      if (view.weights.has(name)) store.own.set(series, view.weights.get(name));
+      else store.own.delete(series);
+    }
+    store.preview();
+  }
+
+  log.addEventListener("change", () => {
+    if (log.checked) view.log.add(name);
+    else view.log.delete(name);
+    charts.changed();
+  });
+  for (const input of range) {
+    input.addEventListener("change", () => {
+      const [from, to] = range.map((each) => (each.value === "" ? NaN : Number(each.value)));
+      if (from < to) view.ranges.set(name, [from, to]);
+      else view.ranges.delete(name);
+      charts.changed();
+    });
+  }
+  weight?.addEventListener("change", () => {
+    view.weights.set(name, Number(weight.value));
+    weigh();
+    charts.changed();
+    reload();
+  });
+  find("[data-forget]").addEventListener("click", () => {
+    view.forget(name);
+    weigh();
+    charts.changed();
+    reload();
+  });
+  find("[data-enlarge]").addEventListener("click", () => {
+    view.big = view.big === name ? null : name;
+    charts.changed();
+    chart.card.scrollIntoView({ block: "nearest" });
+  });
+  for (const format of ["png", "svg"]) find(`[data-${format}]`).addEventListener("click", () => picture(chart, charts, format));
+  find("[data-link]").addEventListener("click", (event) => link(event.currentTarget));
+  for (const button of chart.card.querySelectorAll("[data-zoom]")) {
+    const [factor, by] = button.dataset.zoom.split(" ").map(Number);
+    button.addEventListener("click", () => charts.zoomBy(factor, by));
+  }
+  box.addEventListener("toggle", show);
+  box.addEventListener("click", (event) => event.target.closest(".menu-panel :is(button, a):not([data-link])") && (box.open = false));
+  weigh();
+  show();
+  return show;
+}
+
+function csv(chart, store) {
+  const names = [...new Set(chart.figure.data.map((trace) => trace.meta.series))];
+  const weight = Math.max(0, ...names.map((name) => store.weightOf(name)));
+  return `/api/v1/jobs/${store.job}/metrics?format=csv&series=${names.join(",")}&smooth=${weight}`;
+}
+
+/** Light on white, whatever the page's theme, twice the size. */
+async function picture(chart, charts, format) {
+  const plotly = await library(charts.root.dataset.plotly);
+  const figure = inLight(() => {
+    const data = traces(chart, charts);
+    const layout = layoutOf(chart, data, charts, PICTURE);
+    const title = { text: chart.figure.unit ? `${chart.figure.title}, ${chart.figure.unit}` : chart.figure.title, font: { size: 14 } };
+    return { data, layout: { ...layout, title, margin: { ...layout.margin, t: 40 }, paper_bgcolor: "#FFFFFF", showlegend: data.length > 1 }, config: chart.figure.config };
+  });
+  await plotly.downloadImage(figure, { format, scale: 2, ...PICTURE, filename: `job-${charts.store.job}-${chart.figure.name}` });
+}
+
+async function link(button) {
+  try {
+    await navigator.clipboard.writeText(location.href);
+    button.textContent = "Link copied";
+  } catch {
+    button.textContent = "The address bar has the link";
+  }
+  setTimeout(() => (button.textContent = "Copy link"), 2000);
+}

@@ -1,0 +1,45 @@
+// The toolbar above all charts: x axis, smoothing, outliers, marks, and whether the newest step is followed.
+
+const find = (id) => document.getElementById(id);
+
+export function toolbar(charts, reload) {
+  const { view, store } = charts;
+  const weights = [find("smoothing"), find("smoothing-number")];
+  let settle;
+
+  function weigh(value) {
+    if (!(value >= 0 && value <= 0.99)) return;
+    view.weight = store.weight = value;
+    store.preview();
+    charts.changed();
+    clearTimeout(settle);
+    settle = setTimeout(reload, 150);
+  }
+
+  charts.useAxis = (axis) => {
+    view.axis = axis;
+    charts.hair.to(null);
+    charts.zoomed(null);
+  };
+  for (const input of weights) input.addEventListener("input", () => input.value !== "" && weigh(Number(input.value)));
+  find("x-axis").addEventListener("change", (event) => charts.useAxis(event.target.value));
+  for (const name of ["outliers", "marks"]) {
+    find(name).addEventListener("change", (event) => {
+      view[name] = event.target.checked;
+      charts.changed();
+    });
+  }
+  find("reset-zoom").addEventListener("click", () => charts.zoomed(null));
+  // Followed: hold what is seen now. Held: follow again.
+  find("following").addEventListener("click", () => charts.zoomed(view.zoom ? null : charts.extent()));
+  return () => {
+    const ended = find("head").dataset.ended === "1";
+    find("x-axis").value = view.axis;
+    for (const input of weights) if (document.activeElement !== input || input.type === "range") input.value = view.weight.toFixed(2);
+    find("outliers").checked = view.outliers;
+    find("marks").checked = view.marks;
+    find("following").hidden = ended && !view.zoom;
+    find("following").textContent = view.zoom ? "Paused at zoom" : "Following latest";
+    find("export").href = `/api/v1/jobs/${store.job}/metrics?format=csv&smooth=${view.weight}`;
+  };
+}

@@ -1,0 +1,31 @@
+"""Every method has a page of its own, made of what it says of itself."""
+
+from __future__ import annotations
+
+from html import escape
+
+import pytest
+
+from tests.conftest import Cast
+from tests.pages.test_access import browser_of
+from workers.methods import METHODS
+from workers.methods.options import describe
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_tells_its_formula_paper_options_and_cost(cast: Cast, name: str) -> None:
+    method = METHODS[name]
+    page = browser_of(cast.vera).get(f"/methods/{name}/").content.decode()
+    for text in (method.formula, method.paper):
+        assert escape(text) in page
+    assert all(f">{fact.name}<" in page for fact in describe(method.options))
+    assert ("can be merged" in page) == method.mergeable
+
+
+def test_the_list_leads_to_all_of_them(cast: Cast) -> None:
+    page = browser_of(cast.vera).get("/methods/").content.decode()
+    assert all(f"/methods/{name}/" in page for name in METHODS)
+
+
+def test_no_other_method_has_a_page(cast: Cast) -> None:
+    assert browser_of(cast.vera).get("/methods/magic/").status_code == 404

@@ -1,0 +1,38 @@
+"""What the site says of itself: promises to everybody, health to admins, quotas to the team."""
+
+from __future__ import annotations
+
+from django.test import Client
+
+from tests.conftest import Cast
+from tests.pages.test_access import browser_of
+from webapp.jobs.models import Job
+from webapp.jobs.promises import PROMISES, proofs
+
+
+def test_everybody_reads_the_promises_and_the_tests_behind_them(cast: Cast) -> None:
+    for client in (Client(), browser_of(cast.vera)):
+        page = client.get("/promises/").content.decode()
+        assert all(f"P{promise.number} · {promise.title}" in page for promise in PROMISES)
+        assert proofs(PROMISES[1])[0] in page
+
+
+def test_health_is_for_the_sites_admin(cast: Cast) -> None:
+    assert browser_of(cast.alice).get("/health/").status_code == 403
+    page = browser_of(cast.root).get("/health/").content.decode()
+    assert "The database answers." in page
+    assert "Nobody has swept yet" in page
+
+
+def test_the_team_sees_what_it_uses_of_what_it_may(cast: Cast, job: Job) -> None:
+    cast.team.queued_jobs_at_most, cast.team.gpu_hours_a_month = 4, 10.5
+    cast.team.save()
+    page = browser_of(cast.bob).get("/team/quotas/").content.decode()
+    assert "1 of 4" in page
+    assert "0.0 of 10.5" in page
+    assert "Jobs at work" in page
+    assert "0, no limit" in page
+
+
+def test_a_stranger_sees_their_own_teams_quotas_only(cast: Cast, job: Job) -> None:
+    assert "0 of 1,000" in browser_of(cast.charlie).get("/team/quotas/").content.decode()

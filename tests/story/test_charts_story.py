@@ -1,0 +1,234 @@
+"""The job page's charts in a real browser: marks, states, menus, keyboard, the address, the live end, the budgets."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from launcher.testing import find_chromium
+from tests.story.browser import Browser, browsing
+from tests.story.stack import Stack, running_stack
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        find_chromium() is None and "CI" not in os.environ, reason="no Chromium here; apt install chromium"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def curves(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack without a worker, with jobs planted in it."""
+    with running_stack(tmp_path_factory.mktemp("curves") / "var", "--no-worker") as stack:
+        stack.manage("shell", "-v", "0", "-c", "from tests.story import curves; curves.plant()")
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def browser(curves: Stack) -> Iterator[Browser]:
+    expect.set_options(timeout=30_000)  # a busy machine draws late
+    with browsing(curves.url) as browser:
+        browser.page.goto(curves.sign_in_link)
+        browser.page.get_by_role("button", name="Sign in").click()
+        yield browser
+
+
+def job_of(stack: Stack, name: str) -> int:
+    return int(next(job["id"] for job in stack.api("get", "jobs").json()["items"] if job["name"] == name))
+
+
+def card(page: Page, name: str) -> Any:
+    return page.locator(f'[data-chart="{name}"]')
+
+
+def open_job(browser: Browser, stack: Stack, name: str, query: str = "") -> Page:
+    browser.page.goto(f"{browser.url}/jobs/{job_of(stack, name)}/{query}")
+    return browser.page
+
+
+def drawn(page: Page, name: str = "loss") -> Any:
+    """A chart's plotly state, once it is drawn."""
+    place = f'[data-chart="{name}"] .js-plotly-plot'
+    card(page, name).scroll_into_view_if_needed()
+    page.wait_for_function("place => document.querySelector(place)?.data?.length > 0", arg=place, timeout=60_000)
+    return page.evaluate(
+        f"""(() => {{ const plot = document.querySelector('{place}');
+        return {{texts: (plot.layout.annotations ?? []).map(a => a.text), uids: plot.data.map(t => t.uid),
+                 y: plot.layout.yaxis, x: plot.layout.xaxis, last: plot.data.at(-1).x.at(-1)}} }})()"""
+    )
+
+
+def test_a_disturbed_job_shows_its_seam_its_tail_its_nan_its_best_and_its_end(browser: Browser, curves: Stack) -> None:
+    page = open_job(browser, curves, "disturbed")
+    loss = drawn(page)
+    assert "attempt 2, resumed from 500" in loss["texts"]
+    assert "NaN at step 412" in loss["texts"]
+    assert {"best", "succeeded", "▴"} <= set(loss["texts"])
+    assert "loss-discarded-1" in loss["uids"]
+    assert "▲ max 6.6 at 150" in drawn(page, "grad_norm")["texts"]
+    browser.look("charts-disturbed")
+    browser.complain()
+
+
+def test_x_never_goes_backwards_within_a_trace(browser: Browser, curves: Stack) -> None:
+    page = open_job(browser, curves, "disturbed")
+    drawn(page)
+    assert page.evaluate(
+        """document.querySelector('[data-chart="loss"] .js-plotly-plot').data.every(
+            t => [...t.x].every((x, i, xs) => i === 0 || x > xs[i - 1]))"""
+    )
+
+
+def test_every_axis_draws_and_stands_in_the_address(browser: Browser, curves: Stack) -> None:
+    page = open_job(browser, curves, "disturbed")
+    for axis in ("epoch", "time", "wall", "tokens"):
+        page.locator("#x-axis").select_option(axis)
+        expect(page).to_have_url(re.compile(f"axis={axis}"))
+        page.wait_for_function(
+            "kind => document.querySelector('[data-chart=\"loss\"] .js-plotly-plot')?.layout?.xaxis?.type === kind",
+            arg="date" if axis == "wall" else "linear",
+        )
+    page.reload()
+    expect(page.locator("#x-axis")).to_have_value("tokens")
+    assert drawn(page)["last"] == pytest.approx(1000 * 2048)
+    browser.complain()
+
+
+def test_a_copied_address_shows_the_same_picture(browser: Browser, curves: Stack) -> None:
+    page = open_job(browser, curves, "disturbed", "?smooth=0.9&zoom=100~300&log=loss&outliers=0&y.grad_norm=0~2")
+    loss = drawn(page)
+    assert loss["y"]["type"] == "log"
+    assert loss["x"]["range"] == [100, 300]
+    assert drawn(page, "grad_norm")["y"]["range"] == [0, 2]
+    expect(page.locator("#smoothing-number")).to_have_value("0.90")
+    expect(page.locator("#following")).to_have_text("Paused at zoom")
+    page.locator("#following").click()
+    expect(page).not_to_have_url(re.compile("zoom="))
+    browser.complain()
+
+
+def test_the_menu_gives_picture_csv_and_table_and_enlarges(browser: Browser, curves: Stack, tmp_path: Path) -> None:
+    page = open_job(browser, curves, "disturbed")
+    drawn(page)
+    loss = card(page, "loss")
+    for format, start in (("png", b"\x89PNG"), ("svg", b"<svg")):
+        loss.locator("details.menu summary").click()
+        with page.expect_download() as waiting:
+            loss.locator(f"[data-{format}]").click()
+        waiting.value.save_as(tmp_path / format)
+        assert (tmp_path / format).read_bytes().startswith(start)
+    loss.locator("details.menu summary").click()
+    with page.expect_download() as waiting:
+        loss.locator("[data-csv]").click()
+    waiting.value.save_as(tmp_path / "csv")
+    head = (tmp_path / "csv").read_text().splitlines()[0]
+    assert "loss" in head
+    assert "debiased exponential average, weight 0.6" in head
+    loss.locator("details.menu summary").click()
+    loss.locator("[data-table]").click()
+    expect(page.get_by_role("dialog")).to_contain_text("1,000")
+    page.get_by_role("button", name="Close").click()
+    loss.locator("details.menu summary").click()
+    loss.locator("[data-enlarge]").click()
+    loss.get_by_role("button", name="Zoom in").click()
+    expect(page).to_have_url(re.compile(r"zoom=.*big=loss|big=loss.*zoom="))
+    browser.look("charts-enlarged")
+    browser.complain()
+
+
+def test_one_chart_may_be_smoothed_in_its_own_way(browser: Browser, curves: Stack) -> None:
+    page = open_job(browser, curves, "disturbed")
+    drawn(page)
+    loss = card(page, "loss")
+    loss.locator("details.menu summary").click()
+    loss.locator("[data-weight]").fill("0.95")
+    loss.locator("[data-weight]").press("Enter")
+    expect(loss.locator("[data-smoothing]")).to_have_text(re.compile("0.95"))
+    expect(page).to_have_url(re.compile(r"w.loss=0.95"))
+    loss.locator("[data-forget]").click()
+    expect(loss.locator("[data-smoothing]")).to_have_text(re.compile("0.60"))
+    browser.complain()
+
+
+def test_points_are_read_by_keyboard_and_the_hair_stands_on_every_card(browser: Browser, curves: Stack) -> None:
+    page = open_job(browser, curves, "disturbed")
+    drawn(page)
+    drawn(page, "learning_rate")
+    card(page, "loss").locator(".plot").focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#announce")).to_have_text(re.compile(r"^Step 10: train [\d.]+, smoothed [\d.]+$"))
+    expect(card(page, "learning_rate").locator(".cross")).to_be_visible()
+    expect(card(page, "learning_rate").locator("[data-now]")).to_have_text("3.3e-5")
+    page.keyboard.press("Escape")
+    expect(card(page, "learning_rate").locator(".cross")).to_be_hidden()
+    browser.complain()
+
+
+def test_a_card_without_a_curve_says_why(browser: Browser, curves: Stack) -> None:
+    page = open_job(browser, curves, "waiting")
+    expect(card(page, "loss").locator(".state")).to_contain_text("First point expected at step 1")
+    browser.look("charts-waiting")
+    open_job(browser, curves, "point")
+    expect(card(page, "loss").locator(".stat")).to_contain_text("at step 1")
+    expect(card(page, "accuracy").locator(".state")).to_contain_text("has no eval split")
+    expect(card(page, "accuracy").get_by_role("link", name="Clone with an eval split")).to_be_visible()
+    browser.look("charts-one-point")
+    browser.complain()
+
+
+def test_history_that_does_not_come_is_said_and_asked_for_again(browser: Browser, curves: Stack) -> None:
+    page = browser.page
+    history = re.compile(r"/metrics\?")
+    page.route(history, lambda route: route.fulfill(status=503, json={"error": {"ref": "7F3A"}}))
+    try:
+        open_job(browser, curves, "disturbed")
+        expect(card(page, "loss").locator(".state")).to_contain_text("Could not load this metric (7F3A).")
+    finally:
+        page.unroute(history)
+    card(page, "loss").get_by_role("button", name="Try again").click()
+    drawn(page)
+    browser.faults.clear()  # Chromium notes the status as an error
+
+
+def test_the_live_end_grows_and_a_zoom_survives_it(browser: Browser, curves: Stack) -> None:
+    page = open_job(browser, curves, "running")
+    assert drawn(page)["last"] == 300
+    curves.manage("shell", "-v", "0", "-c", "from tests.story import curves; curves.continue_running(301, 330)")
+    until = "step => document.querySelector('[data-chart=\"loss\"] .js-plotly-plot').data[0].x.at(-1) === step"
+    page.wait_for_function(until, arg=330, timeout=30_000)
+    open_job(browser, curves, "running", "?zoom=50~150")
+    drawn(page)
+    curves.manage("shell", "-v", "0", "-c", "from tests.story import curves; curves.continue_running(331, 350)")
+    page.wait_for_function(until, arg=350, timeout=30_000)
+    assert drawn(page)["x"]["range"] == [50, 150]
+    browser.complain()
+
+
+def test_a_silent_training_and_a_lost_connection_are_said(browser: Browser, curves: Stack) -> None:
+    page = open_job(browser, curves, "running")
+    drawn(page)
+    expect(page.locator("#chart-news")).to_contain_text(
+        re.compile("Last point .* ago. Worker heartbeat"), timeout=15_000
+    )
+    stream = re.compile(r"/events\b")
+    page.route(stream, lambda route: route.abort())
+    try:
+        page.reload()
+        expect(page.locator("#chart-news")).to_contain_text("connection lost")
+        assert drawn(page)["last"] >= 300
+        browser.look("charts-offline")
+    finally:
+        page.unroute(stream)
+    page.get_by_role("button", name="Retry now").click()
+    expect(page.locator("#chart-news")).not_to_contain_text("connection lost")
+    browser.faults.clear()  # Chromium notes each lost request

@@ -1,0 +1,79 @@
+"""Figures of what a training does to its device: memory, utilisation, power, temperature, waiting for data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from webapp.jobs.figures import GIB, Chart, Line, ended_without
+from webapp.jobs.models import Job
+
+
+def system_charts(job: Job) -> list[Chart]:
+    """All of the System tab, in its order."""
+    charts = [memory(job), utilisation(job), *_sensors(job), _data_wait(), _step_time()]
+    return ended_without(charts) if job.ended else charts
+
+
+def memory(job: Job) -> Chart:
+    """VRAM on a GPU, the process's memory on a CPU; the label says which."""
+    kind = job.memory_kind or "memory"
+    title = kind if kind.isupper() else kind.capitalize()
+    total = job.device_memory_total_bytes
+    on_gpu = kind == "VRAM" and total
+    help = "Used by the training. Flat is normal; a steady rise is a leak." + (
+        " The dashed line is all the device has." if on_gpu else ""
+    )
+    device = Line("device_memory_bytes", "in use on the device" if on_gpu else kind)
+    parts = (Line("reserved_memory_bytes", "reserved", colour=3), Line("allocated_memory_bytes", "allocated", colour=5))
+    reference = round(total * GIB, 2) if on_gpu and total else None
+    lines = (device, *parts) if on_gpu else (device,)
+    told = job.estimated.get("memory") if isinstance(job.estimated, dict) else None
+    band = (told[0] * GIB, told[1] * GIB) if told else None
+    if band:
+        help += " The shaded band is what was estimated before the start."
+    return Chart("memory", title, "GiB", help, lines, scale=GIB, from_zero=True, reference=reference, band=band)
+
+
+def utilisation(job: Job) -> Chart:
+    """Of the GPU, or on a CPU of the threads the training may use."""
+    on_gpu = job.memory_kind == "VRAM"
+    title = "GPU utilisation" if on_gpu else "CPU utilisation"
+    help = (
+        "Share of time in which any kernel was active; a GPU at 100 % may still be used badly."
+        if on_gpu
+        else "Share of the threads that this training may use."
+    )
+    line = Line("device_utilisation_percent", "in use", smooth=True)
+    return Chart("utilisation", title, "%", help, (line,), from_zero=True)
+
+
+def _sensors(job: Job) -> list[Chart]:
+    limit = Line("power_limit_watts", "limit", colour=4, dashed=True)
+    power = Chart(
+        "power",
+        "Power",
+        "W",
+        "At the dashed limit the card slows itself down.",
+        (Line("power_watts", "power", smooth=True), limit),
+        from_zero=True,
+    )
+    warm = "Above about 85 degrees most cards slow down."
+    heat = Chart("temperature", "Temperature", "°C", warm, (Line("temperature_celsius", "temperature"),))
+    if job.memory_kind in ("", "VRAM"):
+        return [power, heat]
+    why = {"words": "No sensor: a CPU says nothing of its {} to a training.", "url": "", "label": ""}
+    return [
+        replace(power, absent={**why, "words": why["words"].format("power")}),
+        replace(heat, absent={**why, "words": why["words"].format("temperature")}),
+    ]
+
+
+def _data_wait() -> Chart:
+    help = "Share of a step spent waiting for rows. Over a few percent the data is the bottleneck, not the device."
+    line = Line("data_wait_share", "waiting", smooth=True)
+    return Chart("data_wait", "Waiting for data", "%", help, (line,), scale=100, from_zero=True)
+
+
+def _step_time() -> Chart:
+    help = "Seconds of one optimizer step. Steps with long rows take longer."
+    return Chart("step_time", "Step time", "s", help, (Line("step_seconds", "step", smooth=True),), from_zero=True)
