@@ -10,7 +10,7 @@ from ninja import NinjaAPI, Status
 from webapp import api_errors
 from webapp.accounts.auth import BrowserAuth, TokenAuth
 from webapp.basemodels.api import router as base_models
-from webapp.datasets.api import dataset_versions, datasets
+from webapp.datasets.api import dataset_versions, datasets, uploads
 from webapp.jobs.api import artifacts, estimates, jobs, methods, workers
 from webapp.jobs.health import health
 from webapp.jobs.studies_api import studies
@@ -28,6 +28,7 @@ api = NinjaAPI(
 api_errors.install(api)
 api.add_router("datasets", datasets)
 api.add_router("dataset-versions", dataset_versions)
+api.add_router("uploads", uploads)
 api.add_router("base-models", base_models)
 api.add_router("methods", methods)
 api.add_router("estimates", estimates)
