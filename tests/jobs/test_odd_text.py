@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 
 from tests.conftest import Api, Cast, api_of
 from tests.pages.test_access import browser_of
@@ -47,3 +48,14 @@ def test_a_key_used_for_another_request_or_person_is_422(cast: Cast, bob_api: Ap
         assert refused.status_code == 422
         assert refused.json()["error"]["code"] == "job.key"
     assert Job.objects.count() == 1
+
+
+def test_the_key_of_an_upload_is_one_persons_and_short(cast: Cast, bob_api: Api) -> None:
+    def upload(api: Api, key: str) -> Any:
+        file = SimpleUploadedFile("reviews.jsonl", b'{"text": "good", "label": "pos"}\n')
+        return api("post", "datasets", {"name": "reviews", "file": file}, form=True, headers={"Idempotency-Key": key})
+
+    assert upload(bob_api, "k").status_code == 201
+    for refused in (upload(api_of(cast.alice, cast.team), "k"), upload(bob_api, "x" * 101)):
+        assert refused.status_code == 422
+        assert refused.json()["error"]["code"] == "dataset.key"
