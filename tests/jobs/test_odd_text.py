@@ -59,3 +59,13 @@ def test_the_key_of_an_upload_is_one_persons_and_short(cast: Cast, bob_api: Api)
     for refused in (upload(api_of(cast.alice, cast.team), "k"), upload(bob_api, "x" * 101)):
         assert refused.status_code == 422
         assert refused.json()["error"]["code"] == "dataset.key"
+
+
+def test_the_key_of_a_base_model_is_one_persons_and_short(cast: Cast, bob_api: Api) -> None:
+    body = {"hub_id": "owner/name", "revision": "a" * 40}
+    assert bob_api("post", "base-models", body, headers={"Idempotency-Key": "k"}).status_code == 201
+    alice = api_of(cast.alice, cast.team)
+    for api, key in ((alice, "k"), (bob_api, "x" * 101)):
+        refused = api("post", "base-models", body, headers={"Idempotency-Key": key})
+        assert refused.status_code == 422
+        assert refused.json()["error"]["code"] == "basemodel.key"
