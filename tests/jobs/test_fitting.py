@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
+from random import Random
 from typing import Any
 
 import pytest
@@ -10,6 +12,8 @@ from django.utils import timezone
 
 from tests.jobs.queue import GIB, Queue, gpu, online, processor
 from webapp.jobs import reporting, scheduling, transitions
+from webapp.jobs.fair_share import shares_now
+from webapp.jobs.fitting import offers_of
 from webapp.jobs.models import Attempt, Inspection, Job, Worker
 
 
@@ -351,3 +355,73 @@ def test_an_end_that_is_nobodys_fault_does_not_blame_the_worker(queue: Queue) ->
     transitions.end_attempt(attempt, "worker", "released", "drained")
     online("second", [gpu()])
     assert queue.claim(first)
+
+
+# ---- One worker kept free a team ----------------------------------------------------------------------
+
+
+def stay_online() -> None:
+    """However slow this machine is."""
+    Worker.objects.update(last_hello_at=timezone.now() + timedelta(hours=1))
+
+
+def test_one_idle_teams_wide_jobs_keep_one_worker_free_and_no_more(queue: Queue) -> None:
+    """Four workers of two GPUs, one GPU of each at work: the other team gets the free ones of three."""
+    pairs = [pair(queue, f"pair {number}") for number in range(4)]
+    other: dict[str, Any] = {"team": queue.cast.other_team, "created_by": queue.cast.charlie}
+    stay_online()
+    for number in range(4):
+        queue.add(f"wide {number}", gpus=2, **other)
+    for number in range(4):
+        queue.add(f"narrow {number}")
+    got = [queue.claim(worker, [gpu(1)]) for worker, _ in pairs]
+    assert got[0] is None
+    assert [attempt.job.name for attempt in got if attempt] == ["narrow 0", "narrow 1", "narrow 2"]
+    assert Job.objects.exclude(reserved_on=None).count() == 1
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_job_ever_waits_behind_two_reservations_of_one_team(queue: Queue, seed: int) -> None:
+    """Random claims and ends of wide and narrow jobs of two teams: one worker a team is kept free, at most."""
+    dice = Random(seed)
+    workers = [online(f"w{number}", [gpu(0), gpu(1), gpu(2)]) for number in range(3)]
+    stay_online()
+    teams = [(queue.cast.team, queue.cast.bob), (queue.cast.other_team, queue.cast.charlie)]
+    at_work: list[Attempt] = []
+    for number in range(30):
+        team, person = dice.choice(teams)
+        queue.add(f"job {number}", gpus=dice.choice([1, 1, 2, 3]), team=team, created_by=person)
+        worker = dice.choice(workers)
+        if free := list(offers_of([worker])[worker.pk].free):
+            attempt = queue.claim(worker, free)
+            at_work += [attempt] if attempt else []
+        if at_work and dice.random() < 0.3:
+            queue.finish(at_work.pop(dice.randrange(len(at_work))))
+        kept = Counter(Job.objects.exclude(reserved_on=None).values_list("team_id", flat=True))
+        assert all(count == 1 for count in kept.values()), kept
+
+
+def test_a_worker_kept_free_counts_as_its_teams_work(queue: Queue) -> None:
+    first, _ = pair(queue, "first")
+    other: dict[str, Any] = {"team": queue.cast.other_team, "created_by": queue.cast.charlie}
+    queue.add("wide", gpus=2, **other)
+    assert queue.claim(first, [gpu(1)]) is None
+    assert shares_now().of_team(queue.cast.other_team.pk)[0] == 2
+    queue.add("weather")
+    queue.add("other", **other)
+    assert queue.names(online("single", [gpu()]), 1) == ["weather"]
+
+
+def test_a_reservation_uses_the_teams_one_job_at_once_and_starts_in_its_place(queue: Queue) -> None:
+    queue.cast.other_team.jobs_at_once = 1
+    queue.cast.other_team.save()
+    first, running = pair(queue, "first")
+    other: dict[str, Any] = {"team": queue.cast.other_team, "created_by": queue.cast.charlie}
+    wide = queue.add("wide", gpus=2, **other)
+    queue.add("narrow", **other)
+    assert queue.claim(first, [gpu(1)]) is None
+    assert queue.claim(online("single", [gpu()])) is None
+    queue.finish(running)
+    attempt = queue.claim(first, [gpu(0), gpu(1)])
+    assert attempt
+    assert attempt.job == wide

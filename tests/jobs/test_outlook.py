@@ -19,7 +19,7 @@ from webapp.jobs import transitions, why_waiting
 from webapp.jobs.models import Job, Worker
 from webapp.jobs.outlook import Waiting, ordinal, outlook, waiting
 
-QUERIES = 6
+QUERIES = 8
 
 
 def said(job: Job) -> Waiting:

@@ -11,8 +11,11 @@ from django.utils import timezone
 
 from tests.jobs.queue import GIB, Queue, gpu, online, processor
 from webapp.jobs import reconciling, scheduling
-from webapp.jobs.fitting import offers_of
+from webapp.jobs.fitting import Offer, offers_of, within
 from webapp.jobs.models import Inspection, Job, Worker
+from webapp.jobs.outlook import Look, look
+from webapp.jobs.queue_state import QueuedJob
+from webapp.jobs.why_waiting import is_barred
 
 
 def random_job(queue: Queue, dice: Random) -> None:
@@ -102,3 +105,37 @@ def test_a_worker_kept_free_is_woken_for_inspections_alone(queue: Queue, woken: 
     Inspection.objects.create(question={"kind": "shape"})
     reconciling.send_permits()
     assert woken == ["w"]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_what_is_claimed_is_the_head_of_the_outlook(queue: Queue, seed: int) -> None:
+    """The list that people see and the claim read one rule, the limits of teams too."""
+    dice = Random(100 + seed)
+    queue.cast.team.jobs_at_once, queue.cast.team.gpu_hours_a_month = (
+        dice.choice([None, 1, 2]),
+        dice.choice([None, 0.0]),
+    )
+    queue.cast.team.save()
+    workers = [random_worker(queue, dice, f"w{number}") for number in range(3)]
+    for _ in range(12):
+        random_job(queue, dice)
+    Job.objects.update(gpus=1)
+    for _ in range(12):
+        worker = dice.choice(workers)
+        offer = offers_of([worker])[worker.pk]
+        if not offer.free:
+            continue
+        seen = look()
+        able = [job.id for job in seen.ordered if may_start(seen, job, worker, offer)]
+        attempt = queue.claim(worker, list(offer.free))
+        assert (attempt is None) == (not able)
+        if attempt and able[0] == seen.ordered[0].id:
+            assert attempt.job_id == able[0]
+
+
+def may_start(seen: Look, job: QueuedJob, worker: Worker, offer: Offer) -> bool:
+    """By what the outlook knows."""
+    here = not is_barred(seen.queue, job, seen.now) and worker.pk in {each.pk for each in seen.queue.fitting(job)}
+    limits = seen.queue.limits.get(job.team_id)
+    closed = limits is not None and limits.closed_on(worker.pk, offer.cuda)
+    return here and not closed and within(offer.levels, job.gpus, job.least_memory_bytes)

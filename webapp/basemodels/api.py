@@ -61,7 +61,7 @@ def register(request: Any, body: Registration, idempotency_key: Header[str | Non
     The same `Idempotency-Key` from the same team again is answered with the base model of the first time.
     """
     caller: Caller = request.auth
-    key = idempotency_key[:100] if idempotency_key else None
+    key = idempotency_key
     if body.folder:
         return Status(201, base_model_answer(register_folder(caller.user, body.folder, body.name, key)))
     if not body.hub_id:

@@ -40,7 +40,7 @@ def register_hub(
     Raises RegistrationRefused, NotAllowed.
     """
     require(user, team.pk if team else None, Role.MEMBER)
-    if repeated := _asked_before(team, idempotency_key):
+    if repeated := _asked_before(user, team, idempotency_key):
         return repeated
     hub_id, revision = hub_id.strip(), revision.strip()
     if not HUB_ID.fullmatch(hub_id) or ".." in hub_id:
@@ -61,21 +61,28 @@ def register_hub(
             model = BaseModel.objects.create(team=team, name=hub_id, **pinned, **own)
             AuditEntry.note(user, team, "basemodel.register", model.pk, hub_id=hub_id, revision=revision)
     except IntegrityError:
-        repeated = _asked_before(team, idempotency_key)  # the same request, sent twice at once: the other one won
+        repeated = _asked_before(user, team, idempotency_key)  # the same request, sent twice at once: the other one won
         if repeated is None:
             raise
         return repeated
     return model
 
 
-def _asked_before(team: Team | None, key: str | None) -> BaseModel | None:
-    return BaseModel.objects.filter(team=team, idempotency_key=key).first() if key else None
+def _asked_before(user: User, team: Team | None, key: str | None) -> BaseModel | None:
+    if not key:
+        return None
+    model = BaseModel.objects.filter(team=team, idempotency_key=key).first()
+    if len(key) > 100 or (model is not None and model.created_by_id != user.pk):
+        message = "The Idempotency-Key is longer than 100 characters, or another person of the team used it."
+        hint = "Use a new key for every base model, such as a random UUID."
+        raise RegistrationRefused("idempotency_key", "basemodel.key", message, hint)
+    return model
 
 
 def register_folder(user: User, path: str, name: str = "", idempotency_key: str | None = None) -> BaseModel:
     """A folder below one of DELTABOARD_MODEL_FOLDERS; it stays where it is. Site admins only."""
     require(user, None, Role.MAINTAINER)
-    if repeated := _asked_before(None, idempotency_key):
+    if repeated := _asked_before(user, None, idempotency_key):
         return repeated
     folder = _allowed(path)
     files = _checked_files(folder)

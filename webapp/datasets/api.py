@@ -120,8 +120,7 @@ def create_dataset(
     team = caller.team or next(iter(teams_to_work_in(caller.user)), None)
     if team is None:
         raise UploadRefused("team", "You are in no team in which you may make things.", "Ask a maintainer.", 403)
-    key = idempotency_key[:100] if idempotency_key else None
-    version = upload(caller.user, team, name, file, _asked(task, mapping, split, warnings), key)
+    version = upload(caller.user, team, name, file, _asked(task, mapping, split, warnings), idempotency_key)
     answer = {"id": version.pk, "number": version.number, "state": version.state}
     return Status(201, {"id": version.dataset_id, "name": version.dataset.name, "version": answer})
 

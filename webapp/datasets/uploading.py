@@ -38,7 +38,7 @@ def upload(
     Raises UploadRefused, NotAllowed, DiskNearlyFull.
     """
     require(user, team.pk, Role.MEMBER)
-    if repeated := _asked_before(team, idempotency_key):
+    if repeated := _asked_before(user, team, idempotency_key):
         return repeated
     name = free_name(user, team, name, file.name or "")
     stored = _keep(file, f"{team.pk}/uploads")
@@ -71,18 +71,22 @@ def first_version(
             return version_from_stored(user, dataset, stored.key, stored.bytes, file_name, asked)
     except IntegrityError as error:
         forget(stored.key)
-        if repeated := _asked_before(team, idempotency_key):
+        if repeated := _asked_before(user, team, idempotency_key):
             return repeated  # the same request, sent twice at once: the other one won
         if not Dataset.objects.filter(team=team, name=name).exists():
             raise
         raise _name_taken(name) from error
 
 
-def _asked_before(team: Team, key: str | None) -> DatasetVersion | None:
+def _asked_before(user: User, team: Team, key: str | None) -> DatasetVersion | None:
     if not key:
         return None
     versions = DatasetVersion.objects.filter(dataset__team=team, dataset__idempotency_key=key)
-    return versions.order_by("number").first()
+    version = versions.select_related("dataset").order_by("number").first()
+    if len(key) > 100 or (version is not None and version.dataset.created_by_id != user.pk):
+        message = "The Idempotency-Key is longer than 100 characters, or another person of the team used it."
+        raise UploadRefused("dataset.key", message, "Use a new key for every dataset, such as a random UUID.")
+    return version
 
 
 def _name_taken(name: str) -> UploadRefused:

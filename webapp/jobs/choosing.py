@@ -7,9 +7,19 @@ from dataclasses import dataclass
 from django.db import connection
 from django.db.models import Q, QuerySet
 
+from webapp.accounts.models import Team
 from webapp.jobs import quotas
 from webapp.jobs.fair_share import Group, shares_now, turns
-from webapp.jobs.fitting import Offer, better_elsewhere, lapsed_reservation, queued_for, within, within_q
+from webapp.jobs.fitting import (
+    Offer,
+    better_elsewhere,
+    lapsed_reservation,
+    live_reservations,
+    queued_for,
+    within,
+    within_q,
+)
+from webapp.jobs.locking import first_unlocked
 from webapp.jobs.models import Job, JobState, Worker
 
 
@@ -24,7 +34,7 @@ class Choice:
 def next_for(worker: Worker, offer: Offer, lock: bool = False) -> Choice:
     """The job whose turn it is. With `lock`, its row stays locked until the transaction ends."""
     limits = quotas.limits_of_all()
-    closed = {team for team, each in limits.items() if each.full or (each.spent and offer.cuda)}
+    closed = {team for team, each in limits.items() if each.closed_on(worker.pk, offer.cuda)}
     jobs = queued_for(worker).exclude(team_id__in=closed)
     jobs = jobs.exclude(pk__in=better_elsewhere(worker))
     while True:
@@ -53,7 +63,7 @@ def _choose(jobs: QuerySet[Job], worker: Worker, offer: Offer, lock: bool) -> Ch
         return _taken_or_reserved(first, offer)
     if not within(offer.levels, held.gpus, held.least_memory_bytes):
         return Choice(reserve=held)
-    return Choice(job=_locked(jobs.filter(pk=held.pk)) if lock else held)
+    return Choice(job=first_unlocked(jobs.filter(pk=held.pk)) if lock else held)
 
 
 def _taken_or_reserved(job: Job | None, offer: Offer) -> Choice:
@@ -71,18 +81,26 @@ def _first(jobs: QuerySet[Job], worker: Worker, offer: Offer, lock: bool) -> Job
     groups = fitting.order_by().values_list("priority", "team_id", "created_by_id").distinct()
     for tied in turns(groups, shares_now()):
         rows = fitting.filter(_in_groups(tied)).order_by("queue_position", "pk")
-        first = _locked(rows) if lock else rows.first()
+        first = first_unlocked(rows) if lock else rows.first()
         if first is not None:
             return first
     return None
 
 
 def _reservable(worker: Worker, offer: Offer) -> Q:
-    """Jobs for several GPUs that fit this worker once its busy slots are free, and that no other worker is kept for."""
+    """Jobs for several GPUs that fit this worker once its busy slots are free, of teams that keep no other one free.
+
+    One worker a team: else one person's jobs for two GPUs would hold every worker there is while their share is best.
+    """
     if not offer.busy:
         return Q(pk__in=[])
     unclaimed = Q(reserved_on=None) | Q(reserved_on=worker) | lapsed_reservation()
-    return Q(gpus__gt=1) & within_q(offer.levels_later) & unclaimed
+    keeping = list(_kept_elsewhere(worker).values_list("team_id", flat=True))
+    return Q(gpus__gt=1) & within_q(offer.levels_later) & unclaimed & ~Q(team_id__in=keeping)
+
+
+def _kept_elsewhere(worker: Worker) -> QuerySet[Job]:
+    return live_reservations().exclude(reserved_on=worker)
 
 
 def _in_groups(groups: list[Group]) -> Q:
@@ -97,16 +115,12 @@ def _in_groups(groups: list[Group]) -> Q:
     return Q(priority=groups[0][0]) & where
 
 
-def _locked(rows: QuerySet[Job]) -> Job | None:
-    """The first row; on PostgreSQL locked, skipping those that another claim holds."""
-    if connection.features.has_select_for_update_skip_locked:
-        rows = rows.select_for_update(skip_locked=True, of=("self",))
-    return rows.first()
-
-
 def keep_free(worker: Worker, job: Job) -> None:
-    """Reserve the worker for this job, and for no other."""
+    """Reserve the worker for this job, and for no other; unless its team keeps another one free by now."""
     give_up_reservation(worker, besides=job)
+    Team.objects.select_for_update(no_key=True).get(pk=job.team_id)  # two claims at once do not both reserve for it
+    if _kept_elsewhere(worker).filter(team_id=job.team_id).exists():
+        return
     Job.objects.filter(pk=job.pk, state=JobState.QUEUED).exclude(reserved_on=worker).update(reserved_on=worker)
 
 

@@ -17,12 +17,14 @@ from django.db.models import DateTimeField, DurationField, ExpressionWrapper, F,
 from django.db.models.functions import Coalesce, Greatest, Least
 from django.utils import timezone
 
+from webapp.jobs.fitting import live_reservations
 from webapp.jobs.models import AT_WORK, Attempt, Job
 
 FAIR_SHARE = (
     "A job of higher priority goes first. At the same priority, the team with the fewest slots at work goes first; on "
     "a tie, the one that used fewer slot hours in the 24 hours before the last full hour. The same two questions then "
     "decide between the people of a team, and after that the place in the queue. A slot is one GPU or one CPU slot; "
+    "slots kept free for a job count as at work, at most one worker is kept free for a team at a time; "
     "checks of base models do not count, nor does what a team trains on workers of its own count against it."
 )
 """The rule in one paragraph, for pages and docs."""
@@ -78,12 +80,15 @@ class Shares:
 
 
 def shares_now(now: datetime | None = None) -> Shares:
-    """Two aggregate queries over what is at work and what was in the last 24 hours."""
+    """Aggregate queries over what is at work, what is kept free, and what was at work in the last 24 hours."""
     shares = Shares()
     at_work = Job.objects.filter(state__in=AT_WORK).values_list(
         "team_id", "created_by_id", "current_attempt__worker__team_id"
     )
     for team, person, owner, slots in at_work.order_by().annotate(slots=Sum("gpus")):
+        shares.take(team, person, slots, shared=owner is None)
+    kept = live_reservations().values_list("team_id", "created_by_id", "reserved_on__team_id")
+    for team, person, owner, slots in kept.order_by().annotate(slots=Sum("gpus")):
         shares.take(team, person, slots, shared=owner is None)
     add_used(shares, now or timezone.now())
     return shares

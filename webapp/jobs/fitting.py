@@ -42,6 +42,13 @@ def lapsed_reservation() -> Q:
     return away | Q(reserved_on__suspended_at__isnull=False) | Q(reserved_on__revoked_at__isnull=False)
 
 
+def live_reservations() -> QuerySet[Job]:
+    """Queued jobs for which a worker is kept free now: its free slots do no other work, so they count as at work."""
+    lapsed = Job.objects.filter(lapsed_reservation())  # not negated itself: what a report leaves out is neither
+    kept = Job.objects.filter(state=JobState.QUEUED, reserved_on__isnull=False)
+    return kept.exclude(pk__in=lapsed.order_by().values("pk"))
+
+
 def within(levels: Sequence[int], gpus: int, least: int | None) -> bool:
     """`levels[n - 1]` is the memory that each of n devices has."""
     return gpus <= len(levels) and (least or 0) <= levels[gpus - 1]

@@ -21,7 +21,7 @@ def forecast(queue: QueueState, ordered: Sequence[QueuedJob], now: datetime) -> 
     slots, ends_by_team = _slots_now(queue), _ends_by_team(queue)
     starts: dict[int, float | None] = {}
     for job in ordered:
-        if why_waiting.is_barred(queue, job, now, by_time=False):
+        if why_waiting.is_stuck(queue, job):
             starts[job.id] = None
             continue
         earliest = (job.earliest - now).total_seconds() if job.earliest else 0.0

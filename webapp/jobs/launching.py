@@ -18,6 +18,7 @@ from webapp.jobs.least_memory import least_memory_bytes
 from webapp.jobs.models import Job, Study
 from webapp.jobs.queue_options import QueueOptions
 from webapp.jobs.refusing import FieldProblem, LaunchRefused
+from webapp.plain_text import clean_name
 from webapp.storing import require_space
 from workers.methods import METHODS, find_method
 from workers.methods.hyperparameters import Training
@@ -25,6 +26,8 @@ from workers.methods.method import Method
 from workers.methods.options import OptionsError, describe
 from workers.methods.resolving import resolve
 from workers.protocol import JobSpec
+
+KEY_LENGTH = 100
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def would_be(user: User, wanted: Launch) -> Estimate:
 def launch(user: User, wanted: Launch) -> Job:
     """Queue a job. Raises LaunchRefused with every problem, NotAllowed, DiskNearlyFull."""
     require(user, wanted.team.pk, Role.MEMBER)
-    repeated = _asked_before(wanted)
+    repeated = _asked_before(user, wanted)
     if repeated:
         return repeated
     method = _checked_choices(wanted)
@@ -82,16 +85,35 @@ def launch(user: User, wanted: Launch) -> Job:
             quotas.require_room(wanted.team, user, queue.pool)
             return _store(user, wanted, spec, queue)
     except IntegrityError:
-        repeated = _asked_before(wanted)  # the same request, sent twice at once: the other one won
+        repeated = _asked_before(user, wanted)  # the same request, sent twice at once: the other one won
         if repeated is None:
             raise
         return repeated
 
 
-def _asked_before(wanted: Launch) -> Job | None:
-    if not wanted.idempotency_key:
+def _asked_before(user: User, wanted: Launch) -> Job | None:
+    """The job of the same request. Raises LaunchRefused where the key is too long or belongs to another request."""
+    key = wanted.idempotency_key
+    if not key:
         return None
-    return Job.objects.filter(team=wanted.team, idempotency_key=wanted.idempotency_key).first()
+    if len(key) > KEY_LENGTH:
+        hint = f"Use at most {KEY_LENGTH} characters, such as a random UUID."
+        raise LaunchRefused([FieldProblem("idempotency_key", "job.key", f"The key has {len(key):,} characters.", hint)])
+    job = Job.objects.filter(team=wanted.team, idempotency_key=key).first()
+    if job is not None and not _same_request(user, wanted, job):
+        message = "This Idempotency-Key was used for another request of the team."
+        hint = "Use a new key for every job; send the same one only with the same request."
+        raise LaunchRefused([FieldProblem("idempotency_key", "job.key", message, hint)])
+    return job
+
+
+def _same_request(user: User, wanted: Launch, job: Job) -> bool:
+    """By person and choices. Options are not compared: the job holds them resolved, not as they were sent."""
+    chosen = (user.pk, wanted.base_model.pk, wanted.dataset_version.pk, wanted.method)
+    named = clean_name(wanted.name)[:120]
+    return chosen == (job.created_by_id, job.base_model_id, job.dataset_version_id, job.method) and (
+        not named or named == job.name
+    )
 
 
 def _checked_choices(wanted: Launch) -> Method:
@@ -162,7 +184,7 @@ def _spec(wanted: Launch, method: Method, gpus: int) -> JobSpec:
     _check_batch(training, gpus)
     return JobSpec(
         job_id=0,
-        name=wanted.name.strip()[:120] or _made_up_name(wanted, method),
+        name=clean_name(wanted.name)[:120] or _made_up_name(wanted, method),
         task=version.task,  # type: ignore[arg-type]
         base_model=wanted.base_model.as_reference(),
         dataset=version.as_reference(),

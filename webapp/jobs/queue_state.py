@@ -11,7 +11,7 @@ from django.db.models import Count, Q
 
 from webapp.accounts.models import Team
 from webapp.jobs import quotas
-from webapp.jobs.fair_share import Shares, add_used
+from webapp.jobs.fair_share import Shares, shares_now
 from webapp.jobs.fitting import Offer, may_run, pools_of, reported_offer, serving, within
 from webapp.jobs.models import AT_WORK, Attempt, Inspection, Job, JobState, Worker
 
@@ -113,18 +113,15 @@ class QueueState:
 def read_queue(now: datetime) -> QueueState:
     """A fixed number of queries, however long the queue is."""
     jobs = [QueuedJob(*row) for row in Job.objects.filter(state=JobState.QUEUED).values_list(*QueuedJob._fields)]
-    shares = Shares()
     live: dict[int, list[Attempt]] = {}
     running = []
-    attempts = Attempt.objects.exclude(state=Attempt.State.ENDED).select_related("job", "worker").defer("job__spec")
+    attempts = Attempt.objects.exclude(state=Attempt.State.ENDED).select_related("job").defer("job__spec")
     for attempt in attempts.order_by("id"):
         job = attempt.job
         if job.state not in AT_WORK:
             continue
         live.setdefault(attempt.worker_id, []).append(attempt)
-        shares.take(job.team_id, job.created_by_id, job.gpus, shared=attempt.worker.team_id is None)
-        running.append(Running(job.team_id, attempt.worker_id, len(attempt.devices) or 1, job.eta_seconds))
-    add_used(shares, now)
+        running.append(Running(job.team_id, attempt.worker_id, job.gpus, job.eta_seconds))
     busy = Count("inspections", filter=Q(inspections__state=Inspection.State.RUNNING))
     workers: dict[int, Worker] = {}
     offers: dict[int, Offer] = {}
@@ -134,7 +131,7 @@ def read_queue(now: datetime) -> QueueState:
         offers[worker.pk] = reported_offer(worker, live.get(worker.pk, []), worker.inspecting)
     teams = list(Team.objects.filter(pk__in={job.team_id for job in jobs}))
     names = {team.pk: team.name for team in teams}
-    return QueueState(jobs, running, shares, workers, offers, _lengths(), quotas.limits_of(teams), names)
+    return QueueState(jobs, running, shares_now(now), workers, offers, _lengths(), quotas.limits_of(teams), names)
 
 
 def _lengths() -> dict[tuple[object, ...], float]:

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from webapp.accounts.models import Team, User
 from webapp.jobs.fair_share import elapsed_within
-from webapp.jobs.fitting import trains_on_cpus_only
+from webapp.jobs.fitting import live_reservations, trains_on_cpus_only
 from webapp.jobs.models import AT_WORK, Attempt, Job, JobState
 from webapp.jobs.refusing import FieldProblem, LaunchRefused
 
@@ -45,10 +45,17 @@ class Limits:
     jobs_at_work: int
     gpu_hours_a_month: float | None
     gpu_hours_used: float
+    kept_free: tuple[int, ...] = ()
+    """The workers kept free for one of its jobs, by id."""
 
-    @property
-    def full(self) -> bool:
-        return self.jobs_at_once is not None and self.jobs_at_work >= self.jobs_at_once
+    def closed_on(self, worker_id: int, cuda: bool) -> bool:
+        """Whether this worker may start none of its jobs now; claim and outlook both ask here."""
+        return self.full_on(worker_id) or (self.spent and cuda)
+
+    def full_on(self, worker_id: int) -> bool:
+        """A worker kept free for it counts as a job at work, except on that worker: there the job is to start."""
+        elsewhere = sum(kept != worker_id for kept in self.kept_free)
+        return self.jobs_at_once is not None and self.jobs_at_work + elsewhere >= self.jobs_at_once
 
     @property
     def spent(self) -> bool:
@@ -66,9 +73,17 @@ def limits_of(teams: Iterable[Team]) -> dict[int, Limits]:
     limited = [team for team in teams if team.jobs_at_once is not None or team.gpu_hours_a_month is not None]
     used = gpu_hours_used(team.pk for team in limited if team.gpu_hours_a_month is not None)
     at_work = {team.pk: jobs_at_work(team.pk) for team in limited if team.jobs_at_once is not None}
+    kept: dict[int, tuple[int, ...]] = {}
+    for team_id, worker_id in live_reservations().filter(team__in=at_work).values_list("team_id", "reserved_on_id"):
+        kept[team_id] = (*kept.get(team_id, ()), worker_id or 0)
     return {
         team.pk: Limits(
-            team.pk, team.jobs_at_once, at_work.get(team.pk, 0), team.gpu_hours_a_month, used.get(team.pk, 0.0)
+            team_id=team.pk,
+            jobs_at_once=team.jobs_at_once,
+            jobs_at_work=at_work.get(team.pk, 0),
+            gpu_hours_a_month=team.gpu_hours_a_month,
+            gpu_hours_used=used.get(team.pk, 0.0),
+            kept_free=kept.get(team.pk, ()),
         )
         for team in limited
     }

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import QuerySet
 
 from webapp import clock
 from webapp.accounts.tokens import Secret, make_secret
 from webapp.jobs import choosing, fitting, transitions
+from webapp.jobs.locking import first_unlocked
 from webapp.jobs.models import Attempt, Checkpoint, Inspection, Job, JobState, Worker
 from webapp.jobs.recording import say
 
@@ -71,13 +72,6 @@ def claim(worker: Worker, asked: Claim) -> Claimed | None:
         return _claim_inspection(worker, asked) or _claim_job(worker, asked)
 
 
-def _locked(rows: QuerySet[Any]) -> Any:
-    """The first row; on PostgreSQL locked, skipping those that another claim holds."""
-    if connection.features.has_select_for_update_skip_locked:
-        rows = rows.select_for_update(skip_locked=True, of=("self",))
-    return rows.first()
-
-
 def _lease_until() -> Any:
     return clock.in_seconds(settings.TIMINGS.lease_seconds)
 
@@ -98,7 +92,7 @@ def _repeated(worker: Worker, asked: Claim) -> Claimed | None:
 
 
 def _claim_inspection(worker: Worker, asked: Claim) -> Claimed | None:
-    inspection: Inspection | None = _locked(claimable_inspections(worker))
+    inspection = first_unlocked(claimable_inspections(worker))
     if inspection is None:
         return None
     secret = make_secret("a")

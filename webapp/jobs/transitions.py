@@ -20,6 +20,7 @@ from webapp.jobs.models import AT_WORK, ENDED, Attempt, Job, JobState, StateChan
 from webapp.jobs.permits import permit_on_commit
 from webapp.jobs.reasons import sentence_for
 from webapp.jobs.recording import say
+from workers.protocol import Wish
 
 ALLOWED: frozenset[tuple[str, str]] = frozenset(
     {
@@ -156,7 +157,7 @@ def _pause(job: Job, user: User) -> Job:
     return job
 
 
-def _wish(job: Job, wish: str) -> Job:
+def _wish(job: Job, wish: Wish) -> Job:
     """The attempt hears of it with its next heartbeat."""
     Job.objects.filter(pk=job.pk).update(wish=wish)
     job.wish = wish

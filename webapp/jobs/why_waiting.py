@@ -31,12 +31,19 @@ class Why:
     sentence: str
 
 
-def is_barred(queue: QueueState, job: QueuedJob, now: datetime, by_time: bool = True) -> bool:
+def is_barred(queue: QueueState, job: QueuedJob, now: datetime) -> bool:
     """It could not start now even if it were its turn and every slot were free."""
-    if by_time and job.earliest is not None and job.earliest > now:
+    if job.earliest is not None and job.earliest > now:
         return True
-    workers = queue.fitting(job)
-    return not workers or _spent(queue, job)
+    limits, workers = queue.limits.get(job.team_id), queue.fitting(job)
+    if limits is None:
+        return not workers
+    return all(limits.closed_on(worker.pk, queue.offers[worker.pk].cuda) for worker in workers)
+
+
+def is_stuck(queue: QueueState, job: QueuedJob) -> bool:
+    """Nothing that ends here would let it start: no worker fits, or its team's hours are used up."""
+    return not queue.fitting(job) or _spent(queue, job)
 
 
 def _spent(queue: QueueState, job: QueuedJob) -> bool:
@@ -109,10 +116,11 @@ def _quota(queue: QueueState, job: QueuedJob, now: datetime) -> Why | None:
 
 def _at_once(queue: QueueState, job: QueuedJob) -> Why | None:
     limits = queue.limits.get(job.team_id)
-    if limits is None or not limits.full:
+    if limits is None or not all(limits.full_on(worker.pk) for worker in queue.fitting(job)):
         return None
     at_work, most = limits.jobs_at_work, limits.jobs_at_once
-    sentence = f"The team has {at_work} job{'s' if at_work > 1 else ''} at work, and {most} at once "
+    kept = ", and a worker kept free for one" if limits.kept_free else ""
+    sentence = f"The team has {at_work} job{'s' if at_work != 1 else ''} at work{kept}, and {most} at once "
     sentence += "is allowed." if most == 1 else "are allowed."
     return Why("jobs_at_once", f"{sentence} It goes on when one of them has ended.")
 
