@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from tests.jobs.queue import GIB, Queue, gpu, online, processor
 from webapp.jobs import reporting, scheduling, transitions
-from webapp.jobs.models import Attempt, Inspection, Job, Worker
+from webapp.jobs.models import Attempt, Inspection, Job, Worker, serves_nobody
 
 
 def test_a_worker_takes_jobs_of_its_pool_and_of_its_labels(queue: Queue) -> None:
@@ -351,3 +351,27 @@ def test_an_end_that_is_nobodys_fault_does_not_blame_the_worker(queue: Queue) ->
     transitions.end_attempt(attempt, "worker", "released", "drained")
     online("second", [gpu()])
     assert queue.claim(first)
+
+
+@pytest.mark.parametrize(
+    ("fields", "takes_jobs", "serving"),
+    [
+        ({}, True, True),
+        ({"drain": True}, False, False),
+        ({"revoked_at": timezone.now()}, False, False),
+        ({"suspended_at": timezone.now()}, False, False),
+        ({"report": {"draining": True}}, False, False),
+        ({"report": {"draining": False, "deaf": False}}, True, True),
+        ({"report": {"deaf": True}}, True, False),
+        ({"last_hello_at": None}, True, False),
+        ({"last_hello_at": timezone.now() - timedelta(hours=1)}, True, False),
+    ],
+)
+def test_a_worker_and_the_database_say_the_same_of_whether_it_serves(
+    worker: Worker, fields: dict[str, Any], takes_jobs: bool, serving: bool
+) -> None:
+    Worker.objects.update(**{"last_hello_at": timezone.now(), **fields})
+    worker.refresh_from_db()
+    assert (worker.takes_jobs, worker.serving) == (takes_jobs, serving)
+    assert Worker.objects.taking_jobs().exists() is takes_jobs
+    assert Worker.objects.filter(serves_nobody()).exists() is not serving
