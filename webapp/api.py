@@ -10,9 +10,10 @@ from ninja import NinjaAPI, Status
 from webapp import api_errors
 from webapp.accounts.auth import BrowserAuth, TokenAuth
 from webapp.basemodels.api import router as base_models
-from webapp.datasets.api import dataset_versions, datasets
+from webapp.datasets.api import dataset_versions, datasets, uploads
 from webapp.jobs.api import artifacts, estimates, jobs, methods, workers
 from webapp.jobs.health import health
+from webapp.jobs.studies_api import studies
 from webapp.json_body import StrictParser
 from webapp.notices.api import notices
 
@@ -27,10 +28,12 @@ api = NinjaAPI(
 api_errors.install(api)
 api.add_router("datasets", datasets)
 api.add_router("dataset-versions", dataset_versions)
+api.add_router("uploads", uploads)
 api.add_router("base-models", base_models)
 api.add_router("methods", methods)
 api.add_router("estimates", estimates)
 api.add_router("jobs", jobs)
+api.add_router("studies", studies)
 api.add_router("artifacts", artifacts)
 api.add_router("workers", workers)
 api.add_router("notices", notices)

@@ -18,9 +18,9 @@ from django.conf import settings
 from django.db import connections
 from django.http import HttpRequest
 
+from webapp.accounts.asking import asked_by
 from webapp.api_errors import body
 from webapp.database_faults import AWAY, fault_of
-from webapp.jobs.live_route import viewer
 from webapp.jobs.worker_auth import AttemptToken, InspectionToken
 from webapp.storing import DiskNearlyFull, require_space
 
@@ -121,7 +121,7 @@ async def _known(headers: dict[str, str], is_part: bool) -> bool:
 
     def read() -> bool:
         try:
-            return _of_worker(headers) if is_part else viewer(headers)[0] is not None
+            return _of_worker(headers) if is_part else asked_by(headers) is not None
         except AWAY as error:
             fault = fault_of(error)
             raise Refused(503, fault.code, fault.message) from error

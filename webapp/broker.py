@@ -20,6 +20,8 @@ from redis.retry import Retry
 log = logging.getLogger(__name__)
 LIVE_PREFIX = "deltaboard:live:"
 AWAY_SECONDS = 5.0
+AWAY = (redis.ConnectionError, redis.TimeoutError)
+"""It does not answer. Any other error is an answer: it refuses one command, and may well take the next."""
 
 
 @dataclass
@@ -61,7 +63,7 @@ def publish(job_id: int, messages: list[dict[str, Any]]) -> None:
     try:
         client().publish(f"{LIVE_PREFIX}{job_id}", json.dumps(messages))
     except redis.RedisError as error:
-        outage.began()
+        _note(error)
         log.warning("live update for job %s not published: %s", job_id, error)
 
 
@@ -72,7 +74,12 @@ def answers() -> bool:
     try:
         client().ping()
     except redis.RedisError as error:
-        outage.began()
+        _note(error)
         log.warning("the broker does not answer: %s", error)
         return False
     return True
+
+
+def _note(error: redis.RedisError) -> None:
+    if isinstance(error, AWAY):
+        outage.began()

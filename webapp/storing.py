@@ -83,6 +83,17 @@ def store_file(prefix: str, path: Path) -> Stored:
         return store(prefix, chunks_of(file))
 
 
+def store_by_move(prefix: str, path: Path) -> str:
+    """Keep a whole file under a random key, without a copy where the storage is on the same disk; the path is gone."""
+    key = f"{prefix}/{uuid.uuid4().hex}"
+    with path.open("rb") as file:
+        content: Any = File(file)
+        content.temporary_file_path = lambda: str(path)  # Django's folder storage moves such a file
+        default_storage.save(key, content)
+    path.unlink(missing_ok=True)
+    return key
+
+
 def chunks_of(file: IO[bytes]) -> Iterator[bytes]:
     while chunk := file.read(CHUNK_BYTES):
         yield chunk

@@ -6,7 +6,6 @@ import argparse
 import logging
 import os
 import platform
-import re
 import resource
 import shutil
 import sys
@@ -38,7 +37,7 @@ from workers.isolation import Isolation, here
 from workers.keeping import Kept
 from workers.leaving import Leaver, kill_trees, obey_signals
 from workers.limits import Limits
-from workers.protocol import Device, Timings, missing_layers, worker_queue
+from workers.protocol import POOL_RULE, Device, Timings, is_pool, missing_layers, pool_queue, worker_queue
 from workers.station import Station
 from workers.telemetry import Telemetry
 from workers.tree import Command, training_command
@@ -69,7 +68,7 @@ def run(asked: argparse.Namespace, train_with: Command) -> int:
         station = greeted(asked, home, enrolment)
         station.train_with = train_with
         if not station.why_left:
-            serve(station, broker, asked.pool or enrolment.pool)
+            serve(station, broker, enrolment.pool)
     return last_words(station)
 
 
@@ -164,7 +163,7 @@ def serve(station: Station, broker: str, pool: str) -> None:
         hostname=f"{station.worker.name}@{platform.node()}",
         pool="threads",
         concurrency=station.slots,
-        queues=[pool, worker_queue(station.worker.worker_id)],
+        queues=[pool_queue(pool), worker_queue(station.worker.worker_id)],
         without_heartbeat=True,
         without_gossip=True,
         without_mingle=True,
@@ -196,7 +195,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--label", action="append", default=[], type=_label, help="what jobs may ask for, such as rtx4090; repeatable"
     )
-    parser.add_argument("--pool", default="", help="queue to take jobs from; the one of its enrolment")
     return parser
 
 
@@ -207,8 +205,8 @@ def _positive(text: str) -> int:
 
 
 def _label(text: str) -> str:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,39}", text):
-        raise argparse.ArgumentTypeError(f"{text} is not a label; use up to 40 of a-z, 0-9, dot, - and _")
+    if not is_pool(text):
+        raise argparse.ArgumentTypeError(f"{text} is not a label. {POOL_RULE}")
     return text
 
 

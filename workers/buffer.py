@@ -29,6 +29,8 @@ class EventBuffer:
         self._next_seq = 1
         self.left_out = 0
         """Events that found no room, since the buffer was made."""
+        self.last_added = 0
+        """The number that the newest event has, or will have once it is taken."""
 
     def add(self, event: dict[str, Any]) -> None:
         """Append an event; its own `seq` is not kept. Raises ValueError for what JSON or UTF-8 cannot carry."""
@@ -43,6 +45,7 @@ class EventBuffer:
             else:
                 self._head.append(text)
                 self._head_bytes += size
+                self.last_added += 1
 
     @property
     def _on_disk(self) -> int:
@@ -59,6 +62,7 @@ class EventBuffer:
             with self._overflow.open("ab", buffering=0) as file:
                 file.truncate(self._written)  # what a full disk cut off last time
                 self._written += file.write(text.encode() + b"\n")
+            self.last_added += 1
         except OSError:
             self.left_out += 1
 

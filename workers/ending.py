@@ -42,6 +42,8 @@ class Exit:
     memory: Mapping[str, int] = field(default_factory=dict)
     """Limit and peak of the tree in bytes, where the host counts them."""
     no_progress_seconds: float = 0.0
+    spoke: bool = True
+    """It said something before it ended; one that never did was not even started by its machine."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,9 @@ def _unasked(exit: Exit) -> Ending:
         return Ending("failed", "trainer_killed", text, {"exit_code": code})
     if code == EXIT_STOPPED:
         return Ending("failed", "trainer_killed", "Something on the worker's machine told the training to stop.")
+    if not exit.spoke:
+        text = f"The training ended with exit code {code} before it said anything; the log's last lines may say why."
+        return Ending("failed", "trainer_killed", text, {"exit_code": code})
     text = f"The training process ended with exit code {code} and did not say why; the log's last lines may."
     return Ending("failed", "trainer_error", text, {"exit_code": code})
 

@@ -14,11 +14,12 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
-from typing import Any
+from typing import Any, Protocol
 
 from workers.cache import inside
 from workers.client import (
@@ -127,14 +128,38 @@ def as_json(files: list[FileRef]) -> list[dict[str, Any]]:
     return [{"name": file.name, "bytes": file.bytes, "sha256": file.sha256} for file in files]
 
 
+class Numbers(Protocol):
+    """How far an attempt's events are: `reporting.Reporter` is one. Also takes warnings for the log."""
+
+    @property
+    def last_said(self) -> int: ...
+    @property
+    def last_seq(self) -> int: ...
+    def say_line(self, text: str, level: str = "info") -> None: ...
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A checkpoint on its way, and the number of the newest event that came before it."""
+
+    folder: Path
+    step: int
+    best: bool
+    after: int
+
+
 class Checkpoints:
-    """Hands in checkpoints in a thread of its own, the newest first in line: an older one that waits is left out."""
+    """Hands in checkpoints in a thread of its own, the newest first in line: an older one that waits is left out.
+
+    One is listed only once the site has every event that came before it: whoever resumes from it goes on with its step,
+    so steps that the site never heard of would be missing from the job's series for ever.
+    """
 
     def __init__(
-        self, attempt: Claimed, folder: Path, resumed_step: int, limit_seconds: float, warn: Callable[[str], None]
+        self, attempt: Claimed, folder: Path, resumed_step: int, limit_seconds: float, events: Numbers
     ) -> None:
-        self._attempt, self._folder, self._limit_seconds, self._warn = attempt, folder, limit_seconds, warn
-        self._waiting: SimpleQueue[tuple[Path, int, bool] | None] = SimpleQueue()
+        self._attempt, self._folder, self._limit_seconds, self._events = attempt, folder, limit_seconds, events
+        self._waiting: SimpleQueue[Waiting | None] = SimpleQueue()
         self._newest_step = resumed_step
         self.give_up = Event()
         self._thread = Thread(target=self._run, name="checkpoints", daemon=True)
@@ -144,7 +169,7 @@ class Checkpoints:
         """A `checkpoint` event of the trainer; returns at once."""
         name, step = Path(str(event.get("folder", ""))).name, event.get("step")
         if isinstance(step, int):
-            self._waiting.put((self._folder / name, step, bool(event.get("best"))))
+            self._waiting.put(Waiting(self._folder / name, step, bool(event.get("best")), self._events.last_said))
 
     def finish(self, limit_seconds: float, in_a_hurry: Callable[[], bool] = never) -> None:
         """The training is over: hand in what waits, and a newer one that was written but never reported."""
@@ -152,7 +177,7 @@ class Checkpoints:
             complete = [path for path in self._folder.glob(f"{STEP_PREFIX}*") if is_complete(path)]
             newest = max(complete, key=step_of, default=None)
             if newest is not None:
-                self._waiting.put((newest, step_of(newest), False))
+                self._waiting.put(Waiting(newest, step_of(newest), False, self._events.last_said))
         self._waiting.put(None)
         until = time.monotonic() + limit_seconds
         while self._thread.is_alive() and time.monotonic() < until and not in_a_hurry():
@@ -166,31 +191,40 @@ class Checkpoints:
         self._thread.join(ABANDON_SECONDS)
 
     def _run(self) -> None:
-        wanted: tuple[Path, int, bool] | None
+        wanted: Waiting | None
         while (wanted := self._waiting.get()) is not None:
             over = False
             while not self._waiting.empty() and not over:
                 newer = self._waiting.get()
                 over, wanted = newer is None, newer or wanted
-            folder, step, best = wanted
-            if not self.give_up.is_set() and step > self._newest_step:
-                self._hand_in(folder, step, best)
+            if not self.give_up.is_set() and wanted.step > self._newest_step:
+                self._hand_in(wanted)
             if over:
                 return
 
-    def _hand_in(self, folder: Path, step: int, best: bool) -> None:
+    def _hand_in(self, wanted: Waiting) -> None:
         try:
-            manifest = manifest_of(folder)
-            files = hand_in(self._attempt, folder, self.give_up.is_set, self._limit_seconds)
-            body = {"step": step, "best": best, "files": as_json(files), "manifest": manifest}
+            manifest = manifest_of(wanted.folder)
+            files = hand_in(self._attempt, wanted.folder, self.give_up.is_set, self._limit_seconds)
+            self._wait_for_events(wanted.after)
+            body = {"step": wanted.step, "best": wanted.best, "files": as_json(files), "manifest": manifest}
             patiently(lambda: self._attempt.post("checkpoints", body), self.give_up.is_set, self._limit_seconds)
-            self._newest_step = step
+            self._newest_step = wanted.step
         except StaleAttempt:
             self.give_up.set()  # the reporter learns it too
         except NotComplete as error:
-            log.info("Checkpoint at step %d left out: %s", step, error)
+            log.info("Checkpoint at step %d left out: %s", wanted.step, error)
         except (SiteUnreachable, SiteRefused) as error:
-            self._warn(f"The checkpoint at step {step} could not be handed in: {error}")
+            if not self.give_up.is_set():
+                text = f"The checkpoint at step {wanted.step} could not be handed in: {error}"
+                self._events.say_line(text, "warning")
+
+    def _wait_for_events(self, number: int) -> None:
+        until = time.monotonic() + self._limit_seconds
+        while self._events.last_seq < number:
+            if self.give_up.is_set() or time.monotonic() > until:
+                raise SiteUnreachable("The site has not taken the events before it.")
+            time.sleep(POLL_SECONDS)
 
 
 def step_of(folder: Path) -> int:

@@ -81,6 +81,11 @@ class Reporter:
     def last_seq(self) -> int:
         return self._buffer.last_acked
 
+    @property
+    def last_said(self) -> int:
+        """The number of the newest event, taken by the site or not."""
+        return self._buffer.last_added
+
     def log_tail(self) -> list[str]:
         with self._lock:
             return list(self.tail)

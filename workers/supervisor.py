@@ -44,10 +44,12 @@ class Heard:
     line: Line
     on_checkpoint: Callable[[dict[str, Any]], None]
     failed: dict[str, Any] | None = None
+    spoke: bool = False
     moved_at: float = field(default_factory=time.monotonic)
 
     def take(self, event: dict[str, Any]) -> None:
         kind = event["kind"]
+        self.spoke = self.spoke or kind != "noise"
         if kind in PROGRESS:  # a long evaluation says the same phase again and again: that is life, too
             self.moved_at = time.monotonic()
         if kind == "failed":
@@ -87,6 +89,7 @@ def supervise(
         out_of_memory=watch.out_of_memory,
         memory=watch.memory,
         no_progress_seconds=timings.no_progress_seconds,
+        spoke=heard.spoke,
     )
 
 

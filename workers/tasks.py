@@ -115,7 +115,7 @@ class Run:
             self.folder.checkpoints,
             resumed_step,
             self.timings.cut_off_seconds,
-            lambda text: self.reporter.say_line(text, "warning"),
+            self.reporter,
         )
         try:
             exit = supervise(

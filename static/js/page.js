@@ -53,6 +53,8 @@ document.body.addEventListener("htmx:beforeSwap", (event) => {
 document.addEventListener("click", async (event) => {
   const asks = event.target.closest("[data-confirm]");
   if (asks && !confirm(asks.dataset.confirm)) event.preventDefault();
+  const sets = event.target.closest("[data-set]");
+  if (sets) set(sets.dataset.set, sets.dataset.value);
   const copies = event.target.closest("[data-copy]");
   if (copies) await copy(copies);
   for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
@@ -65,6 +67,16 @@ document.addEventListener("keydown", (event) => {
     menu.querySelector("summary").focus();
   }
 });
+
+/** Put a value into a field of the form, as if it was typed. */
+function set(name, value) {
+  const field = document.querySelector(`[name="${name}"]:not([type="hidden"])`);
+  if (!field) return;
+  if (field.type === "checkbox") field.checked = true;
+  else field.value = value;
+  field.closest("details")?.setAttribute("open", "");
+  field.dispatchEvent(new Event("change", { bubbles: true }));
+}
 
 async function copy(button) {
   const source = document.getElementById(button.dataset.copy);

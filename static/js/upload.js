@@ -1,13 +1,16 @@
-// The upload form: drop a file on it, and see how much has gone. Without this module it is a plain form.
+// The upload form: drop a file on it, see how much has gone, stop it. Without this module it is a plain form.
 
+import { able, begin, cancel, Refused, send } from "./chunks.js";
 import { bytes } from "./numbers.js";
 
 export function upload(form) {
   dropping(form.querySelector("[data-drop]"), form.querySelector('input[type="file"]'));
   form.addEventListener("submit", (event) => {
-    if (!form.reportValidity()) return;
+    if (!able || !form.reportValidity()) return;
+    const file = form.querySelector('input[type="file"]').files[0];
+    if (!file || file.size === 0) return; // the check says what an empty file lacks
     event.preventDefault();
-    send(form);
+    sendInChunks(form, file);
   });
 }
 
@@ -23,30 +26,54 @@ function dropping(zone, input) {
   }
 }
 
-function send(form) {
-  const bar = form.querySelector("[data-upload-progress]");
-  const text = form.querySelector("[data-upload-text]");
-  const request = new XMLHttpRequest();
-  bar.hidden = false;
-  request.upload.addEventListener("progress", (event) => {
-    bar.value = event.total ? event.loaded / event.total : 0;
-    text.textContent = `${bytes(event.loaded)} of ${bytes(event.total)}`;
-  });
-  request.addEventListener("load", () => arrived(request));
-  request.addEventListener("error", () => {
-    bar.hidden = true;
-    text.textContent = "The connection was lost. Nothing was stored; press the button to try again.";
-  });
-  request.open("POST", location.href);
-  request.send(new FormData(form));
+/** What the form says, in the words of the API. */
+function announced(form) {
+  const said = new FormData(form);
+  const mapping = {};
+  for (const [name, value] of said) if (name.startsWith("map.") && value.trim()) mapping[name.slice(4)] = value.trim();
+  const percent = Number(said.get("eval_percent"));
+  return {
+    name: said.get("name") ?? "",
+    task: said.get("task") ?? "",
+    warnings: "ask",
+    ...(Object.keys(mapping).length ? { mapping } : {}),
+    ...(percent > 0 ? { split: { kind: "fraction", fraction: percent / 100 } } : {}),
+    ...(form.dataset.dataset ? { dataset: Number(form.dataset.dataset) } : {}),
+    ...(form.dataset.team ? { team: form.dataset.team } : {}),
+  };
 }
 
-/** Taken: go to the version's page. Refused: the answer is this page again, with the reason. */
-function arrived(request) {
-  if (request.status === 200 && request.responseURL !== location.href) return location.assign(request.responseURL);
-  const answer = new DOMParser().parseFromString(request.responseText, "text/html");
-  document.querySelector("main").replaceWith(document.adoptNode(answer.querySelector("main")));
-  for (const form of document.querySelectorAll("[data-upload]")) upload(form);
-  document.querySelector("[data-focus]")?.focus();
-  return undefined;
+async function sendInChunks(form, file) {
+  const [bar, text, button, stop] = ["progress", "text", "button", "stop"].map((name) => form.querySelector(`[data-upload-${name}]`));
+  const token = form.querySelector("[name=csrfmiddlewaretoken]").value;
+  const stopping = new AbortController();
+  let begun = null;
+  const busy = (is) => {
+    button.disabled = is;
+    stop.hidden = bar.hidden = !is;
+  };
+  stop.onclick = () => stopping.abort();
+  busy(true);
+  try {
+    begun = await begin(file, announced(form), token);
+    const made = await send(file, begun, stopping.signal, (sent, waiting) => {
+      bar.value = sent / file.size;
+      const share = Math.floor((100 * sent) / file.size);
+      text.textContent = waiting
+        ? `The connection was lost at ${bytes(sent)}; trying again.`
+        : `${bytes(sent)} of ${bytes(file.size)}, ${share} %`;
+    });
+    location.assign(made.page);
+  } catch (error) {
+    busy(false);
+    if (stopping.signal.aborted && begun) await cancel(begun, token);
+    text.textContent = explained(error, stopping.signal.aborted);
+    text.focus();
+  }
+}
+
+function explained(error, stopped) {
+  if (stopped) return "Stopped. Nothing was kept.";
+  if (error instanceof Refused) return `${error.message} ${error.hint}`.trim();
+  return "The connection is lost. What was sent is kept for 24 hours: choose the same file again to go on.";
 }

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from webapp.datasets.encodings import Decoder
 from webapp.datasets.json_rows import JsonFile
 from webapp.datasets.limits import Limits
 from webapp.datasets.problems import Problems, Refused
@@ -44,7 +45,7 @@ def problems_of(path: Path, value: str) -> list[str]:
     path.write_bytes(head + value.encode() + b"}\n" + b'{"text":"c"}\n')
     problems = Problems("a.jsonl")
     try:
-        rows = list(JsonFile(path, problems, Limits()).lines())
+        rows = list(JsonFile(path, problems, Limits(), Decoder(problems)).lines())
     except Refused:
         rows = []
     assert bool(problems.fatal) == (len(rows) < 3)
@@ -81,7 +82,7 @@ def test_what_the_grammar_or_we_forbid_has_a_code(tmp_path: Path, value: str) ->
 def test_usual_mistakes_are_named(tmp_path: Path, line: str, words: str) -> None:
     (tmp_path / "a").write_text('{"text":"ok"}\n' + line + '\n{"text":"ok"}\n')
     problems = Problems("a.jsonl")
-    assert len(list(JsonFile(tmp_path / "a", problems, Limits()).lines())) == 2
+    assert len(list(JsonFile(tmp_path / "a", problems, Limits(), Decoder(problems)).lines())) == 2
     problem = problems.as_json()[0]
     assert problem["where"]["line"] == 2
     assert words in problem["message"] + problem["hint"]
@@ -95,6 +96,6 @@ def test_no_bytes_break_the_reader(tmp_path: Path, noise: bytes, how: str) -> No
     (tmp_path / "a").write_bytes(content)
     problems = Problems("a.jsonl")
     try:
-        list(getattr(JsonFile(tmp_path / "a", problems, Limits()), how)())
+        list(getattr(JsonFile(tmp_path / "a", problems, Limits(), Decoder(problems)), how)())
     except Refused:
         assert problems.fatal

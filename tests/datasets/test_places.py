@@ -17,7 +17,7 @@ def read_bytes(folder: Path, name: str, content: bytes, **asked: Any) -> Report:
     (folder / "upload").write_bytes(content)
     report = read(folder / "upload", name, folder / "rows.jsonl", **asked)
     assert (folder / "upload").read_bytes() == content  # only read, never written
-    assert {path.name for path in folder.iterdir()} <= {"upload", "rows.jsonl"}
+    assert {path.name for path in folder.iterdir()} <= {"upload", "rows.jsonl", "rows.jsonl.problems"}
     return report
 
 
@@ -148,9 +148,9 @@ def test_a_long_text_is_clipped_in_the_preview_only(tmp_path: Path) -> None:
         ("text,label\na,x\n".encode("utf-16")[:-1], "not_utf8"),
         ("text,label\na,x\nb,y\n".encode("utf-32"), "not_utf8"),
         (b"\x00\x01\x02\x03binary" * 20, "wrong_type"),
-        (b"PK\x05\x06" + b"\0" * 18, "wrong_type"),
+        (b"PK\x05\x06" + b"\0" * 18, "empty_file"),
         (b" <!-- hello --> <HTML>", "wrong_type"),
-        (b"b" * 257 + b"ustar\x00" + b"\0" * 200, "wrong_type"),
+        (b"b" * 257 + b"ustar\x00" + b"\0" * 200, "archive_type"),
     ],
 )
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a"])

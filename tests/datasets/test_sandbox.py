@@ -37,7 +37,8 @@ def checked(folder: Path, content: bytes, limits: Limits | None = None) -> Repor
     (folder / "upload").write_bytes(content)
     report = check(folder / "upload", "a.jsonl", folder / "rows.jsonl", limits=limits)
     finished = ["rows.jsonl"] if report.state == "ready" else []
-    assert sorted(path.name for path in folder.iterdir()) == [*finished, "upload"]
+    listed = ["rows.jsonl.problems"] if report.problems_file else []
+    assert sorted(path.name for path in folder.iterdir()) == [*finished, *listed, "upload"]
     return report
 
 

@@ -11,8 +11,6 @@ from webapp.jobs.promises import PROMISES, PROOFS, Promise
 
 LINES = range(1, 65)
 NOT_HERE: dict[int, str] = {
-    45: "an upload is one request, not chunks that can be resumed, so a cut one begins again",
-    46: "an upload is one request, so there are no chunks to reorder, repeat or send for somebody else",
     47: "django-storages and boto3 are in the extra `production`, which the test environment does not install; "
     "moto[server] 5.2 beside them would make S3 testable",
     52: "100 people for ten minutes need a machine of their own; benchmarks/queue.py measures the queue's share",

@@ -56,7 +56,11 @@ def test_a_pool_that_does_not_exist_yet_is_accepted_and_said(bob_api: Api, wante
         ({"gpus": 0}, "gpus", "1"),
         ({"gpus": 65}, "gpus", "64"),
         ({"gpus": "two"}, "gpus", "integer"),
-        ({"pool": "  "}, "pool", "empty"),
+        ({"pool": "  "}, "pool", "not the name of a pool"),
+        ({"run_after": "9999-12-31T23:59:59-23:59"}, "run_after", "not a time"),
+        ({"run_after": "0001-01-01T00:00+23:59"}, "run_after", "not a time"),
+        ({"run_after": "9999-12-31T23:59:59Z"}, "run_after", "over a year ahead"),
+        ({"run_after": "\u0662\u0660\u0662\u0667-01-31T18:00Z"}, "run_after", "not a time"),
         ({"pool": "x" * 41}, "pool", "40"),
         ({"gpus": 3}, "training.batch_size", "`batch_size` is 16 and counts over all 3 GPUs"),
         ({"gpus": 4, "training": {"batch_size": 2}}, "training.batch_size", "Use 4, or fewer GPUs."),
@@ -96,7 +100,7 @@ def test_a_team_queues_no_more_jobs_than_it_may(cast: Cast, bob_api: Api, wanted
     assert [bob_api("post", "jobs", wanted).status_code for _ in range(2)] == [201, 201]
     (problem,) = problems_of(bob_api("post", "jobs", wanted))
     assert problem["code"] == "job.team_queue_full"
-    assert problem["message"] == "Team Weather has 2 of 2 allowed jobs queued."
+    assert problem["message"] == "Team Weather has 2 of 2 allowed jobs queued or paused."
     Job.objects.filter(pk=Job.objects.first().pk).update(state="running")  # type: ignore[union-attr]
     assert bob_api("post", "jobs", wanted).status_code == 201
 
@@ -106,8 +110,21 @@ def test_one_person_leaves_room_for_the_others(cast: Cast, bob_api: Api, wanted:
     cast.team.save()
     assert bob_api("post", "jobs", wanted).status_code == 201
     (problem,) = problems_of(bob_api("post", "jobs", wanted))
-    assert problem["message"] == "You have 1 of 1 allowed jobs queued in team Weather."
+    assert problem["message"] == "You have 1 of 1 allowed jobs queued or paused in team Weather."
     assert api_of(cast.alice, cast.team)("post", "jobs", wanted).status_code == 201
+
+
+def test_a_pause_makes_no_room_for_another_job(cast: Cast, bob_api: Api, wanted: dict[str, Any]) -> None:
+    """Else pause, launch, resume, over and over, would fill the queue beyond any limit."""
+    cast.team.queued_jobs_a_person = 1
+    cast.team.save()
+    job = bob_api("post", "jobs", wanted).json()["id"]
+    assert bob_api("post", f"jobs/{job}/pause", {}).status_code == 200
+    (problem,) = problems_of(bob_api("post", "jobs", wanted))
+    assert problem["code"] == "job.own_queue_full"
+    assert bob_api("post", f"jobs/{job}/resume", {}).status_code == 200
+    assert bob_api("post", f"jobs/{job}/cancel", {}).status_code == 200
+    assert bob_api("post", "jobs", wanted).status_code == 201
 
 
 def test_used_up_gpu_hours_are_refused_with_numbers_and_the_day_they_end(

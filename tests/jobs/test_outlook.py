@@ -297,3 +297,14 @@ def test_the_list_of_jobs_asks_nothing_per_job(queue: Queue) -> None:
     assert len(items) >= 50
     assert all(item["queue_position"] and item["why_waiting"] for item in items)
     assert len(many) == len(few)
+
+
+def test_workers_that_hear_no_broker_are_named_as_the_reason(queue: Queue) -> None:
+    """With nothing but deaf workers online, list, page and launch go on and say so."""
+    online("w", [gpu()], report={"deaf": True})
+    job = queue.add()
+    assert said(job).code == "deaf"
+    assert "hears the broker" in said(job).why
+    answer = api_of(queue.cast.bob, queue.cast.team)("get", "jobs")
+    assert answer.status_code == 200
+    assert answer.json()["items"][0]["waiting_code"] == "deaf"

@@ -13,13 +13,15 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
+from tests.conftest import TOY_SHAPE
 from webapp.accounts.models import Team, User
 from webapp.basemodels.models import BaseModel, BaseModelState, Source
 from webapp.datasets.models import Dataset, DatasetVersion, VersionState
-from webapp.jobs import reporting, transitions
+from webapp.jobs import reporting, studying, transitions
 from webapp.jobs.models import Artifact, Attempt, Checkpoint, Job, Worker
 from webapp.jobs.recording import say
 from webapp.jobs.scheduling import Claim, claim
+from webapp.jobs.studying import Arm, StudyWish
 from workers.protocol import JobSpec
 
 GIB = 1024**3
@@ -92,23 +94,19 @@ def _job(shelf: tuple[BaseModel, DatasetVersion], name: str) -> Job:
 
 
 def _start(job: Job) -> Attempt:
-    worker = Worker.objects.create(name=f"planted-{Worker.objects.count()}", boot_id="boot")
     Job.objects.filter(pk=job.pk).update(not_before=None)
-    claimed = claim(worker, Claim(claim_id=f"claim-{worker.pk}", boot_id="boot", slot=0, threads=1, devices=[]))
-    assert claimed
-    assert claimed.attempt
-    assert claimed.attempt.job_id == job.pk
-    reporting.acknowledge(claimed.attempt)
-    return claimed.attempt
+    attempt = _claim()
+    assert attempt.job_id == job.pk
+    return attempt
 
 
-def _artifact(attempt: Attempt) -> None:
-    """A delta of 18 MB on paper, with its card in the store."""
+def _artifact(attempt: Attempt, size: int = 18_000_000) -> None:
+    """A delta on paper, with its card in the store."""
     card = b"# planted\n"
     key = f"planted/{attempt.pk}"
     default_storage.save(key, ContentFile(card))
     file = {"name": "README.md", "bytes": len(card), "sha256": hashlib.sha256(card).hexdigest(), "key": key}
-    Artifact.objects.create(job=attempt.job, attempt=attempt, bytes=18_000_000, files=[file], manifest={})
+    Artifact.objects.create(job=attempt.job, attempt=attempt, bytes=size, files=[file], manifest={})
 
 
 def _plan(total: int, resumed: int = 0) -> dict[str, Any]:
@@ -124,10 +122,11 @@ def _result() -> dict[str, Any]:
 
 def _curve(first: int, last: int, nan_at: int = 0, spike_at: int = 0, tokens: bool = True) -> list[dict[str, Any]]:
     chance = random.Random(first)
-    began = time.time() - 1200
+    drop = 180 + 60 * (Attempt.objects.count() % 5)
+    began = time.time() - 0.4 * last
     events = []
     for step in range(first, last + 1):
-        fall = 0.4 + 2 * math.exp(-step / 180)
+        fall = 0.4 + 2 * math.exp(-step / drop)
         values: dict[str, float | str] = {
             "loss": "NaN" if step == nan_at else fall + chance.gauss(0, 0.06),
             "grad_norm": 6.6 if step == spike_at else 0.55 + chance.gauss(0, 0.05),
@@ -143,3 +142,49 @@ def _curve(first: int, last: int, nan_at: int = 0, spike_at: int = 0, tokens: bo
             scores = {"eval_loss": fall + 0.08, "eval_accuracy": 0.93 - fall / 4, "eval_f1": 0.92 - fall / 4}
             events.append(place | {"values": scores})
     return events
+
+
+SCORES = {("lora", 4): 0.86, ("lora", 16): 0.89, ("bitfit", None): 0.84, ("houlsby", 8): 0.885, ("full", None): 0.90}
+COUNTS = {("lora", 4): 4e4, ("lora", 16): 3e5, ("bitfit", None): 1e4, ("houlsby", 8): 9e5, ("full", None): 1.25e8}
+
+
+def plant_study() -> None:
+    """A study of five settings and two seeds; all have succeeded but the last, which runs."""
+    admin, team = User.objects.get(username="admin"), Team.objects.get(slug="first-team")
+    facts = {"source": Source.STARTER, "state": BaseModelState.READY, "files": [], "parameters": 125_000_000}
+    shape = {"shape": TOY_SHAPE.as_json(), "tasks": ["text-classification"], "bytes": 500_000_000}
+    model = BaseModel.objects.create(name="toy-shaped", **facts, **shape)
+    version = _shelf(eval_rows=120)[1]
+    arms = (Arm("lora", (4, 16)), Arm("bitfit"), Arm("houlsby", (8,)), Arm("full"))
+    study = studying.start(admin, StudyWish(team, model, version, arms, (1, 2), {"max_steps": 300}, "All methods"))
+    left = study.jobs.count()
+    Job.objects.filter(state="queued").exclude(study=study).update(not_before=timezone.now() + timedelta(days=1))
+    while left:
+        attempt = _claim()
+        setting = (attempt.job.method, studying.size_of(attempt.job))
+        left -= 1
+        _train(attempt, SCORES[setting], int(COUNTS[setting]), ends=left > 0)
+
+
+def _train(attempt: Attempt, score: float, count: int, ends: bool) -> None:
+    score += 0.004 if attempt.job.spec["training"]["seed"] == 1 else -0.004
+    plan = _plan(300) | {"trainable_parameters": count}
+    reporting.accept(attempt, 1, [plan, *_curve(1, 300 if ends else 150)])
+    if not ends:
+        return _keep(attempt)
+    attempt.refresh_from_db()
+    best = {"name": "eval_accuracy", "value": score, "step": 300}
+    result = {"kind": "result", "final_metrics": {"eval_accuracy": score}, "best_metric": best}
+    reporting.accept(attempt, attempt.acked_seq + 1, [result])
+    _artifact(attempt, 4 * count)
+    transitions.end_attempt(attempt, "worker planted", "succeeded")
+    return None
+
+
+def _claim() -> Attempt:
+    worker = Worker.objects.create(name=f"planted-{Worker.objects.count()}", boot_id="boot")
+    claimed = claim(worker, Claim(claim_id=f"claim-{worker.pk}", boot_id="boot", slot=0, threads=1, devices=[]))
+    assert claimed
+    assert claimed.attempt
+    reporting.acknowledge(claimed.attempt)
+    return claimed.attempt

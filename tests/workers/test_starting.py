@@ -24,7 +24,7 @@ from workers.__main__ import slots_for
 from workers.devices import devices, kind_label
 from workers.enrolling import CannotStart
 from workers.leaving import GOODBYE_SECONDS
-from workers.protocol import CELERY_SETTINGS, RUN_NEXT_JOB, Device
+from workers.protocol import CELERY_SETTINGS, RUN_NEXT_JOB, Device, pool_queue
 
 STARTED_WITHIN = 60.0
 """On a busy machine: Celery alone takes seconds to be imported."""
@@ -124,7 +124,7 @@ def test_a_whole_worker_over_a_real_broker(site: ReferenceSite, address: str, br
         until(lambda: site.hellos, STARTED_WITHIN)
         assert stat.S_IMODE(token.stat().st_mode) == 0o600
         first = site.offer(1)
-        permits.send_task(RUN_NEXT_JOB, queue="default")
+        permits.send_task(RUN_NEXT_JOB, queue=pool_queue("default"))
         until(lambda: len(first.events) > 3, STARTED_WITHIN)
         with start(tmp_path, *arguments, **environment) as second:
             assert "already runs on this machine" in second.communicate(timeout=20)[1]

@@ -200,6 +200,7 @@ def test_each_end_has_its_reason(
         (Exit(75), ("failed", "worker_lost")),
         (Exit(3), ("failed", "trainer_killed")),
         (Exit(7), ("failed", "trainer_error")),
+        (Exit(1, spoke=False), ("failed", "trainer_killed")),
         (Exit(1, failed={"reason": "worker_lost"}), ("failed", "trainer_error")),
         (Exit(-9, Stop.DRAIN), ("released", "drained")),
     ],

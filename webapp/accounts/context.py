@@ -25,6 +25,7 @@ class Place:
 PLACES = (
     Place("jobs:home", "Queue", "queue", ("jobs:home", "jobs:starter")),
     Place("jobs:list", "Jobs", "jobs", ("jobs:list", "jobs:new", "jobs:detail")),
+    Place("jobs:studies", "Studies", "study", ("jobs:studies", "jobs:new_study", "jobs:study", "jobs:compare")),
     Place("datasets:list", "Datasets", "dataset", ("datasets:list", "datasets:upload", "datasets:version")),
     Place("basemodels:list", "Models", "model", ("basemodels:list", "basemodels:register", "basemodels:detail")),
     Place("jobs:artifacts", "Artifacts", "artifact", ("jobs:artifacts", "jobs:artifact")),

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+from uuid import UUID
 
+from django.http import Http404
 from django.shortcuts import get_object_or_404
-from ninja import File, Form, Header, Router, Status
+from ninja import File, Form, Header, Router, Schema, Status
 from ninja.files import UploadedFile
+from pydantic import Field
 
 from webapp.accounts.auth import Caller
 from webapp.accounts.permissions import teams_to_work_in
-from webapp.datasets.browsing import rows_page
-from webapp.datasets.models import Dataset, DatasetVersion, VersionState
+from webapp.datasets.browsing import Wanted, download, find_rows, problem_list
+from webapp.datasets.choices import ASK
+from webapp.datasets.deciding import decide
+from webapp.datasets.models import Dataset, DatasetVersion, Upload, VersionState
+from webapp.datasets.problems import ACCEPT
+from webapp.datasets.receiving import CHUNK_AT_MOST, KEPT_HOURS, begin, cancel, find
 from webapp.datasets.uploading import UploadRefused, new_version, upload
 from webapp.json_body import require_storable
 from webapp.paging import LIMIT_AT_MOST, Whole, page
 
 datasets = Router(tags=["datasets"])
 dataset_versions = Router(tags=["datasets"])
+uploads = Router(tags=["datasets"])
 
 
 def dataset_answer(dataset: Dataset) -> dict[str, Any]:
@@ -51,13 +60,21 @@ def version_answer(version: DatasetVersion) -> dict[str, Any]:
         "sha256": version.sha256,
         "problems": version.problems,
         "problems_total": version.problems_total,
+        "offers": version.offers,
+        "file_columns": version.file_columns,
+        "reasons": version.reasons,
+        "upload_kept": version.upload_kept,
+        "made_from": version.made_from_id,
         "token_stats": None,
         "created_at": version.created_at,
     }
 
 
-def _asked(task: str, mapping: str, split: str) -> dict[str, Any]:
-    return {"task": task, "mapping": _object("mapping", mapping), "split": _object("split", split)}
+def _asked(task: str, mapping: str, split: str, warnings: str) -> dict[str, Any]:
+    if warnings not in ("", ASK, ACCEPT):
+        raise UploadRefused("dataset.warnings", "`warnings` is neither accept nor ask.", "Send ask, or leave it out.")
+    asked = {"task": task, "mapping": _object("mapping", mapping), "split": _object("split", split)}
+    return asked | {"warnings": warnings if warnings == ASK else ""}
 
 
 def _object(name: str, text: str) -> dict[str, Any] | None:
@@ -92,9 +109,10 @@ def create_dataset(
     task: Form[str] = "",
     mapping: Form[str] = "",
     split: Form[str] = "",
+    warnings: Form[str] = "",
     idempotency_key: Header[str | None] = None,
 ) -> Any:
-    """Upload a JSONL or CSV file as the first version of a new dataset.
+    """Upload a file as the first version of a new dataset. `warnings=ask` lets warnings wait for a choice.
 
     The same `Idempotency-Key` from the same team again is answered with the dataset that was made the first time.
     """
@@ -103,7 +121,7 @@ def create_dataset(
     if team is None:
         raise UploadRefused("team", "You are in no team in which you may make things.", "Ask a maintainer.", 403)
     key = idempotency_key[:100] if idempotency_key else None
-    version = upload(caller.user, team, name, file, _asked(task, mapping, split), key)
+    version = upload(caller.user, team, name, file, _asked(task, mapping, split, warnings), key)
     answer = {"id": version.pk, "number": version.number, "state": version.state}
     return Status(201, {"id": version.dataset_id, "name": version.dataset.name, "version": answer})
 
@@ -123,10 +141,11 @@ def create_version(
     task: Form[str] = "",
     mapping: Form[str] = "",
     split: Form[str] = "",
+    warnings: Form[str] = "",
 ) -> Any:
     """Upload a further version."""
     dataset = _dataset(request, dataset_id)
-    version = new_version(request.auth.user, dataset, file, _asked(task, mapping, split))
+    version = new_version(request.auth.user, dataset, file, _asked(task, mapping, split, warnings))
     return Status(201, version_answer(version))
 
 
@@ -147,10 +166,137 @@ def get_version(request: Any, version_id: int) -> dict[str, Any]:
     return version_answer(_version(request, version_id))
 
 
+class Decision(Schema):
+    """One fix for every place of one kind of problem; `accept` for a warning."""
+
+    code: str
+    fix: str
+    value: str = ""
+    """The encoding, or the entry of a zip."""
+
+
+class Decisions(Schema):
+    """What shall be different when the same upload is read again."""
+
+    fixes: list[Decision] = []
+    task: str = ""
+    mapping: dict[str, str] | None = None
+    split: dict[str, Any] | None = None
+    encoding: str = ""
+    delimiter: str = ""
+    entry: str = ""
+    warnings: str = ""
+
+
+@dataset_versions.post("{version_id}/choices", response={201: dict[str, Any]})
+def choose(request: Any, version_id: int, choices: Decisions) -> Any:
+    """Read the same upload again with these choices, as a new version."""
+    version = _version(request, version_id)
+    return Status(201, version_answer(decide(request.auth.user, version, choices.dict())))
+
+
+@dataset_versions.get("{version_id}/problems.csv")
+def get_problem_list(request: Any, version_id: int) -> Any:
+    """Every problem, not only the first ones, as CSV."""
+    return problem_list(_version(request, version_id))
+
+
 @dataset_versions.get("{version_id}/rows")
-def get_rows(request: Any, version_id: int, offset: Whole = 0, limit: Whole = 50) -> dict[str, Any]:
-    """Rows as stored; empty until the version is ready."""
+def get_rows(
+    request: Any,
+    version_id: int,
+    offset: Whole = 0,
+    limit: Whole = 50,
+    q: str = "",
+    label: str = "",
+    side: Literal["", "train", "eval"] = "",
+) -> dict[str, Any]:
+    """Rows as stored; empty until the version is ready. `numbers` are the rows' own, from 1.
+
+    With `q` (words), `label` or `side`, those that fit; `next` may come before `limit` rows were found: go on there.
+    """
     version = _version(request, version_id)
     limit = max(1, min(limit, LIMIT_AT_MOST))
-    rows = rows_page(version, offset, limit) if version.state == VersionState.READY else []
-    return {"items": rows, "next": offset + limit if len(rows) == limit else None}
+    if version.state != VersionState.READY:
+        return {"items": [], "numbers": [], "next": None}
+    found = find_rows(version, Wanted(q, label, side), offset, limit)
+    return {
+        "items": [row for _, row in found.rows],
+        "numbers": [number for number, _ in found.rows],
+        "next": found.next,
+    }
+
+
+@dataset_versions.get("{version_id}/download")
+def download_version(request: Any, version_id: int) -> Any:
+    """The stored file: JSON Lines, every row with its side."""
+    return download(_version(request, version_id), request.auth.user)
+
+
+class Announcement(Schema):
+    """A file that will be sent in chunks."""
+
+    bytes: Annotated[int, Field(ge=1, le=2**53)]
+    file_name: Annotated[str, Field(min_length=1, max_length=255)]
+    name: Annotated[str, Field(max_length=120)] = ""
+    """Of the new dataset; left out: the file's."""
+    dataset: Whole | None = None
+    """The dataset that gets a further version; left out: a new one is made."""
+    team: str = ""
+    sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
+    """Of the whole file; checked before it is taken."""
+    task: str = ""
+    mapping: dict[str, str] | None = None
+    split: dict[str, Any] | None = None
+    warnings: Literal["", "accept", "ask"] = ""
+
+
+def upload_answer(found: Upload) -> dict[str, Any]:
+    return {
+        "id": str(found.pk),
+        "file_name": found.file_name,
+        "bytes": found.bytes,
+        "offset": found.offset,
+        "chunk_bytes": CHUNK_AT_MOST,
+        "expires_at": found.touched_at + timedelta(hours=KEPT_HOURS),
+        "version": found.version_id,
+    }
+
+
+@uploads.post("", response={201: dict[str, Any]})
+def begin_upload(request: Any, announced: Announcement) -> Any:
+    """Announce a file; its chunks follow as `PATCH /uploads/{id}` with `Upload-Offset` and `Upload-Sha256`.
+
+    A chunk has at most 8 MiB. After a cut, `HEAD /uploads/{id}` says in `Upload-Offset` where to go on. The answer to
+    the last chunk is 201 with the dataset and its version.
+    """
+    caller: Caller = request.auth
+    dataset = None if announced.dataset is None else _dataset(request, announced.dataset)
+    teams = teams_to_work_in(caller.user)
+    named = [each for each in teams if each.slug == announced.team] if announced.team else teams
+    team = caller.team or next(iter(named), None)
+    said = announced.dict()
+    asked = {"task": said["task"], "mapping": said["mapping"], "split": said["split"]}
+    asked["warnings"] = ASK if said["warnings"] == ASK else ""
+    return Status(201, upload_answer(begin(caller.user, team, dataset, said, asked)))
+
+
+@uploads.get("{upload_id}")
+def get_upload(request: Any, upload_id: UUID) -> dict[str, Any]:
+    """How far one of your uploads is."""
+    return upload_answer(_upload(request, upload_id))
+
+
+@uploads.delete("{upload_id}", response={204: None})
+def cancel_upload(request: Any, upload_id: UUID) -> Any:
+    """Forget an upload and its bytes. A version that was made of it stays."""
+    cancel(_upload(request, upload_id))
+    return Status(204, None)
+
+
+def _upload(request: Any, upload_id: UUID) -> Upload:
+    caller: Caller = request.auth
+    found = find(caller.user, caller.team.pk if caller.team else None, upload_id)
+    if found is None:
+        raise Http404
+    return found

@@ -1,16 +1,128 @@
-"""Reads pages of rows out of a stored dataset version."""
+"""Reads pages of rows out of a stored dataset version, and hands out what its check left behind.
+
+A page far down is found through the version's index; a search goes on for a moment and says how far it came, so that
+neither ever takes long, however many rows there are.
+"""
 
 from __future__ import annotations
 
 import itertools
-import json
-from typing import Any
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Any
 
+import orjson
+from django.http import Http404, StreamingHttpResponse
+
+from webapp.accounts.models import AuditEntry, User
 from webapp.datasets.models import DatasetVersion
-from webapp.storing import open_stored
+from webapp.storing import open_stored, streamed
+
+SEARCH_SECONDS = 0.2
+LOOKED_AT_ONCE = 512
+"""Rows between two looks at the clock."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which rows are looked for; empty parts are not asked about."""
+
+    words: str = ""
+    label: str = ""
+    side: str = ""
+    """train or eval."""
+
+    def __bool__(self) -> bool:
+        return bool(self.words or self.label or self.side)
+
+    def fits(self, row: dict[str, Any]) -> bool:
+        if self.side and row.get("split") != self.side:
+            return False
+        if self.label and row.get("label") != self.label:
+            return False
+        return not self.words or self.words.casefold() in _text_of(row).casefold()
+
+
+@dataclass(frozen=True)
+class Found:
+    """Rows with their numbers from 1, and where to go on: the place of the next row to look at, None at the end."""
+
+    rows: list[tuple[int, dict[str, Any]]]
+    next: int | None
+
+
+def _text_of(row: dict[str, Any]) -> str:
+    """Everything that a person can read in a row."""
+    parts: list[str] = []
+    for name, value in row.items():
+        if isinstance(value, str) and name != "split":
+            parts.append(value)
+        elif isinstance(value, list):
+            parts += [str(turn.get("content", "")) for turn in value if isinstance(turn, dict)]
+    return "\n".join(parts)
+
+
+def _lines_from(file: IO[bytes], version: DatasetVersion, place: int) -> Iterator[bytes]:
+    """Lines from a row on, from 0; none past the end.
+
+    Line by line, because iterating over Django's own file starts at the first byte whatever was sought.
+    """
+    index = version.row_index or {}
+    stride, offsets = index.get("stride", 1), index.get("offsets") or [0]
+    nearest = min(place // stride, len(offsets) - 1)
+    file.seek(offsets[nearest])
+    return itertools.islice(iter(file.readline, b""), place - nearest * stride, None)
 
 
 def rows_page(version: DatasetVersion, offset: int, limit: int) -> list[dict[str, Any]]:
     """Rows as stored, from `offset` (0 is the first); empty past the end."""
     with open_stored(version.file_key) as file:
-        return [json.loads(line) for line in itertools.islice(file, offset, offset + limit)]
+        return [orjson.loads(line) for line in itertools.islice(_lines_from(file, version, offset), limit)]
+
+
+def find_rows(version: DatasetVersion, wanted: Wanted, start: int, limit: int) -> Found:
+    """At most `limit` rows that fit, from a place on; fewer where the time is up, with the place to go on from."""
+    if not wanted:
+        rows = rows_page(version, start, limit)
+        numbered = list(enumerate(rows, start=start + 1))
+        return Found(numbered, start + limit if start + limit < version.rows.get("good", 0) else None)
+    found: list[tuple[int, dict[str, Any]]] = []
+    until, place = time.monotonic() + SEARCH_SECONDS, start
+    with open_stored(version.file_key) as file:
+        rest = _lines_from(file, version, start)
+        while lines := list(itertools.islice(rest, LOOKED_AT_ONCE)):
+            for line in lines:
+                row = orjson.loads(line)
+                place += 1
+                if wanted.fits(row):
+                    found.append((place, row))
+                    if len(found) == limit:
+                        return Found(found, place)
+            if time.monotonic() > until:
+                return Found(found, place)
+    return Found(found, None)
+
+
+def download(version: DatasetVersion, user: User) -> StreamingHttpResponse:
+    """The stored file. Raises Http404 where there is none."""
+    file = _opened(version.file_key)
+    AuditEntry.note(user, version.dataset.team, "dataset.download", version.pk, name=version.dataset.name)
+    return streamed(file, version.bytes, "application/x-ndjson", f"{version}.jsonl")
+
+
+def problem_list(version: DatasetVersion) -> StreamingHttpResponse:
+    """The full list of problems as CSV. Raises Http404 where there is none."""
+    file = _opened(version.problems_key)
+    length = file.seek(0, 2)
+    file.seek(0)
+    return streamed(file, length, "text/csv; charset=utf-8", f"problems of {version}.csv")
+
+
+def _opened(key: str) -> IO[bytes]:
+    if not key:
+        raise Http404
+    try:
+        return open_stored(key)
+    except FileNotFoundError as error:
+        raise Http404 from error

@@ -6,24 +6,25 @@ Rows go into a draft first, each with its key and its line, because a side can b
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from array import array
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+import orjson
+
+from webapp.datasets.keeping import Keeper
 from webapp.datasets.limits import Limits
 from webapp.datasets.problems import Problems
 from webapp.datasets.splitting import GROUP_SHIFT, KeyMaker, Keys, Split, repeats, sort_keys, thresholds
 
-PREVIEWED = 20
+PREVIEWED, KEEP_ONE = 20, "keep_one"
 KEY_DIGITS, LINE_DIGITS = 16, 10
 MARK = KEY_DIGITS + LINE_DIGITS
 SIDES = (b'{"split":"train",', b'{"split":"eval",')
-
-encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass
@@ -46,6 +47,26 @@ class Preview:
         return {name: self._clipped(each) for name, each in value.items()}
 
 
+@dataclass
+class RowIndex:
+    """Where every so-manieth row starts, so that a page far down is found at once; bounded, however many rows."""
+
+    stride: int = 256
+    offsets: list[int] = field(default_factory=list)
+    rows: int = 0
+
+    def add(self, offset: int) -> None:
+        """The next row starts at this byte."""
+        if self.rows % self.stride == 0:
+            self.offsets.append(offset)
+        self.rows += 1
+        if len(self.offsets) > INDEXED_AT_MOST:
+            self.offsets, self.stride = self.offsets[::2], 2 * self.stride
+
+
+INDEXED_AT_MOST = 8192
+
+
 @dataclass(frozen=True)
 class Written:
     """What was written."""
@@ -55,6 +76,11 @@ class Written:
     sha256: str
     bytes: int
     preview: list[dict[str, Any]]
+    index: RowIndex
+    left_out: int = 0
+    """Rows that a person chose not to keep."""
+    labels: dict[str, int] = field(default_factory=dict)
+    """Label -> rows kept."""
 
 
 class Draft:
@@ -64,8 +90,6 @@ class Draft:
         self.destination, self.limits = destination, limits
         self.path = destination.with_name(destination.name + ".draft")
         self.part = destination.with_name(destination.name + ".part")
-        self.converted = destination.with_name(destination.name + ".utf8")
-        """Where a file in another encoding is rewritten."""
         self.keys = array("Q")
         self.preview = Preview(limits.preview_characters)
         self.file: IO[bytes] | None = None
@@ -78,14 +102,14 @@ class Draft:
     def open(self, seed: int) -> None:
         self.maker, self.file = KeyMaker(seed), self.path.open("wb")
 
-    def add(self, row: dict[str, Any], line: int, side: int) -> None:
-        """One canonical row without its side, from this physical line; `side` is what a column said (1 eval)."""
-        text = encode(row).encode()
+    def add(self, row: dict[str, Any], line: int | None, side: int) -> None:
+        """One canonical row without its side; `line` is physical, `side` is what a column said (1 eval)."""
+        text = orjson.dumps(row)
         key = self.maker.key(text, row.get("label", ""), side)
         self.keys.append(key)
         self.preview.add(row)
         assert self.file is not None
-        self.file.write(b"%016x%010d%b\n" % (key, line, text))
+        self.file.write(b"%016x%010d%b\n" % (key, line or 0, text))
 
     def _sorted(self) -> Keys:
         if self.sorted is None:
@@ -102,53 +126,77 @@ class Draft:
 
     def tell_repeats(self, problems: Problems, split: Split) -> None:
         """A warning for repeated rows, an error for rows that a column put on both sides."""
-        found = repeats(self._sorted())
-        if found.leaked:
+        found, keeps_one = repeats(self._sorted()), problems.chosen
+        if found.leaked and keeps_one.get("leaked_row") != KEEP_ONE:
             rows = "1 row stands" if found.leaked == 1 else f"{found.leaked:,} rows stand"
             message = f"{rows} in both the training and the evaluation part."
             hint = f"Remove them from one part of `{split.column}`, or split by fraction."
             problems.error("leaked_row", message, hint, count=found.leaked, field=split.column)
-        elif found.rows:
-            line = self._first_repeated(found.contents)
+        elif found.rows and keeps_one.get("duplicate_row") != KEEP_ONE:
+            line, row = self._first_repeated(found.contents)
             rows = "1 row repeats" if found.rows == 1 else f"{found.rows:,} rows repeat"
-            message = f"{rows} an earlier one word for word, the first on line {line:,}."
+            place = f"on line {line:,}" if line else f"in row {row:,}"
+            message = f"{rows} an earlier one word for word, the first {place}."
             hint = "Keep one of each if they are there by mistake."
-            problems.warn("duplicate_row", message, hint, count=found.rows, line=line)
+            problems.warn("duplicate_row", message, hint, count=found.rows, line=line or None)
 
-    def _first_repeated(self, contents: frozenset[int]) -> int:
+    def _first_repeated(self, contents: frozenset[int]) -> tuple[int, int]:
+        """Line (0 where there are none) and good row."""
         seen: set[int] = set()
-        for key, line, _ in self._marked():
+        for row, (key, line, _) in enumerate(self._marked(), start=1):
             content = key >> 1
             if content in seen:
-                return line
+                return line, row
             if content in contents:
                 seen.add(content)
-        return 0
+        return 0, 0
 
     def write(self, split: Split, problems: Problems) -> Written:
         """The canonical file: written under another name, synced, then renamed. Raises Refused without train rows."""
         limits = {} if split.kind == "column" else thresholds(self._sorted(), split.fraction)
+        keeper = self._keeper(problems)
+        groups: Counter[int] = Counter()
+        index, size = RowIndex(), 0
         counts, digest, preview = [0, 0], hashlib.sha256(), Preview(self.limits.preview_characters)
         with self.part.open("wb") as target:
             for key, _, rest in self._marked():
+                if keeper is not None and not keeper.keeps(key):
+                    continue
                 held_out = key & 1 if split.kind == "column" else key <= limits.get(key >> GROUP_SHIFT, -1)
                 counts[held_out] += 1
+                groups[key >> GROUP_SHIFT] += 1
                 line = SIDES[held_out] + rest
+                index.add(size)
+                size += len(line)
                 digest.update(line)
                 target.write(line)
                 if sum(counts) <= PREVIEWED:
-                    preview.add(json.loads(line))
+                    preview.add(orjson.loads(line))
             target.flush()
             os.fsync(target.fileno())
         if not counts[0]:
             raise problems.refuse("no_train_rows", "No row is left to train on.", "Hold out fewer rows.")
-        size = self.part.stat().st_size
         self.part.replace(self.destination)
-        return Written(counts[0], counts[1], digest.hexdigest(), size, preview.rows)
+        labels = {label: groups[group] for label, group in self.maker.groups.items()}
+        left_out = keeper.left_out if keeper else 0
+        return Written(counts[0], counts[1], digest.hexdigest(), size, preview.rows, index, left_out, labels)
+
+    def _keeper(self, problems: Problems) -> Keeper | None:
+        """Where rows are left out by choice; says how many beforehand."""
+        repeats_, leaks = (problems.chosen.get(code) == KEEP_ONE for code in ("duplicate_row", "leaked_row"))
+        if not repeats_ and not leaks:
+            return None
+        found = repeats(self._sorted())
+        if repeats_ and found.rows:
+            problems.notice("repeats_left_out", "Of rows that repeat, the first was kept, as chosen.", count=found.rows)
+        if leaks and found.leaked:
+            message = "Rows that stand in both parts were kept in the evaluation part alone, as chosen."
+            problems.notice("leaks_left_out", message, count=found.leaked)
+        return Keeper(self._sorted(), repeats_, leaks)
 
     def discard(self) -> None:
         """Remove everything that is not the finished file."""
         if self.file is not None:
             self.file.close()
-        for leftover in (self.path, self.part, self.converted):
+        for leftover in (self.path, self.part):
             leftover.unlink(missing_ok=True)

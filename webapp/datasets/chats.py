@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +12,14 @@ from webapp.datasets.problems import Problems
 
 ROLES = ("system", "user", "assistant", "tool")
 EXAMPLE = '{"role": "user", "content": "…"}'
-SHAREGPT = "Rename `from` to `role` (human is user, gpt is assistant) and `value` to `content`."
+SHAREGPT = "Have it converted: `from` becomes role (human is user, gpt is assistant), `value` becomes content."
+FROM_ROLES = {
+    **dict.fromkeys(("human", "user"), "user"),
+    **dict.fromkeys(("gpt", "assistant", "chatgpt", "bard", "bing", "model"), "assistant"),
+    "system": "system",
+    **dict.fromkeys(("tool", "observation", "function_response"), "tool"),
+}
+CONVERTED_SHOWN = 20
 Finding = tuple[str, str, str]
 """Code, the sentence after the place, hint."""
 
@@ -23,9 +30,17 @@ class Chats:
 
     column: str
     problems: Problems
+    converted: list[dict[str, Any]] = field(default_factory=list)
+    """How the first ShareGPT conversations would read."""
 
     def read(self, value: Any, row: Row) -> list[dict[str, str]] | None:
         """The turns as role and content, or None after noting why not."""
+        if is_sharegpt(value):
+            renamed = [_renamed_turn(turn) for turn in value]
+            if self.problems.chosen.get("sharegpt") != "convert_sharegpt":
+                self._offer(renamed, row)
+                return None
+            value = renamed
         finding = self._shape_fault(value)
         if finding:
             self._note("error", finding, f"Row {row[1]:,}", row)
@@ -33,6 +48,13 @@ class Chats:
         turns = [self._turn(turn, place, row) for place, turn in enumerate(value, start=1)]
         read = [turn for turn in turns if turn is not None]
         return read if len(read) == len(turns) and self._is_whole(read, row) else None
+
+    def _offer(self, turns: list[dict[str, Any]], row: Row) -> None:
+        if len(self.converted) < CONVERTED_SHOWN:
+            text = " · ".join(f"{str(turn['role'])[:20]}: {str(turn['content'])[:60]}" for turn in turns[:4])
+            self.converted.append({"line": row[0], "text": text})
+        what = " has messages written as `from` and `value` (ShareGPT)."
+        self._note("error", ("sharegpt", what, SHAREGPT), f"Row {row[1]:,}", row)
 
     def _note(self, severity: str, finding: Finding, where: str, row: Row) -> None:
         code, what, hint = finding
@@ -72,10 +94,24 @@ class Chats:
         return finding is None
 
 
+def is_sharegpt(value: Any) -> bool:
+    """Whether a conversation is written in the ShareGPT way."""
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(turn, dict) and {"from", "value"} <= turn.keys() and "role" not in turn for turn in value)
+    )
+
+
+def _renamed_turn(turn: dict[str, Any]) -> dict[str, Any]:
+    who = turn["from"]
+    role = FROM_ROLES.get(who.strip().lower(), who) if isinstance(who, str) else who
+    return {"role": role, "content": turn["value"]}
+
+
 def _turn_fault(turn: Any) -> Finding | None:
     if not isinstance(turn, dict) or "role" not in turn or "content" not in turn:
-        hint = SHAREGPT if isinstance(turn, dict) and {"from", "value"} <= turn.keys() else f"Write {EXAMPLE}."
-        return "message_shape", " lacks role or content.", hint
+        return "message_shape", " lacks role or content.", f"Write {EXAMPLE}."
     role, content = turn["role"], turn["content"]
     if not isinstance(role, str) or role not in ROLES:
         known = ", ".join(ROLES)

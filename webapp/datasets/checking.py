@@ -32,6 +32,7 @@ from webapp.datasets.checking import main
 main()
 """
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+ENVIRONMENT["ARROW_DEFAULT_MEMORY_POOL"] = "system"  # the others reserve address space, which is limited
 EXIT_HOST = 74
 """The host failed, not the file: the last line of stderr says how."""
 
@@ -48,11 +49,13 @@ def check(
     mapping: dict[str, Any] | None = None,
     split: dict[str, Any] | None = None,
     limits: Limits | None = None,
+    choices: dict[str, Any] | None = None,
 ) -> Report:
     """The report on one file. Raises CheckFailed.
 
-    `source` is only read. `destination` is written only if the state is `ready`; beside it `<name>.draft`, `.part`
-    and `.utf8` live while it runs, so its folder must exist and may need four times the room of the file.
+    `source` is only read. `destination` is written only if the state is `ready`, `<name>.problems` if there are any;
+    beside it `<name>.draft`, `.part`, `.unpacked` and `.utf8` live while it runs, so its folder must exist and may
+    need five times the room of the file.
     """
     limits = limits or Limits()
     if not destination.parent.is_dir():
@@ -64,6 +67,7 @@ def check(
         "task": task,
         "mapping": mapping,
         "split": split,
+        "choices": choices,
         "limits": dataclasses.asdict(limits),
         "parent": os.getpid(),
     }
@@ -98,7 +102,7 @@ def _run(question: bytes, folder: Path, limits: Limits) -> tuple[int | None, byt
 
 
 def _clear(destination: Path) -> None:
-    for ending in ("", ".draft", ".part", ".utf8"):
+    for ending in ("", ".draft", ".part", ".utf8", ".unpacked", ".problems"):
         destination.with_name(destination.name + ending).unlink(missing_ok=True)
 
 

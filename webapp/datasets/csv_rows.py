@@ -9,14 +9,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from webapp.datasets.choices import DELIMITERS
+from webapp.datasets.encodings import Decoder
+from webapp.datasets.header import renamed
 from webapp.datasets.json_rows import Row
 from webapp.datasets.limits import MIB, Limits
 from webapp.datasets.lines import Lines
 from webapp.datasets.problems import Problems, Refused
 from webapp.datasets.quotes import opening_line
-from webapp.datasets.sniffing import decode_line
 
-DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 SAMPLE_LINES = 30
 CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 DOUBLE = 'A quote inside quoted text is written twice: "".'
@@ -29,7 +30,10 @@ class CsvFile:
     path: Path
     problems: Problems
     limits: Limits
+    decoder: Decoder
     delimiter: str = ","
+    asked_delimiter: str = ""
+    """Given by a person; else it is found."""
     lines: Lines = field(init=False)
     row: int = -1
     """Data row given last; -1 before the header is read."""
@@ -59,7 +63,7 @@ class CsvFile:
             message = f"The first line names the delimiter: {DELIMITERS[named]}. It was not taken as the header."
             self.problems.notice("separator_line", message, line=1)
             return 1
-        self.delimiter = max(DELIMITERS, key=lambda each: _agreement(lines, each))
+        self.delimiter = self.asked_delimiter or max(DELIMITERS, key=lambda each: _agreement(lines, each))
         return 0
 
     def _sample(self) -> list[str]:
@@ -77,14 +81,23 @@ class CsvFile:
             if self.lines.number <= skipped:
                 continue
             if CONTROL.search(line):
-                self._note_control(line)
-                line = CONTROL.sub(b"?", line)
-            try:
-                yield line.decode("utf-8")
-            except UnicodeDecodeError:
-                decode_line(line, self.lines.number, self.row + 1 or None, self.problems)
+                line = self._without_control(line)
+            text = self.decoder.line(line, self.lines.number, self.row + 1 or None)
+            if text is None:
                 self.spoilt = True
-                yield line.decode("utf-8", "replace")
+                text = line.decode("utf-8", "replace")
+            yield text
+
+    def _without_control(self, line: bytes) -> bytes:
+        """A readable form of the line; NUL is taken out for good where that was chosen, all else is noted."""
+        number = self.lines.number
+        if b"\0" in line and self.problems.chosen.get("nul_char") == "strip_nul":
+            message = f"Line {number:,}: NUL characters were removed."
+            self.problems.notice("nul_stripped", message, line=number, row=self.row + 1 or None)
+            line = line.replace(b"\0", b"")
+        if CONTROL.search(line):
+            self._note_control(line)
+        return CONTROL.sub(b"?", line)
 
     def _note_control(self, line: bytes) -> None:
         code, what = ("nul_char", "a NUL character") if b"\0" in line else ("control_char", "a control character")
@@ -141,8 +154,12 @@ class CsvFile:
         return self._checked_names([name.strip() for name in names], line)
 
     def _checked_names(self, names: list[str], line: int) -> list[str]:
+        chosen = self.problems.chosen
+        names = renamed(names, self.problems, line)
         for place, name in enumerate(names, start=1):
-            if not name:
+            if not name and chosen.get("empty_column_name") == "drop_column":
+                self.problems.notice("column_dropped", f"Column {place} has no name; it was left out.", line=line)
+            elif not name:
                 message = f"Column {place} has no name in the header."
                 hint = "Give it a name, or export without the index column."
                 self.problems.error("empty_column_name", message, hint, line=line, column=place)
@@ -165,7 +182,9 @@ class CsvFile:
             if len(values) != len(header):
                 self._ragged(line, values, len(header))
             elif not self.spoilt:
-                yield line, self.row, dict(zip(header, values, strict=True))
+                values_of = dict(zip(header, values, strict=True))
+                values_of.pop("", None)
+                yield line, self.row, values_of
         self.lines.conclude(blank)
 
     def _ragged(self, line: int, values: list[str], wanted: int) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 from django import forms
 
+from webapp.datasets.choices import ASK
+
 TASKS = (
     ("", "Find out from the columns"),
     ("text-classification", "Text classification"),
@@ -22,7 +24,7 @@ class UploadForm(forms.Form):
     file = forms.FileField(
         allow_empty_file=True,  # the check says what an empty file lacks
         max_length=255,
-        error_messages={"required": "Choose a JSONL or CSV file.", "max_length": "The file's name is too long."},
+        error_messages={"required": "Choose a file.", "max_length": "The file's name is too long."},
     )
     name = forms.CharField(max_length=120, required=False)
     task = forms.ChoiceField(choices=TASKS, required=False)
@@ -46,4 +48,5 @@ class UploadForm(forms.Form):
         """In the words of the check."""
         percent = self.cleaned_data.get("eval_percent")
         split = {"kind": "fraction", "fraction": percent / 100} if percent else None
-        return {"task": self.cleaned_data.get("task") or None, "mapping": self.mapping() or None, "split": split}
+        task = self.cleaned_data.get("task") or None
+        return {"task": task, "mapping": self.mapping() or None, "split": split, "warnings": ASK}

@@ -146,7 +146,7 @@ def content_fault(row: dict[str, Any], text: str, depth: int) -> Fault | None:
     if "\\u" not in text and text.count("{") + text.count("[") <= depth:
         return None  # the usual row: neither can be there
     for name, value in row.items():
-        code = _unkept(value, depth - 1)
+        code = unkept(value, depth - 1)
         if code == "too_deep":
             return deep_fault(depth)
         if code:
@@ -159,7 +159,7 @@ def deep_fault(depth: int) -> Fault:
     return Fault("too_deep", f"is nested deeper than {depth}", "Write the row as an object with plain fields.")
 
 
-def _unkept(value: Any, depth: int) -> str:
+def unkept(value: Any, depth: int) -> str:
     """The code of what cannot be kept in a value, or nothing."""
     if isinstance(value, str):
         if "\0" in value:
@@ -174,4 +174,13 @@ def _unkept(value: Any, depth: int) -> str:
     if depth == 0:
         return "too_deep"
     inner = [*value, *value.values()] if isinstance(value, dict) else value
-    return next((code for each in inner if (code := _unkept(each, depth - 1))), "")
+    return next((code for each in inner if (code := unkept(each, depth - 1))), "")
+
+
+def without_nul(value: Any) -> Any:
+    """The same value with every NUL character taken out of its texts."""
+    if isinstance(value, str):
+        return value.replace("\0", "")
+    if isinstance(value, dict):
+        return {without_nul(name): without_nul(each) for name, each in value.items()}
+    return [without_nul(each) for each in value] if isinstance(value, list) else value

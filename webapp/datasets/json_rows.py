@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from webapp.datasets.encodings import Decoder
+from webapp.datasets.fast_json import usual_row
 from webapp.datasets.json_faults import (
     DECODER,
     EXAMPLE,
@@ -20,14 +22,14 @@ from webapp.datasets.json_faults import (
     deep_fault,
     ends_early,
     syntax_fault,
+    without_nul,
 )
 from webapp.datasets.limits import MIB, Limits
 from webapp.datasets.lines import Lines
 from webapp.datasets.problems import Problems, Refused
-from webapp.datasets.sniffing import decode_line
 
-Row = tuple[int, int, dict[str, Any]]
-"""Physical line it starts on, data row from 1, values."""
+Row = tuple[int | None, int, dict[str, Any]]
+"""Physical line it starts on (None where a file has no lines), data row from 1, values."""
 SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -38,6 +40,7 @@ class JsonFile:
     path: Path
     problems: Problems
     limits: Limits
+    decoder: Decoder
     in_array: bool = False
 
     def lines(self) -> Iterator[Row]:
@@ -50,18 +53,27 @@ class JsonFile:
                 blank += 1
                 continue
             row += 1
-            text = self._text(stripped, lines.number, row)
-            value = None if text is None else self._value(text, lines.number, row, lines.at_end)
+            value = usual_row(stripped, self.limits.depth)
+            if value is None or len(value) > self.limits.columns:
+                text = self._text(stripped, lines.number, row)
+                value = None if text is None else self._value(text, lines.number, row, lines.at_end)
             if value is not None:
                 yield lines.number, row, value
         lines.conclude(blank)
 
     def _text(self, line: bytes, number: int, row: int) -> str | None:
+        if b"\0" in line and self.strips_nul:
+            line = line.replace(b"\0", b"")
+            self.problems.notice("nul_stripped", f"Line {number:,}: NUL characters were removed.", line=number, row=row)
         if b"\0" in line:
             fault = Fault("nul_char", "a NUL character stands in it", "Remove the NUL characters.")
             self._note(fault, number, row, line.decode("utf-8", "replace"))
             return None
-        return decode_line(line, number, row, self.problems)
+        return self.decoder.line(line, number, row)
+
+    @property
+    def strips_nul(self) -> bool:
+        return self.problems.chosen.get("nul_char") == "strip_nul"
 
     def _value(self, text: str, line: int, row: int, last: bool) -> dict[str, Any] | None:
         try:
@@ -76,11 +88,12 @@ class JsonFile:
             return self._kept(value, text, line, row)
         return None
 
-    def _note(self, fault: Fault, line: int, row: int, text: str) -> None:
+    def _note(self, fault: Fault, line: int, row: int, text: str, final: bool = False) -> None:
         verb = " " if fault.code == "too_deep" else ": "
         message = f"Line {line:,}{verb}{fault.what}."
         place = {"line": line, "row": row, "column": fault.column, "field": fault.field}
-        self.problems.error(fault.code, message, fault.hint, **place, excerpt=_around(text, fault.column))
+        excerpt = _around(text, fault.column)
+        self.problems.error(fault.code, message, fault.hint, final=final, **place, excerpt=excerpt)
 
     def _broken(self, error: json.JSONDecodeError, text: str, line: int, row: int, last: bool) -> None:
         """A line that is not JSON: cut off at the end of the file, spread over lines, or one of the usual mistakes."""
@@ -114,6 +127,10 @@ class JsonFile:
             fault = deep_fault(self.limits.depth)
         if fault is None:
             return value
+        if fault.code == "nul_char" and self.strips_nul:
+            self.problems.notice("nul_stripped", f"Line {line:,}: NUL characters were removed.", line=line, row=row)
+            stripped: dict[str, Any] = without_nul(value)
+            return stripped
         self._note(fault, line, row, text)
         return None
 
@@ -146,9 +163,10 @@ class JsonFile:
         try:
             return content.decode("utf-8")
         except UnicodeDecodeError as error:
-            for number, line in enumerate(content.split(b"\n"), start=1):
-                decode_line(line, number, None, self.problems)
-            raise Refused("not UTF-8") from error
+            lines = [self.decoder.line(line, number, None) for number, line in enumerate(content.split(b"\n"), 1)]
+            if None in lines:
+                raise Refused("not UTF-8") from error
+            return "\n".join(line or "" for line in lines)
 
     def _element(self, text: str, place: int, line: int, row: int) -> tuple[Any, int]:
         """One value and where it ends. Raises Refused where the text is broken: the rest cannot be found then."""
@@ -163,7 +181,7 @@ class JsonFile:
                 raise self._cut(text) from error
             line += text.count("\n", place, error.pos)
             fault = _on_its_line(syntax_fault(error, text), text)
-        self._note(fault, line, row, text[place : place + 90])
+        self._note(fault, line, row, text[place : place + 90], final=True)
         raise Refused(fault.what)
 
     def _after(self, text: str, place: int, row: int) -> int:

@@ -26,10 +26,31 @@ class Labels:
     problems: Problems
     limits: Limits
     counts: Counter[str] = field(default_factory=Counter)
-    first: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    first: dict[tuple[str, str], tuple[int | None, int]] = field(default_factory=dict)
     """(label, kind of value) -> line and row where it first stood."""
 
-    def add(self, label: str, value: Any, line: int, row: int) -> None:
+    spellings: dict[str, str] = field(default_factory=dict)
+    """What labels have in common -> how the first of them is written."""
+
+    def spelling(self, label: str) -> str:
+        """The label itself; where that was chosen, as the first one like it is written, without outer space."""
+        if self.problems.chosen.get("labels_differ_by_space") != "trim_labels":
+            return label
+        return self.spellings.setdefault(_likeness(label), label.strip())
+
+    def renamed(self) -> list[dict[str, Any]]:
+        """What the fix would change: the first labels that would be written otherwise."""
+        first: dict[str, str] = {}
+        changes = []
+        for label in self.counts:
+            spelt = first.setdefault(_likeness(label), label.strip())
+            if spelt != label:
+                changes.append(
+                    {"line": None, "text": f"`{label[:60]}` -> `{spelt[:60]}` ({self.counts[label]:,} rows)"}
+                )
+        return changes[:20]
+
+    def add(self, label: str, value: Any, line: int | None, row: int) -> None:
         """Count one. Raises Refused where there are hopelessly many."""
         self.counts[label] += 1
         if (key := (label, KIND_NAMES[type(value)])) not in self.first:
@@ -65,21 +86,23 @@ class Labels:
     def _tell_mixed(self) -> None:
         if len(self.first) == len(self.counts):
             return
-        places: dict[str, list[tuple[int, int, str]]] = {}
+        places: dict[str, list[tuple[int, int | None, str]]] = {}
         for (label, kind), (line, row) in self.first.items():
-            places.setdefault(label, []).append((line, row, kind))
+            places.setdefault(label, []).append((row, line, kind))
         for label, found in places.items():
             if len(found) > 1:
-                told = " and ".join(f"as {kind} (first in row {row:,})" for _, row, kind in sorted(found))
+                in_order = sorted(found, key=lambda each: each[0])
+                told = " and ".join(f"as {kind} (first in row {row:,})" for row, _, kind in in_order)
                 message = f"The label {label[:60]} is written {told}."
-                line, row, _ = sorted(found)[1]
+                row, line, _ = in_order[1]
                 hint = "Write it the same way everywhere."
-                self.problems.error("mixed_label_types", message, hint, line=line, row=row, field=self.column)
+                where = {"line": line, "row": row, "field": self.column}
+                self.problems.error("mixed_label_types", message, hint, fixes=[], **where)
 
     def _warn_of_alike(self) -> None:
         alike: dict[str, list[str]] = {}
         for label in self.counts:
-            alike.setdefault(unicodedata.normalize("NFKC", label).strip().casefold(), []).append(label)
+            alike.setdefault(_likeness(label), []).append(label)
         for same in (each for each in alike.values() if len(each) > 1):
             named = " and ".join(f"`{label[:40]}` ({self.counts[label]:,})" for label in sorted(same))
             message = f"The labels {named} differ only by space, case or form."
@@ -98,6 +121,11 @@ class Labels:
     def in_order(self) -> dict[str, int]:
         """Label -> rows, in the order of the label ids: numbers by value, then words."""
         return {label: self.counts[label] for label in sorted(self.counts, key=_natural)}
+
+
+def _likeness(label: str) -> str:
+    """Equal for labels that differ only by outer space, case or Unicode form."""
+    return unicodedata.normalize("NFKC", label).strip().casefold()
 
 
 def _natural(label: str) -> tuple[int, int, str]:

@@ -18,6 +18,11 @@ class Limits:
     depth: int = 64
     labels: int = 1000
     label_characters: int = 256
+    row_groups: int = 10_000
+    archive_entries: int = 1000
+    archive_ratio: int = 100
+    problems_kept: int = 200_000
+    """Lines of the full list of problems."""
     array_bytes: int = 64 * MIB
     """A JSON array is held in memory as text; larger ones are asked for as JSONL."""
     preview_characters: int = 2000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -18,7 +19,9 @@ class DatasetQuerySet(models.QuerySet["Dataset"]):
         return self.filter(in_teams_of_or_shared(user))
 
     def for_list(self) -> DatasetQuerySet:
-        return self.select_related("team", "created_by").prefetch_related("versions")
+        return self.select_related("team", "created_by").prefetch_related(
+            models.Prefetch("versions", DatasetVersion.objects.defer("row_index", "preview"))
+        )
 
 
 class Dataset(models.Model):
@@ -81,7 +84,9 @@ class DatasetVersion(models.Model):
     upload_key = models.CharField(max_length=255)
     upload_bytes = models.BigIntegerField()
     asked: models.JSONField[Any, Any] = models.JSONField(default=dict)
-    """What the person asked for: task, mapping, split; missing ones are guessed."""
+    """What the person asked for: task, mapping, split, and choices.Choices; missing ones are guessed."""
+    made_from = models.ForeignKey("self", models.SET_NULL, null=True, related_name="remade")
+    """The version whose upload was read again with other choices."""
 
     format = models.CharField(max_length=60, blank=True)
     task = models.CharField(max_length=30, blank=True)
@@ -97,6 +102,13 @@ class DatasetVersion(models.Model):
     problems: models.JSONField[Any, Any] = models.JSONField(default=list)
     problems_total = models.PositiveIntegerField(default=0)
     preview: models.JSONField[Any, Any] = models.JSONField(default=list)
+    offers: models.JSONField[Any, Any] = models.JSONField(default=dict)
+    """Fix -> what may be chosen, with how the first places would read."""
+    file_columns: models.JSONField[Any, Any] = models.JSONField(default=list)
+    problems_key = models.CharField(max_length=255, blank=True)
+    """The full list of problems as CSV."""
+    row_index: models.JSONField[Any, Any] = models.JSONField(default=dict)
+    """Where every so-manieth row of the file starts; see browsing.py."""
     file_key = models.CharField(max_length=255, blank=True)
     bytes = models.BigIntegerField(default=0)
     sha256 = models.CharField(max_length=64, blank=True)
@@ -113,9 +125,42 @@ class DatasetVersion(models.Model):
         return reverse("datasets:version", args=[self.dataset_id, self.number])
 
     @property
+    def upload_kept(self) -> bool:
+        """Whether the uploaded bytes are still there to be read again."""
+        return bool(self.upload_key)
+
+    @property
     def refused(self) -> bool:
         return self.state == VersionState.REFUSED
 
     def as_reference(self) -> DatasetRef:
         """What a job's spec says of it."""
         return DatasetRef(self.pk, self.dataset.name, self.number, self.bytes, self.sha256, tuple(self.labels))
+
+
+class Upload(models.Model):
+    """A file on its way in, chunk by chunk; a day after its last sign of life it is gone. Nobody but its user sees it.
+
+    Its bytes lie outside the storage until they are whole; see receiving.py.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    team = models.ForeignKey(Team, models.CASCADE, null=True, related_name="+")
+    dataset = models.ForeignKey(Dataset, models.CASCADE, null=True, related_name="+")
+    """The dataset that gets a further version; none for a new dataset."""
+    name = models.CharField(max_length=120, blank=True)
+    file_name = models.CharField(max_length=255)
+    bytes = models.BigIntegerField()
+    offset = models.BigIntegerField(default=0)
+    """Bytes that are safely here."""
+    sha256 = models.CharField(max_length=64, blank=True)
+    """Of the whole file, where it was announced."""
+    asked: models.JSONField[Any, Any] = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+    touched_at = models.DateTimeField()
+    version = models.ForeignKey(DatasetVersion, models.CASCADE, null=True, related_name="+")
+    """What it became."""
+
+    def __str__(self) -> str:
+        return f"{self.file_name}, {self.offset:,} of {self.bytes:,} bytes"

@@ -1,7 +1,8 @@
-"""What is wrong with a file, in the one shape that page, API and command line show."""
+"""What is wrong with a file, in the one shape that page, API and command line show; and which fixes are on offer."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -10,6 +11,19 @@ EXCERPT_CHARACTERS = 80
 MESSAGE_CHARACTERS = 500
 NAME_CHARACTERS = 255
 SEVERITIES = ("error", "warning", "notice")
+SKIP, ACCEPT = "skip_rows", "accept"
+OFFERED: dict[str, tuple[str, ...]] = {
+    "not_utf8": ("convert_encoding",),
+    "nul_char": ("strip_nul",),
+    "sharegpt": ("convert_sharegpt",),
+    "duplicate_column": ("rename_columns",),
+    "empty_column_name": ("drop_column",),
+    "several_files": ("choose_entry",),
+    "labels_differ_by_space": ("trim_labels",),
+    "duplicate_row": ("keep_one",),
+    "leaked_row": ("keep_one",),
+}
+"""Code -> fixes that mend every place of it; a row with an error may be skipped besides."""
 
 
 @dataclass(frozen=True)
@@ -59,22 +73,49 @@ class Problems:
     bad: int = 0
     """Rows with an error. Rows come in order, so the last one is all that needs remembering."""
     last_bad: int = 0
+    chosen: dict[str, str] = field(default_factory=dict)
+    """Code without prefix -> the fix that a person chose for it."""
+    log: Callable[[Problem], None] | None = None
+    """Gets every problem, also those that are not listed."""
 
-    def add(self, severity: str, code: str, message: str, hint: str, *, count: int = 1, **where: Any) -> None:
-        """Note one problem. `where` are fields of Where; all text is cut and made visible."""
-        code = f"dataset.{code}"
-        self.counts[code] = self.counts.get(code, 0) + count
+    def add(
+        self,
+        severity: str,
+        code: str,
+        message: str,
+        hint: str,
+        *,
+        count: int = 1,
+        final: bool = False,
+        fixes: list[str] | None = None,
+        **where: Any,
+    ) -> None:
+        """Note one problem, `final` if reading ends here. `where` are fields of Where; text is cut and made visible."""
+        if fixes is None:
+            fixes = fixes_for(code, severity, None if final else where.get("row"))
         if severity == "error":
             self.spoil(where.get("row"))
+        if SKIP in fixes and self.chosen.get(code) == SKIP:
+            severity, message, fixes = "notice", f"{message} The row was left out, as chosen.", []
+        code = f"dataset.{code}"
+        self.counts[code] = self.counts.get(code, 0) + count
         listed = self.kinds.setdefault(code, [])
         worst = severity == "error" and not (listed and listed[0].severity == "error")
+        if self.log is None and not worst and len(listed) >= LISTED_AT_MOST:
+            return
+        problem = self._made(code, severity, message, hint, where)
+        problem.fixes = fixes
         if worst or len(listed) < LISTED_AT_MOST:
-            for name, size in (("excerpt", EXCERPT_CHARACTERS), ("field", NAME_CHARACTERS)):
-                if where.get(name) is not None:
-                    where[name] = visible(where[name], size)
-            place = Where(visible(self.file, NAME_CHARACTERS), **where)
-            problem = Problem(code, severity, visible(message, MESSAGE_CHARACTERS), place, hint)
             listed.insert(0 if worst else len(listed), problem)
+        if self.log is not None:
+            self.log(problem)
+
+    def _made(self, code: str, severity: str, message: str, hint: str, where: dict[str, Any]) -> Problem:
+        for name, size in (("excerpt", EXCERPT_CHARACTERS), ("field", NAME_CHARACTERS)):
+            if where.get(name) is not None:
+                where[name] = visible(where[name], size)
+        place = Where(visible(self.file, NAME_CHARACTERS), **where)
+        return Problem(code, severity, visible(message, MESSAGE_CHARACTERS), place, hint)
 
     def spoil(self, row: int | None) -> None:
         """Count a row as bad, once."""
@@ -92,12 +133,23 @@ class Problems:
 
     def refuse(self, code: str, message: str, hint: str, **where: Any) -> Refused:
         """Note an error after which reading makes no sense; raise what this gives back."""
-        self.error(code, message, hint, **where)
+        self.error(code, message, hint, final=True, **where)
         return Refused(message)
 
     @property
     def fatal(self) -> bool:
         return any(listed[0].severity == "error" for listed in self.kinds.values())
+
+    def mendable(self, good: int) -> bool:
+        """Whether fixes on offer would make a refused file good: each error has one, and some row is left."""
+        fixes = [set(listed[0].fixes) for listed in self.kinds.values() if listed[0].severity == "error"]
+        return all(fixes) and (good > 0 or all(each - {SKIP} for each in fixes))
+
+    @property
+    def undecided(self) -> bool:
+        """A warning that nobody has accepted yet."""
+        severe = {code for code, listed in self.kinds.items() if listed[0].severity == "warning"}
+        return any(code.removeprefix("dataset.") not in self.chosen for code in severe)
 
     @property
     def total(self) -> int:
@@ -111,6 +163,12 @@ class Problems:
         for problem in chosen:
             problem.count = self.counts[problem.code]
         return [problem.as_json() for problem in chosen]
+
+
+def fixes_for(code: str, severity: str, row: int | None) -> list[str]:
+    """What the server can do about a problem if someone chooses it."""
+    offered = list(OFFERED.get(code, ()) if severity != "notice" else ())
+    return [*offered, SKIP] if severity == "error" and row else offered
 
 
 def _order(problem: Problem) -> tuple[int, float, int]:

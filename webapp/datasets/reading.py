@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from webapp.datasets.canonical import Draft, Written
-from webapp.datasets.csv_rows import CsvFile
-from webapp.datasets.json_rows import JsonFile, Row
+from webapp.datasets.choices import ASK, Choices
+from webapp.datasets.json_rows import Row
 from webapp.datasets.limits import MIB, Limits
 from webapp.datasets.mapping import Mapping, choose
+from webapp.datasets.opening import Opened
+from webapp.datasets.problem_list import ProblemList
 from webapp.datasets.problems import Problems, Refused
 from webapp.datasets.rules import Rules
-from webapp.datasets.sniffing import sniff
 from webapp.datasets.splitting import NAMES, Split, choose_split
 
 LOOKED_AT, LOOKED_AT_CHARACTERS = 100, 8 * MIB
@@ -28,7 +29,10 @@ LOOKED_AT, LOOKED_AT_CHARACTERS = 100, 8 * MIB
 
 @dataclass
 class Report:
-    """What was found: `ready` with rows, or `refused` with every problem. Everything in it is JSON."""
+    """What was found: `ready` with rows; `needs_choice` where fixes on offer would make it good; or `refused`.
+
+    Everything in it is JSON.
+    """
 
     state: str
     format: str | None = None
@@ -51,6 +55,14 @@ class Report:
     """The first canonical rows, long texts clipped."""
     reasons: list[str] = field(default_factory=list)
     """Sentences: why this task and these columns."""
+    file_columns: list[str] = field(default_factory=list)
+    """Columns of the file itself, as far as its first rows show."""
+    row_index: dict[str, Any] = field(default_factory=dict)
+    """`stride` and the `offsets` of every so-manieth row of the canonical file."""
+    offers: dict[str, Any] = field(default_factory=dict)
+    """Fix -> what may be chosen, with how the first places would read."""
+    problems_file: bool = False
+    """The full list lies beside the destination, as `.problems`."""
     isolation: dict[str, bool] = field(default_factory=dict)
     """Sandbox layers by name and whether the check had them."""
 
@@ -62,9 +74,15 @@ class Reading:
     source: Path
     name: str
     destination: Path
-    problems: Problems
+    choices: Choices
     limits: Limits
     report: Report = field(default_factory=lambda: Report("refused"))
+
+    def __post_init__(self) -> None:
+        path = self.destination.with_name(self.destination.name + ".problems")
+        self.listing = ProblemList(path, self.limits.problems_kept)
+        self.problems = Problems(self.name, chosen=self.choices.fixes, log=self.listing.add)
+        self.opened = Opened(self.source, self.name, self.destination, self.problems, self.limits, self.choices)
 
     def run(self, task: str | None, asked: dict[str, Any] | None, split: dict[str, Any] | None) -> Report:
         """Read everything that can be read; the destination exists only if the state is `ready`."""
@@ -75,18 +93,27 @@ class Reading:
             self.report.state = "refused"
         finally:
             draft.discard()
-        self.report.problems, self.report.problems_total = self.problems.as_json(), self.problems.total
-        return self.report
+            self.opened.discard()
+            self.listing.close()
+        report, problems = self.report, self.problems
+        no_row_to_convert = self.opened.decoder.samples and not report.rows["read"]
+        if report.state == "refused" and problems.fatal and problems.mendable(report.rows["good"]):
+            report.state = "refused" if no_row_to_convert else "needs_choice"
+        report.format = self.opened.format or None
+        report.offers |= self.opened.offers()
+        report.problems, report.problems_total = problems.as_json(), problems.total
+        report.problems_file = self.listing.file is not None
+        return report
 
     def _read(self, draft: Draft, task: str | None, asked: dict[str, Any] | None, split: dict[str, Any] | None) -> None:
-        path, kind = sniff(self.source, self.name, draft.converted, self.problems)
-        rows = self._rows(path, kind)
+        rows = self.opened.rows()
         first = list(_look(rows))
         if not first:
             self._count(0)
             raise self._no_rows()
         columns = list(dict.fromkeys(name for _, _, values in first for name in values))
-        mapping = choose(columns, task, asked, self.problems)
+        self.report.file_columns = columns[: self.limits.columns]
+        mapping = self._mapping(columns, task, asked)
         chosen = choose_split(split, columns, self.problems)
         self._describe(mapping, chosen, guessed_split=split is None)
         rules = Rules(mapping, self.problems, self.limits, (chosen.column,))
@@ -96,18 +123,47 @@ class Reading:
             self._count(rules.good)
             self.report.labels = rules.labels.in_order()
             self.report.preview = draft.preview.rows
+            self.report.offers |= rules.offers()
         self._conclude(draft, rules, chosen)
+
+    def _mapping(self, columns: list[str], task: str | None, asked: dict[str, Any] | None) -> Mapping:
+        """The parts; a column that no row can hold is an error only where it is needed."""
+        unreadable = self.opened.unreadable
+        for part, column in (asked or {}).items():
+            if isinstance(column, str) and column in unreadable:
+                message = f"The column `{column[:60]}`, asked for as {part}, holds {unreadable[column]}."
+                raise self.problems.refuse("column_type", message, "Choose a column of text.", field=column)
+        try:
+            mapping = choose(columns, task, asked, self.problems)
+        except Refused:
+            for column, what in unreadable.items():
+                message = f"The column `{column[:60]}` holds {what}, which no row can hold."
+                self.problems.error("column_type", message, "Save it as text.", field=column)
+            raise
+        for column, what in unreadable.items():
+            message = f"The column `{column[:60]}` holds {what}; it is not read."
+            self.problems.notice("column_type", message, field=column)
+        return mapping
 
     def _conclude(self, draft: Draft, rules: Rules, split: Split) -> None:
         rules.conclude()
         if not rules.good:
             raise self._no_rows()
         draft.tell_repeats(self.problems, split)
-        if not self.problems.fatal:
-            self._accept(draft.write(split, self.problems))
+        if self.problems.fatal:
+            return
+        if self.choices.warnings == ASK and self.problems.undecided:
+            self.report.state = "needs_choice"
+            return
+        self._accept(draft.write(split, self.problems), rules)
 
-    def _accept(self, written: Written) -> None:
+    def _accept(self, written: Written, rules: Rules) -> None:
         self.report.state = "ready"
+        self.report.row_index = {"stride": written.index.stride, "offsets": written.index.offsets}
+        self.report.rows["good"] = written.train + written.eval
+        if written.left_out:
+            self.report.rows["left_out"] = written.left_out
+            self.report.labels = {label: written.labels.get(label, 0) for label in rules.labels.in_order()}
         self.report.rows |= {"train": written.train, "eval": written.eval}
         self.report.sha256, self.report.bytes, self.report.preview = written.sha256, written.bytes, written.preview
 
@@ -118,17 +174,6 @@ class Reading:
 
     def _count(self, good: int) -> None:
         self.report.rows |= {"read": good + self.problems.bad, "good": good, "bad": self.problems.bad}
-
-    def _rows(self, path: Path, kind: str) -> Iterator[Row]:
-        if kind == "csv":
-            file = CsvFile(path, self.problems, self.limits)
-            rows = file.rows()
-            first = list(islice(rows, 1))  # finds the delimiter
-            self.report.format = file.format
-            return chain(first, rows)
-        self.report.format = "JSONL" if kind == "jsonl" else "JSON array"
-        json_file = JsonFile(path, self.problems, self.limits)
-        return json_file.lines() if kind == "jsonl" else json_file.elements()
 
     def _describe(self, mapping: Mapping, split: Split, guessed_split: bool) -> None:
         self.report.task, self.report.mapping, self.report.reasons = mapping.task, mapping.columns, mapping.reasons
@@ -179,6 +224,8 @@ def read(
     mapping: dict[str, Any] | None = None,
     split: dict[str, Any] | None = None,
     limits: Limits | None = None,
+    choices: dict[str, Any] | None = None,
 ) -> Report:
     """Read `source` into canonical rows at `destination`, or into problems; see Report."""
-    return Reading(source, name, destination, Problems(name), limits or Limits()).run(task, mapping, split)
+    reading = Reading(source, name, destination, Choices.from_json(choices), limits or Limits())
+    return reading.run(task, mapping, split)

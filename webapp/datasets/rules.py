@@ -80,7 +80,7 @@ class Rules:
 
     def _text(self, column: str, value: Any, row: Row) -> str | None:
         if not isinstance(value, str):
-            message = f"Line {row[0]:,}: `{column}` is {FIELD_WORDS[type(value)]}, where text is wanted."
+            message = f"{place(row)}: `{column}` is {FIELD_WORDS[type(value)]}, where text is wanted."
             self._error(row, "type_changed", message, "Write it as text, in quotes.", column)
             return None
         if len(value) > self.limits.field_characters:
@@ -98,7 +98,7 @@ class Rules:
     def _label(self, value: Any, row: Row) -> str | None:
         column = self.labels.column
         if isinstance(value, list | dict):
-            message = f"Line {row[0]:,}: `{column}` is {FIELD_WORDS[type(value)]}, where one label is wanted."
+            message = f"{place(row)}: `{column}` is {FIELD_WORDS[type(value)]}, where one label is wanted."
             self._error(row, "type_changed", message, "Write one label as text or number.", column)
             return None
         label = str(value).lower() if isinstance(value, bool) else str(value)
@@ -110,7 +110,16 @@ class Rules:
             message += f"{self.limits.label_characters:,}. Is `{column}` the right column?"
             self._error(row, "label_too_long", message, "Choose the column that holds the labels.", column)
             return None
-        return label
+        return self.labels.spelling(label)
+
+    def offers(self) -> dict[str, Any]:
+        """By fix, how the first places would read."""
+        found: dict[str, Any] = {}
+        if self.chats.converted:
+            found["convert_sharegpt"] = [{"value": "", "name": "role and content", "changes": self.chats.converted}]
+        if renamed := self.labels.renamed():
+            found["trim_labels"] = [{"value": "", "name": "written alike", "changes": renamed}]
+        return found
 
     # ---- All rows together ------------------------------------------------------------------------
 
@@ -135,3 +144,8 @@ class Rules:
             )
             self.problems.notice("unused_columns", f"Not used: {named}.", count=len(self.unused))
         self.labels.conclude()
+
+
+def place(row: Row) -> str:
+    """`Line 3`, or `Row 3` where a file has no lines."""
+    return f"Row {row[1]:,}" if row[0] is None else f"Line {row[0]:,}"

@@ -20,7 +20,7 @@ from webapp.storing import Stored, forget, require_space, store
 class UploadRefused(Exception):
     """The file cannot be taken at all; nothing was stored."""
 
-    def __init__(self, code: str, message: str, hint: str, status: int = 422) -> None:
+    def __init__(self, code: str, message: str, hint: str = "", status: int = 422) -> None:
         super().__init__(message)
         self.code, self.message, self.hint, self.status = code, message, hint, status
 
@@ -40,15 +40,35 @@ def upload(
     require(user, team.pk, Role.MEMBER)
     if repeated := _asked_before(team, idempotency_key):
         return repeated
-    name = name.strip()[:120] or Path(file.name or "dataset").stem[:120]
+    name = free_name(user, team, name, file.name or "")
+    stored = _keep(file, f"{team.pk}/uploads")
+    return first_version(user, team, name, stored, file.name or "", asked, idempotency_key)
+
+
+def free_name(user: User, team: Team, name: str, file_name: str) -> str:
+    """The name of the dataset to be made. Raises UploadRefused where it is taken, NotAllowed."""
+    require(user, team.pk, Role.MEMBER)
+    name = name.strip()[:120] or Path(file_name or "dataset").stem[:120]
     if Dataset.objects.filter(team=team, name=name).exists():
         raise _name_taken(name)
-    stored = _keep(file, f"{team.pk}/uploads")
+    return name
+
+
+def first_version(
+    user: User,
+    team: Team,
+    name: str,
+    stored: Stored,
+    file_name: str,
+    asked: dict[str, Any],
+    idempotency_key: str | None = None,
+) -> DatasetVersion:
+    """A new dataset from a stored file, which is forgotten where that fails."""
     try:
         with transaction.atomic():
             own = {"created_by": user, "idempotency_key": idempotency_key}
             dataset = Dataset.objects.create(team=team, name=name, **own)
-            return version_from_stored(user, dataset, stored.key, stored.bytes, file.name or "", asked)
+            return version_from_stored(user, dataset, stored.key, stored.bytes, file_name, asked)
     except IntegrityError as error:
         forget(stored.key)
         if repeated := _asked_before(team, idempotency_key):
@@ -83,12 +103,17 @@ def new_version(user: User, dataset: Dataset, file: UploadedFile[bytes], asked: 
 
 def _keep(file: UploadedFile[bytes], prefix: str) -> Stored:
     size = file.size or 0
-    if size > settings.MAX_UPLOAD_BYTES:
-        limit = settings.MAX_UPLOAD_BYTES / 1024**3
-        message = f"The file has {size / 1024**3:.1f} GiB; the limit is {limit:.1f} GiB."
-        raise UploadRefused("dataset.file_too_large", message, "Split the file.", 413)
+    require_size(size)
     require_space(2 * size)
     return store(prefix, file.chunks())
+
+
+def require_size(size: int) -> None:
+    """Raise UploadRefused where a file is larger than the site takes."""
+    if size > settings.MAX_UPLOAD_BYTES:
+        limit = settings.MAX_UPLOAD_BYTES / 1024**3
+        message = f"The file has {size / 1024**3:,.1f} GiB; the limit is {limit:.1f} GiB."
+        raise UploadRefused("dataset.file_too_large", message, "Split the file.", 413)
 
 
 def version_from_stored(
@@ -102,7 +127,7 @@ def version_from_stored(
             dataset=dataset,
             number=last + 1,
             created_by=user,
-            upload_name=_shown_name(upload_name),
+            upload_name=shown_name(upload_name),
             upload_key=key,
             upload_bytes=size,
             asked={name: value for name, value in asked.items() if value},
@@ -112,5 +137,6 @@ def version_from_stored(
     return version
 
 
-def _shown_name(name: str) -> str:
+def shown_name(name: str) -> str:
+    """The name as it can be shown and stored: never a path that anything opens."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in name)[:255]

@@ -11,4 +11,8 @@ urlpatterns = [
     path("", views.dataset_list, name="list"),
     path("upload/", views.upload_page, name="upload"),
     path("<int:dataset_id>/v<int:number>/", views.version, name="version"),
+    path("<int:dataset_id>/v<int:number>/choices/", views.choose, name="choose"),
+    path("<int:dataset_id>/v<int:number>/rows/", views.rows, name="rows"),
+    path("<int:dataset_id>/v<int:number>/download/", views.download_rows, name="download"),
+    path("<int:dataset_id>/v<int:number>/problems.csv", views.problems, name="problems"),
 ]

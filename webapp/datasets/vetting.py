@@ -14,12 +14,20 @@ from django.db.models import Q
 from django.utils import timezone
 
 from webapp.datasets.checking import check
+from webapp.datasets.choices import Choices
 from webapp.datasets.models import DatasetVersion, VersionState
 from webapp.datasets.problems import Problems
 from webapp.datasets.reading import Report
 from webapp.storing import copy_to, forget, store_file
 
 CHECK_LEASE_MINUTES = 30
+CHOSEN = tuple(Choices.__dataclass_fields__)
+UPLOAD_KEPT_DAYS = 7
+"""How long an upload that leaves something to choose can be read again."""
+FACTS = (
+    "state", "columns", "labels", "rows", "problems", "problems_total", "preview", "offers", "file_columns",
+    "row_index",
+)  # fmt: skip
 log = logging.getLogger(__name__)
 
 
@@ -61,6 +69,7 @@ def _check(version: DatasetVersion, scratch: Path) -> None:
         task=asked.get("task"),
         mapping=asked.get("mapping"),
         split=asked.get("split"),
+        choices={name: asked[name] for name in CHOSEN if asked.get(name)},
     )
     _finish(version, asdict(report), destination)
 
@@ -74,10 +83,15 @@ def _our_fault(name: str) -> Report:
 
 
 def _finish(version: DatasetVersion, report: dict[str, Any], rows: Path) -> None:
-    stored = store_file(f"{version.dataset.team_id or 'site'}/versions", rows) if report["state"] == "ready" else None
-    facts = {
-        name: report[name] for name in ("state", "columns", "labels", "rows", "problems", "problems_total", "preview")
-    }
+    team = version.dataset.team_id or "site"
+    stored = store_file(f"{team}/versions", rows) if report["state"] == "ready" else None
+    listed = (
+        store_file(f"{team}/problems", rows.with_name(rows.name + ".problems")) if report["problems_file"] else None
+    )
+    facts = {name: report[name] for name in FACTS}
+    ready = report["state"] == VersionState.READY
+    offered = ready and any(each["fixes"] for each in report["problems"])
+    keep = offered or report["state"] == VersionState.NEEDS_CHOICE
     DatasetVersion.objects.filter(pk=version.pk, state=VersionState.CHECKING).update(
         **facts,
         format=report["format"] or "",
@@ -89,5 +103,23 @@ def _finish(version: DatasetVersion, report: dict[str, Any], rows: Path) -> None
         file_key=stored.key if stored else "",
         bytes=stored.bytes if stored else 0,
         sha256=stored.sha256 if stored else "",
+        problems_key=listed.key if listed else "",
     )
-    forget(version.upload_key)
+    if not keep:
+        forget_upload(version)
+
+
+def forget_upload(version: DatasetVersion) -> None:
+    """Let the uploaded bytes go, unless another version still reads them."""
+    key = version.upload_key
+    DatasetVersion.objects.filter(pk=version.pk).update(upload_key="")
+    if key and not DatasetVersion.objects.filter(upload_key=key).exists():
+        forget(key)
+
+
+def forget_old_uploads() -> None:
+    """Uploads that wait for a choice are kept for some days only."""
+    before = timezone.now() - timedelta(days=UPLOAD_KEPT_DAYS)
+    old = DatasetVersion.objects.filter(created_at__lt=before).exclude(upload_key="")
+    for version in old.exclude(state=VersionState.CHECKING)[:100]:
+        forget_upload(version)

@@ -7,13 +7,16 @@ from typing import Any
 from django.conf import settings
 from django.core.paginator import Paginator
 from django.db.models import Q
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST
 
 from webapp.accounts.context import current_team, signed_in
 from webapp.accounts.models import Role
 from webapp.accounts.permissions import may
-from webapp.datasets.browsing import rows_page
+from webapp.datasets.browsing import Wanted, download, find_rows, problem_list, rows_page
+from webapp.datasets.choosing import columns_form, kinds_of, wishes_of
+from webapp.datasets.deciding import decide
 from webapp.datasets.forms import PARTS, UploadForm
 from webapp.datasets.models import Dataset, DatasetVersion
 from webapp.datasets.uploading import UploadRefused, new_version, upload
@@ -21,16 +24,17 @@ from webapp.errors import shows_refusals
 
 PAGE_SIZE = 50
 ROWS_SHOWN = 20
+SIDES = ("train", "eval")
 
 
 def dataset_list(request: HttpRequest) -> HttpResponse:
     """The team's datasets and the shared ones, with the newest version of each."""
     words = request.GET.get("q", "").strip()
     here = current_team(request)
-    rows = Dataset.objects.visible_to(signed_in(request)).filter(Q(team=here) | Q(team=None)).for_list()
+    found = Dataset.objects.visible_to(signed_in(request)).filter(Q(team=here) | Q(team=None)).for_list()
     if words:
-        rows = rows.filter(name__icontains=words)
-    context = {"page_of": Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page")), "q": words}
+        found = found.filter(name__icontains=words)
+    context = {"page_of": Paginator(found, PAGE_SIZE).get_page(request.GET.get("page")), "q": words}
     return render(request, "datasets/list.html", context)
 
 
@@ -73,6 +77,7 @@ def _upload_form(
     context = {
         "form": form,
         "dataset": dataset,
+        "team": here,
         "refused": refused,
         "parts": [(part, request.POST.get(f"map.{part}", "")) for part in PARTS],
         "limit_bytes": settings.MAX_UPLOAD_BYTES,
@@ -83,12 +88,64 @@ def _upload_form(
 
 def version(request: HttpRequest, dataset_id: int, number: int) -> HttpResponse:
     """Facts, problems by line, labels and rows; while it is checked, the page asks again."""
-    rows = DatasetVersion.objects.visible_to(signed_in(request)).select_related("dataset__team", "created_by")
-    found = get_object_or_404(rows, dataset_id=dataset_id, number=number)
+    return _version_page(request, _version(request, dataset_id, number))
+
+
+def _version(request: HttpRequest, dataset_id: int, number: int) -> DatasetVersion:
+    versions = DatasetVersion.objects.visible_to(signed_in(request)).select_related("dataset__team", "created_by")
+    return get_object_or_404(versions, dataset_id=dataset_id, number=number)
+
+
+def _version_page(request: HttpRequest, found: DatasetVersion, refused: UploadRefused | None = None) -> HttpResponse:
     others = DatasetVersion.objects.filter(dataset=found.dataset).only("number", "state", "dataset_id", "rows")
     context: dict[str, Any] = {"version": found, "dataset": found.dataset, "versions": others.order_by("-number")}
+    context["may_change"] = may(signed_in(request), found.dataset.team_id, Role.MEMBER)
+    context |= {"refused": refused, "kinds": kinds_of(found), "columns_form": columns_form(found)}
     part = request.headers.get("HX-Target") == "version"
-    return render(request, "datasets/_version.html" if part else "datasets/version.html", context | _rows(found))
+    template = "datasets/_version.html" if part else "datasets/version.html"
+    return render(request, template, context | _rows(found), status=refused.status if refused else 200)
+
+
+@require_POST
+@shows_refusals
+def choose(request: HttpRequest, dataset_id: int, number: int) -> HttpResponse:
+    """Read the same upload again with what the form says; leads to the new version."""
+    found = _version(request, dataset_id, number)
+    try:
+        return redirect(decide(signed_in(request), found, wishes_of(request.POST)))
+    except UploadRefused as error:
+        return _version_page(request, found, error)
+
+
+def problems(request: HttpRequest, dataset_id: int, number: int) -> StreamingHttpResponse:
+    """Every problem of the version's file as CSV."""
+    return problem_list(_version(request, dataset_id, number))
+
+
+def rows(request: HttpRequest, dataset_id: int, number: int) -> HttpResponse:
+    """All rows of a version: paged, searched, by label and side; every row has an address of its own."""
+    found = _version(request, dataset_id, number)
+    if not found.file_key:
+        raise Http404
+    given = request.GET
+    side = given.get("side", "")
+    wanted = Wanted(given.get("q", "").strip()[:200], given.get("label", "")[:300], side if side in SIDES else "")
+    start = _place(given.get("start", ""))
+    page_of = find_rows(found, wanted, start, PAGE_SIZE)
+    columns = list(dict.fromkeys(name for _, row in page_of.rows for name in row))
+    table = [(each, [_cell(row.get(name)) for name in columns]) for each, row in page_of.rows]
+    context = {"version": found, "dataset": found.dataset, "wanted": wanted, "columns": columns, "table": table}
+    context |= {"start": start, "next": page_of.next, "before": max(0, start - PAGE_SIZE), "sides": SIDES}
+    return render(request, "datasets/rows.html", context)
+
+
+def _place(text: str) -> int:
+    return int(text) if text.isdecimal() and len(text) < 12 else 0
+
+
+def download_rows(request: HttpRequest, dataset_id: int, number: int) -> StreamingHttpResponse:
+    """The stored file."""
+    return download(_version(request, dataset_id, number), signed_in(request))
 
 
 def _rows(found: DatasetVersion) -> dict[str, Any]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
@@ -12,6 +14,7 @@ from webapp.accounts.models import User
 from webapp.jobs import transitions
 from webapp.jobs.models import Artifact, Attempt, Inspection, Job, StateChange, Worker
 from webapp.protected import NamesWhatNeedsIt
+from workers.protocol import POOL_RULE, is_pool
 
 
 class LookOnly:
@@ -72,6 +75,16 @@ class JobAdmin(LookOnly, admin.ModelAdmin[Job]):
             self.message_user(request, f"{action.capitalize()}: {done} job{'s' if done > 1 else ''}.")
 
 
+class WorkerForm(forms.ModelForm):  # type: ignore[type-arg]
+    """What an admin may set of a worker."""
+
+    def clean_pool(self) -> str:
+        pool = str(self.cleaned_data["pool"])
+        if not is_pool(pool):
+            raise ValidationError(f"This is not the name of a pool. {POOL_RULE}")
+        return pool
+
+
 @admin.register(Worker)
 class WorkerAdmin(NamesWhatNeedsIt, admin.ModelAdmin[Worker]):
     """Workers are enrolled by key; here they are drained, moved to another pool or revoked."""
@@ -81,6 +94,7 @@ class WorkerAdmin(NamesWhatNeedsIt, admin.ModelAdmin[Worker]):
     search_fields = ["name"]
     fields = ["name", "team", "pool", "drain", "revoked_at", "last_hello_at", "report"]
     readonly_fields = ["last_hello_at", "report"]
+    form = WorkerForm
 
     @admin.display(description="online", boolean=True)
     def shown_online(self, worker: Worker) -> bool:

@@ -66,6 +66,7 @@ def job_answer(job: Job, waiting: outlook.Waiting | None) -> dict[str, Any]:
         "method": job.method,
         "task": job.task,
         "retry_of": job.retry_of_id,
+        "study": job.study_id,
         "created_at": job.created_at,
         "started_at": job.started_at,
         "ended_at": job.ended_at,

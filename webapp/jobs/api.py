@@ -20,6 +20,7 @@ from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
 from webapp.jobs import cancelling, downloading, enrolling, metrics, reordering, transitions
 from webapp.jobs.answers import artifact_answer, job_answer_in_full, job_answers, method_answer, worker_answer
+from webapp.jobs.costs import costs
 from webapp.jobs.filtering import FILTERS, filtered
 from webapp.jobs.launching import Launch, launch, would_be
 from webapp.jobs.marks import marks
@@ -98,8 +99,11 @@ def create_job(request: Any, body: NewJob, idempotency_key: Header[str | None] =
 
 @estimates.post("")
 def estimate_job(request: Any, body: NewJob) -> dict[str, Any]:
-    """The exact parameter counts of a job and the bytes of its artifact; nothing is queued. Same body as a job."""
-    return would_be(request.auth.user, _wanted(request.auth, body)).as_json()
+    """Exact counts, memory and time as ranges, and which devices it fits; nothing is queued. Same body as a job."""
+    wanted = _wanted(request.auth, body)
+    exact = would_be(request.auth.user, wanted)
+    told = costs(wanted.team, METHODS[wanted.method], wanted.base_model, wanted.dataset_version, exact)
+    return exact.as_json() | told.as_json()
 
 
 def _wanted(caller: Caller, body: NewJob, idempotency_key: str | None = None) -> Launch:

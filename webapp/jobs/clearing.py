@@ -17,6 +17,8 @@ from django.utils import timezone
 from webapp import clock
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
+from webapp.datasets.receiving import expire_uploads
+from webapp.datasets.vetting import forget_old_uploads
 from webapp.jobs.models import Artifact, Attempt, Checkpoint, Inspection, StoredPart
 from webapp.storing import forget
 
@@ -24,7 +26,7 @@ log = logging.getLogger(__name__)
 PART_SECONDS = 3600
 DAY_SECONDS = 24 * 3600
 SHARE_SECONDS = 0.2
-FOLDERS = ("attempts", "inspections", "uploads", "versions")
+FOLDERS = ("attempts", "inspections", "problems", "uploads", "versions")
 """Kinds of files whose every owner is known here; others are left alone."""
 
 
@@ -39,6 +41,8 @@ class Clearing:
     def share(self) -> None:
         """Clear for a moment."""
         drop_parts()
+        forget_old_uploads()
+        expire_uploads()
         until = time.monotonic() + self.share_seconds
         while time.monotonic() < until and time.monotonic() >= self.rest_until:
             try:
@@ -96,6 +100,7 @@ def is_listed(key: str, besides_parts: bool = False) -> bool:
     rows = [
         DatasetVersion.objects.filter(upload_key=key),
         DatasetVersion.objects.filter(file_key=key),
+        DatasetVersion.objects.filter(problems_key=key),
         *(model.objects.filter(files__icontains=key) for model in (Artifact, Checkpoint, BaseModel, Inspection)),
     ]
     if not besides_parts:

@@ -27,7 +27,11 @@ def memory(job: Job) -> Chart:
     parts = (Line("reserved_memory_bytes", "reserved", colour=3), Line("allocated_memory_bytes", "allocated", colour=5))
     reference = round(total * GIB, 2) if on_gpu and total else None
     lines = (device, *parts) if on_gpu else (device,)
-    return Chart("memory", title, "GiB", help, lines, scale=GIB, from_zero=True, reference=reference)
+    told = job.estimated.get("memory") if isinstance(job.estimated, dict) else None
+    band = (told[0] * GIB, told[1] * GIB) if told else None
+    if band:
+        help += " The shaded band is what was estimated before the start."
+    return Chart("memory", title, "GiB", help, lines, scale=GIB, from_zero=True, reference=reference, band=band)
 
 
 def utilisation(job: Job) -> Chart:

@@ -1,6 +1,6 @@
 """What a job will come to, said before it is queued: exact parameter counts and the bytes of its artifact.
 
-Memory and time are not estimated yet and are null.
+Memory and time are costs.py's.
 """
 
 from __future__ import annotations
@@ -50,9 +50,6 @@ class Estimate:
             "steps": self.steps,
             "mergeable": not self.not_mergeable,
             "not_mergeable": self.not_mergeable or None,
-            "memory_bytes": None,
-            "seconds": None,
-            "fits": None,
         }
 
 

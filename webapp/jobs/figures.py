@@ -61,6 +61,8 @@ class Chart:
     """Why this job never has such points, with `url` and `label` of the way to one that has."""
     reference: float | None = None
     """A dashed line, in the unit, such as the device's memory."""
+    band: tuple[float, float] | None = None
+    """A shaded range, in the unit, such as the estimate made before the start."""
 
     @property
     def script_id(self) -> str:
@@ -157,6 +159,9 @@ def _figure(chart: Chart) -> dict[str, Any]:
     if chart.reference is not None:
         line = {"width": 1, "dash": "dash"}
         figure.add_hline(y=chart.reference, line=line, layer="below")
+    if chart.band is not None:
+        shade = {"fillcolor": "rgba(128, 128, 128, 0.15)", "line": {"width": 0}, "layer": "below"}
+        figure.add_hrect(y0=chart.band[0], y1=chart.band[1], **shade)
     plain = figure.to_plotly_json()
     plain["layout"].pop("template", None)
     return {"data": plain["data"], "layout": plain["layout"], "config": CONFIG}

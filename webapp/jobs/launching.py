@@ -12,9 +12,10 @@ from webapp.accounts.permissions import require
 from webapp.basemodels.models import BaseModel, BaseModelState
 from webapp.datasets.models import DatasetVersion, VersionState
 from webapp.jobs import quotas, transitions
+from webapp.jobs.costs import costs
 from webapp.jobs.estimating import Estimate, estimate
 from webapp.jobs.least_memory import least_memory_bytes
-from webapp.jobs.models import Job
+from webapp.jobs.models import Job, Study
 from webapp.jobs.queue_options import QueueOptions
 from webapp.jobs.refusing import FieldProblem, LaunchRefused
 from webapp.storing import require_space
@@ -40,6 +41,7 @@ class Launch:
     queue: dict[str, Any] = field(default_factory=dict)
     """Fields of QueueOptions."""
     idempotency_key: str | None = None
+    study: Study | None = None
 
 
 def pairing(base_model: BaseModel, version: DatasetVersion, method: str) -> str | None:
@@ -199,11 +201,21 @@ def _store(user: User, wanted: Launch, spec: JobSpec, queue: QueueOptions) -> Jo
         gpus=queue.gpus,
         run_after=queue.starts_after,
         least_memory_bytes=least_memory_bytes(wanted.team, wanted.base_model, wanted.dataset_version, spec),
+        estimated=_estimated(wanted, spec),
         queue_position=transitions.next_position(queue.pool),
         idempotency_key=wanted.idempotency_key,
+        study=wanted.study,
     )
     job.spec = {**job.spec, "job_id": job.pk}
     job.save(update_fields=["spec"])
     AuditEntry.note(user, wanted.team, "job.launch", job.pk, method=spec.method)
     transitions.created(job, user.username)
     return job
+
+
+def _estimated(wanted: Launch, spec: JobSpec) -> dict[str, Any]:
+    """Kept with the job, to be held against what it then needs."""
+    method = METHODS[spec.method]
+    resolved = {"options": spec.options, "training": spec.training}
+    exact = estimate(method, wanted.base_model, wanted.dataset_version, resolved)
+    return costs(wanted.team, method, wanted.base_model, wanted.dataset_version, exact).in_brief

@@ -7,18 +7,13 @@ import json
 import logging
 import re
 from collections.abc import Awaitable, Callable, Coroutine
-from http.cookies import SimpleCookie
-from importlib import import_module
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
-from django.conf import settings
-from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.db import connections
-from django.http.request import split_domain_port, validate_host
 
-from webapp.accounts.models import ApiToken, User
+from webapp.accounts.asking import asked_by, from_here
 from webapp.api_errors import body
 from webapp.database_faults import AWAY, fault_of
 from webapp.jobs import live
@@ -52,7 +47,7 @@ async def serve(job_id: int, scope: Scope, receive: Receive, send: Send) -> None
     async def allowed() -> bool:
         return isinstance(await _ask(headers, job_id), int)
 
-    if not _from_here(headers):
+    if not from_here(headers):
         return await _refuse(send, 400, "host", "The request names another host or comes from another site.")
     seen = await _ask(headers, job_id)
     if not isinstance(seen, int):
@@ -110,14 +105,6 @@ def _cursor(scope: Scope, headers: dict[str, str]) -> int:
     return max(numbers, default=0)
 
 
-def _from_here(headers: dict[str, str]) -> bool:
-    """Django checks the Host of all other requests; here it is ours to do. A browser's Origin must be our own."""
-    host = headers.get("host", "")
-    own = validate_host(split_domain_port(host)[0], settings.ALLOWED_HOSTS)
-    origin = headers.get("origin")
-    return own and (origin is None or urlsplit(origin).netloc == host)
-
-
 async def _nothing(send: Send) -> None:
     """204: the job has ended and the viewer has everything, so the browser does not come back."""
     await send({"type": "http.response.start", "status": 204, "headers": []})
@@ -147,30 +134,14 @@ async def _ask(headers: dict[str, str], job_id: int) -> int | tuple[int, str, st
 
 
 def _permitted(headers: dict[str, str], job_id: int) -> int | tuple[int, str, str]:
-    user, team_id = viewer(headers)
-    if user is None:
+    asked = asked_by(headers)
+    if asked is None:
         return 401, "unauthenticated", "This needs a valid token or a signed-in browser."
     if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return 403, "cross_site", "Another site may not open this stream."
-    jobs = Job.objects.visible_to(user)
-    if team_id is not None:
-        jobs = jobs.filter(team_id=team_id)
+    jobs = Job.objects.visible_to(asked.user)
+    if asked.team_id is not None:
+        jobs = jobs.filter(team_id=asked.team_id)
     if not jobs.filter(pk=job_id).exists():
         return 404, "not_found", "There is no such job here, or it belongs to a team you are not in."
-    return user.pk
-
-
-def viewer(headers: dict[str, str]) -> tuple[User | None, int | None]:
-    """The person behind a Bearer token (and its team) or a session cookie."""
-    scheme, _, text = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        token = ApiToken.objects.find(text)
-        return (token.user, token.team_id) if token else (None, None)
-    cookie = SimpleCookie(headers.get("cookie", "")).get(settings.SESSION_COOKIE_NAME)
-    if cookie is None:
-        return None, None
-    session = import_module(settings.SESSION_ENGINE).SessionStore(cookie.value)
-    user = User.objects.filter(pk=session.get(SESSION_KEY), is_active=True).first()
-    if user is None or session.get(HASH_SESSION_KEY) != user.get_session_auth_hash():
-        return None, None
-    return user, None
+    return asked.user.pk

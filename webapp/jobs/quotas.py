@@ -113,7 +113,7 @@ def usage(team: Team, user: User) -> list[Usage]:
     of_team, own = queued_now(team, user)
     hours = gpu_hours_used([team.pk])[team.pk]
     return [
-        Usage("Jobs queued", of_team, team.queued_jobs_at_most),
+        Usage("Jobs queued or paused", of_team, team.queued_jobs_at_most),
         Usage("Of them yours", own, team.queued_jobs_a_person),
         Usage("Jobs at work", jobs_at_work(team.pk), team.jobs_at_once),
         Usage("GPU hours this month", round(hours, 1), team.gpu_hours_a_month),
@@ -121,19 +121,23 @@ def usage(team: Team, user: User) -> list[Usage]:
 
 
 def queued_now(team: Team, user: User) -> tuple[int, int]:
-    """How many jobs of the team are queued, and how many of them are this person's."""
-    queued = Job.objects.filter(team=team, state=JobState.QUEUED)
+    """How many jobs of the team are queued or paused, and how many of them are this person's.
+
+    A paused one keeps its place here: a resume asks for no room, so a pause must not make any.
+    """
+    queued = Job.objects.filter(team=team, state__in=(JobState.QUEUED, JobState.PAUSED))
     return queued.count(), queued.filter(created_by=user).count()
 
 
 def _queue_problems(team: Team, user: User) -> Iterable[FieldProblem]:
     of_team, own = queued_now(team, user)
     if of_team >= team.queued_jobs_at_most:
-        message = f"Team {team.name} has {of_team:,} of {team.queued_jobs_at_most:,} allowed jobs queued."
+        message = f"Team {team.name} has {of_team:,} of {team.queued_jobs_at_most:,} allowed jobs queued or paused."
         hint = "Wait until some have started, cancel some, or ask the site's admin to raise the limit."
         yield FieldProblem("team", "job.team_queue_full", message, hint)
     if own >= team.queued_jobs_a_person:
-        message = f"You have {own:,} of {team.queued_jobs_a_person:,} allowed jobs queued in team {team.name}."
+        most = team.queued_jobs_a_person
+        message = f"You have {own:,} of {most:,} allowed jobs queued or paused in team {team.name}."
         hint = "Wait until some have started, cancel some, or ask the site's admin to raise the limit."
         yield FieldProblem("team", "job.own_queue_full", message, hint)
 

@@ -214,6 +214,7 @@ def _retry(job: Job, user: User) -> Job:
         spec=job.spec,
         priority=job.priority if may(user, job.team_id, Role.MAINTAINER) else min(job.priority, 0),
         retry_of=job,
+        study=job.study,
         queue_position=next_position(job.pool),
         threads=job.threads,
     )

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from django.urls import path
 
-from webapp.jobs.views import artifacts, home, job, listing, methods, new_job, site, starter, workers
+from webapp.jobs.views import (
+    accuracy,
+    artifacts,
+    comparison,
+    home,
+    job,
+    listing,
+    methods,
+    new_job,
+    site,
+    starter,
+    studies,
+    workers,
+)
 
 app_name = "jobs"
 urlpatterns = [
@@ -15,6 +28,13 @@ urlpatterns = [
     path("jobs/<int:job_id>/", job.detail, name="detail"),
     path("jobs/<int:job_id>/move/", home.move, name="move"),
     path("jobs/<int:job_id>/<str:action>/", job.action, name="action"),
+    path("studies/", studies.study_list, name="studies"),
+    path("studies/new/", studies.new, name="new_study"),
+    path("studies/<int:study_id>/", studies.study, name="study"),
+    path("studies/<int:study_id>/add/", studies.add, name="add_to_study"),
+    path("studies/<int:study_id>/<str:action>/", studies.act, name="act_study"),
+    path("estimates/", accuracy.accuracy, name="accuracy"),
+    path("compare/", comparison.compare, name="compare"),
     path("artifacts/", artifacts.artifact_list, name="artifacts"),
     path("artifacts/<int:artifact_id>/", artifacts.detail, name="artifact"),
     path("workers/", workers.worker_list, name="workers"),

@@ -15,6 +15,7 @@ CODES = (
     "gpu_hours_used",
     "no_worker",
     "draining",
+    "deaf",
     "does_not_fit",
     "jobs_at_once",
     "reserved",
@@ -78,12 +79,14 @@ def _workers(queue: QueueState, job: QueuedJob) -> Why | None:
         return Why("no_worker", f"No worker of pool {job.pool} is online. {help}")
     if not any(takes_jobs(worker) for worker in online):
         return Why("draining", f"Every worker of pool {job.pool} that is online is draining or suspended.")
+    if not any(serving(worker) for worker in online):
+        return Why("deaf", f"No worker of pool {job.pool} that is online hears the broker; each restarts by itself.")
     return None if queue.fitting(job) else Why("does_not_fit", _missing(queue, job))
 
 
 def _missing(queue: QueueState, job: QueuedJob) -> str:
     levels = [queue.offers[worker.pk].levels_later for worker in queue.allowed(job) if serving(worker)]
-    most = max(len(each) for each in levels)
+    most = max((len(each) for each in levels), default=0)
     if most < job.gpus:
         return f"It needs {job.gpus} GPUs of one machine; the most that a worker of pool {job.pool} has is {most}."
     largest = max(each[job.gpus - 1] for each in levels if len(each) >= job.gpus)

@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from workers.protocol.folders import MANIFEST, InspectionFolder, JobFolder
 from workers.protocol.hello import Device, WorkerReport
-from workers.protocol.permits import CELERY_SETTINGS, DEFAULT_POOL, RUN_NEXT_JOB, worker_queue
+from workers.protocol.permits import (
+    CELERY_SETTINGS,
+    DEFAULT_POOL,
+    POOL_RULE,
+    RUN_NEXT_JOB,
+    is_pool,
+    pool_queue,
+    worker_queue,
+)
 from workers.protocol.pipe import (
     ATTEMPT_VARIABLE,
     EVENT_FD_VARIABLE,
@@ -47,6 +55,7 @@ __all__ = [
     "MAX_EVENT_BYTES",
     "MAX_INFRASTRUCTURE_ENDS",
     "OLDEST_PROTOCOL",
+    "POOL_RULE",
     "PROTOCOL",
     "RUN_NEXT_JOB",
     "UNCOUNTED_REASONS",
@@ -67,6 +76,8 @@ __all__ = [
     "Wish",
     "WorkerReport",
     "folder_sha256",
+    "is_pool",
     "missing_layers",
+    "pool_queue",
     "worker_queue",
 ]

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 RUN_NEXT_JOB = "workers.tasks.run_next_job"
 DEFAULT_POOL = "default"
+_POOL = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
+POOL_RULE = "Use up to 40 of a-z, 0-9, dot, - and _, beginning with a letter or digit."
+
+
+def is_pool(name: str) -> bool:
+    """Whether a pool, or a label, may be called so."""
+    return _POOL.fullmatch(name) is not None
+
+
+def pool_queue(pool: str) -> str:
+    """The queue that the workers of a pool share.
+
+    Its own prefix: a bare name such as `unacked` or `worker-1` would be a key that Celery, or one worker, uses itself.
+    """
+    return f"pool.{pool}"
 
 
 def worker_queue(worker_id: int) -> str:

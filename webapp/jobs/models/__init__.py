@@ -7,6 +7,7 @@ from webapp.jobs.models.event import LARGE_CHUNK_POINTS, Event, MetricChunk
 from webapp.jobs.models.file import Artifact, ArtifactQuerySet, Checkpoint, StoredPart
 from webapp.jobs.models.inspection import Inspection
 from webapp.jobs.models.job import AT_WORK, ENDED, Job, JobQuerySet, JobState, StateChange
+from webapp.jobs.models.study import Study, StudyQuerySet
 from webapp.jobs.models.sweep import Sweep
 from webapp.jobs.models.worker import Worker, WorkerQuerySet, WorkerSample, removed_for_good, serves_nobody
 
@@ -26,6 +27,8 @@ __all__ = [
     "MetricChunk",
     "StateChange",
     "StoredPart",
+    "Study",
+    "StudyQuerySet",
     "Sweep",
     "Worker",
     "WorkerQuerySet",

@@ -12,6 +12,7 @@ from webapp.accounts.models import Team, User
 from webapp.accounts.permissions import in_teams_of
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
+from webapp.jobs.models.study import Study
 from workers.protocol import DEFAULT_POOL, JobSpec
 
 
@@ -35,7 +36,8 @@ class JobQuerySet(models.QuerySet["Job"]):
 
     def for_list(self) -> JobQuerySet:
         """With all that a list row shows, in one query."""
-        return self.select_related("team", "created_by", "base_model", "dataset_version__dataset").defer("spec")
+        related = ("team", "created_by", "base_model", "dataset_version__dataset", "study")
+        return self.select_related(*related).defer("spec")
 
 
 class Job(models.Model):
@@ -56,12 +58,15 @@ class Job(models.Model):
     """How many GPUs (or CPU slots) of one machine it trains on at once."""
     least_memory_bytes = models.BigIntegerField(null=True)
     """No device with less free memory is offered this job."""
+    estimated: models.JSONField[Any, Any] = models.JSONField(default=dict)
+    """What was said before it started: memory and seconds, each [low, high], and whether that was rough."""
     run_after = models.DateTimeField(null=True, blank=True)
     """The person's wish: not before this moment."""
     not_before = models.DateTimeField(null=True, blank=True)
     """Set by the site after an infrastructure end: the next attempt waits until then."""
     reserved_on = models.ForeignKey("Worker", models.SET_NULL, null=True, blank=True, related_name="+")
     """The worker that takes nothing else until enough of its slots are free for this job."""
+    study = models.ForeignKey(Study, models.SET_NULL, null=True, blank=True, related_name="jobs")
     retry_of = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="retries")
     idempotency_key = models.CharField(max_length=100, null=True, blank=True)
 

@@ -14,6 +14,7 @@ from webapp.accounts.models import Role
 from webapp.accounts.permissions import may
 from webapp.errors import problem, shows_refusals
 from webapp.jobs import doctor, figures, transitions
+from webapp.jobs.accuracy import judge
 from webapp.jobs.device_figures import memory, system_charts, utilisation
 from webapp.jobs.models import Event, Job, JobState
 from webapp.jobs.outlook import waiting
@@ -42,7 +43,15 @@ PARTS = {"head": "jobs/_head.html", "result": "jobs/_result.html"}
 
 def _job(request: HttpRequest, job_id: int) -> Job:
     rows = Job.objects.visible_to(signed_in(request)).prefetch_related("artifacts")
-    related = ("team", "created_by", "base_model", "dataset_version__dataset", "current_attempt__worker", "retry_of")
+    related = (
+        "team",
+        "created_by",
+        "base_model",
+        "dataset_version__dataset",
+        "current_attempt__worker",
+        "retry_of",
+        "study",
+    )
     return get_object_or_404(rows.select_related(*related), pk=job_id)
 
 
@@ -92,7 +101,7 @@ def _overview(job: Job) -> dict[str, Any]:
 
 
 def _system(job: Job) -> dict[str, Any]:
-    return {"charts": system_charts(job), "page_data": _charts_page(job), "shown": shown(job)}
+    return {"charts": system_charts(job), "page_data": _charts_page(job), "shown": shown(job), "judged": judge(job)}
 
 
 def _first_rows(job: Job) -> dict[str, Any]:

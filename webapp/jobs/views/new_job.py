@@ -9,12 +9,13 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 
 from webapp.accounts.context import current_team, signed_in
-from webapp.accounts.models import Role
+from webapp.accounts.models import Role, Team
 from webapp.accounts.permissions import may
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
 from webapp.errors import shows_refusals
 from webapp.jobs import doctor
+from webapp.jobs.costs import costs
 from webapp.jobs.estimating import Estimate, estimate, resolved_or_none
 from webapp.jobs.fair_share import FAIR_SHARE
 from webapp.jobs.forms import all_groups, sent
@@ -143,7 +144,7 @@ def _form(
         "choices": _choices(request, chosen, data),
         "problems": problems,
         "cloned": cloned,
-        "estimate": _estimate(chosen, data),
+        **_told_before(chosen, data, team),
         "fair_share": FAIR_SHARE,
         "name": data.get("name", ""),
         "may_start": team is not None and may(signed_in(request), team.pk, Role.MEMBER),
@@ -175,6 +176,14 @@ def _own_values(chosen: Chosen) -> tuple[dict[str, Any], dict[str, Any]]:
     """What applies where nothing is typed, for this base model, dataset and method."""
     resolved = resolved_or_none(chosen.method, chosen.base_model, chosen.version, NOTHING_SET, NOTHING_SET)
     return (resolved["options"], resolved["training"]) if resolved else (NOTHING_SET, NOTHING_SET)
+
+
+def _told_before(chosen: Chosen, data: QueryDict, team: Team | None) -> dict[str, Any]:
+    """The estimate card: exact counts, then ranges."""
+    exact = _estimate(chosen, data)
+    if exact is None or chosen.base_model is None or chosen.version is None:
+        return {"estimate": None}
+    return {"estimate": exact, "costs": costs(team, chosen.method, chosen.base_model, chosen.version, exact)}
 
 
 def _estimate(chosen: Chosen, data: QueryDict) -> Estimate | None:

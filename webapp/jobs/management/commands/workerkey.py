@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from webapp.jobs.enrolling import NameTaken, make_key
-from workers.protocol import DEFAULT_POOL
+from workers.protocol import DEFAULT_POOL, POOL_RULE, is_pool
 
 
 class Command(BaseCommand):
@@ -19,6 +19,8 @@ class Command(BaseCommand):
         parser.add_argument("--embedded", action="store_true", help="started and watched by `up`")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if not is_pool(options["pool"]):
+            raise CommandError(f"--pool {options['pool']} is not the name of a pool. {POOL_RULE}")
         try:
             _, key = make_key(options["name"], pool=options["pool"], embedded=options["embedded"])
         except NameTaken as error:

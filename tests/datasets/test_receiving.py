@@ -1,0 +1,155 @@
+"""Uploads in chunks, at the verbs: limits before the first byte, whose it is, what expires, what a full disk leaves."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.files.storage import default_storage
+from django.utils import timezone
+
+from tests.conftest import Api, Cast, api_of
+from webapp.datasets import receiving
+from webapp.datasets.models import DatasetVersion, Upload
+from webapp.datasets.uploading import UploadRefused
+from webapp.datasets.vetting import run_check
+from webapp.storing import DiskNearlyFull
+
+ROWS = b"text,label\n" + b"".join(b"row %d,%s\n" % (n, b"pos" if n % 2 else b"neg") for n in range(40))
+
+
+def begun(api: Api, **more: Any) -> Any:
+    return api("post", "uploads", {"file_name": "reviews.csv", "bytes": len(ROWS), **more})
+
+
+def row(api: Api, **more: Any) -> Upload:
+    answer = begun(api, **more)
+    assert answer.status_code == 201, answer.json()
+    return Upload.objects.get(pk=answer.json()["id"])
+
+
+def add(upload: Upload, offset: int, chunk: bytes) -> DatasetVersion | None:
+    return receiving.add_chunk(upload, offset, chunk, hashlib.sha256(chunk).hexdigest())
+
+
+def test_chunks_become_a_version_that_is_checked(bob_api: Api) -> None:
+    upload = row(bob_api, name="reviews", sha256=hashlib.sha256(ROWS).hexdigest(), task="text-classification")
+    assert add(upload, 0, ROWS[:100]) is None
+    assert bob_api("get", f"uploads/{upload.pk}").json()["offset"] == 100
+    version = add(upload, 100, ROWS[100:])
+    assert version is not None
+    assert not receiving.part_of(upload).exists()
+    run_check(version.pk)
+    version.refresh_from_db()
+    assert (version.state, version.dataset.name, version.upload_name) == ("ready", "reviews", "reviews.csv")
+    further = row(bob_api, dataset=version.dataset_id)
+    second = add(further, 0, ROWS)
+    assert second is not None
+    assert (second.number, second.dataset) == (2, version.dataset)
+
+
+def test_the_same_file_in_two_teams_is_two_datasets(bob_api: Api, charlie_api: Api) -> None:
+    digest = hashlib.sha256(ROWS).hexdigest()
+    first, second = (add(row(api, name="same", sha256=digest), 0, ROWS) for api in (bob_api, charlie_api))
+    assert first is not None
+    assert second is not None
+    assert first.upload_key != second.upload_key
+
+
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [
+        ({"bytes": 6 * 1024**3}, 413),
+        ({"bytes": -1}, 422),
+        ({"bytes": "many"}, 422),
+        ({"file_name": ""}, 422),
+        ({"file_name": "n" * 256}, 422),
+        ({"sha256": "beef"}, 422),
+        ({"dataset": 999_999}, 404),
+        ({"warnings": "maybe"}, 422),
+    ],
+)
+def test_what_cannot_be_taken_is_refused_before_the_first_byte(bob_api: Api, more: dict[str, Any], status: int) -> None:
+    answer = begun(bob_api, **more)
+    assert answer.status_code == status
+    assert answer.json()["error"]["message"]
+    assert not Upload.objects.exists()
+
+
+def test_an_upload_is_its_users_alone(bob_api: Api, charlie_api: Api, cast: Cast) -> None:
+    upload = row(bob_api)
+    for stranger in (charlie_api, api_of(cast.alice, cast.team)):
+        assert stranger("get", f"uploads/{upload.pk}").status_code == 404
+        assert stranger("delete", f"uploads/{upload.pk}").status_code == 404
+    assert begun(api_of(cast.vera, cast.team)).status_code == 403
+    assert bob_api("delete", f"uploads/{upload.pk}").status_code == 204
+    assert not Upload.objects.exists()
+
+
+def test_a_name_with_odd_characters_is_never_a_path(bob_api: Api) -> None:
+    upload = row(bob_api, file_name="../../\u202e\n\x07CON.csv", name="odd")
+    assert upload.file_name == "../../���CON.csv"
+    version = add(upload, 0, ROWS)
+    assert version is not None
+    assert version.upload_key.startswith(f"{version.dataset.team_id}/uploads/")
+
+
+def test_nobody_hoards_unfinished_uploads(bob_api: Api) -> None:
+    for n in range(receiving.OPEN_AT_MOST):
+        assert begun(bob_api, name=f"n{n}").status_code == 201
+    answer = begun(bob_api, name="one more")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "upload.too_many")
+
+
+def test_a_day_after_the_last_chunk_an_upload_is_gone(bob_api: Api) -> None:
+    upload, young = row(bob_api, name="old"), row(bob_api, name="young")
+    add(upload, 0, ROWS[:100])
+    add(young, 0, ROWS[:100])
+    Upload.objects.filter(pk=upload.pk).update(touched_at=timezone.now() - timedelta(hours=25))
+    receiving.expire_uploads()
+    assert [each.name for each in Upload.objects.all()] == ["young"]
+    assert (receiving.part_of(upload).exists(), receiving.part_of(young).exists()) == (False, True)
+    receiving.cancel(young)
+
+
+def test_a_part_that_belongs_to_nothing_is_swept_after_a_day(bob_api: Api) -> None:
+    upload = row(bob_api)
+    add(upload, 0, ROWS[:100])
+    path = receiving.part_of(upload)
+    Upload.objects.all().delete()
+    receiving.expire_uploads()
+    assert path.exists()
+    day_ago = timezone.now().timestamp() - 25 * 3600
+    os.utime(path, (day_ago, day_ago))
+    receiving.expire_uploads()
+    assert not path.exists()
+
+
+@pytest.mark.fault(27)
+def test_a_disk_that_fills_up_removes_the_part(bob_api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    upload = row(bob_api)
+    add(upload, 0, ROWS[:100])
+
+    def full(*_: Any) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(DiskNearlyFull):
+        add(upload, 100, ROWS[100:])
+    assert not receiving.part_of(upload).exists()
+    assert not Upload.objects.exists()
+
+
+def test_a_name_taken_meanwhile_is_said_and_leaves_no_file(bob_api: Api) -> None:
+    first, second = row(bob_api, name="same"), row(bob_api, name="same")
+    assert add(first, 0, ROWS) is not None
+    with pytest.raises(UploadRefused, match="already has a dataset"):
+        add(second, 0, ROWS)
+    assert not receiving.part_of(second).exists()
+    keys = {version.upload_key for version in DatasetVersion.objects.all()}
+    assert len(keys) == 1
+    assert all(default_storage.exists(key) for key in keys)

@@ -1,0 +1,131 @@
+"""Comparing: intervals, the front, what is not comparable, the bracket of d90, savings and claims, in plain numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.conftest import Cast, make_job
+from webapp.basemodels.models import BaseModel
+from webapp.datasets.models import DatasetVersion
+from webapp.jobs import comparing, efficiency
+from webapp.jobs.models import Job
+
+ACCURACY = "eval_accuracy"
+
+
+@pytest.fixture
+def made(cast: Cast, base_model: BaseModel, version: DatasetVersion) -> Any:
+    def make(method: str, score: float | None, percent: float = 1.0, seed: int = 17, **fields: Any) -> Job:
+        training = {"seed": seed, "batch_size": 8, **fields.pop("training", {})}
+        job = make_job(cast, base_model, version, method=method, name=f"{method} {seed}", state="succeeded", **fields)
+        job.spec = {**job.spec, "training": training, "options": {"rank": 4} if method == "lora" else {}}
+        job.best_metric = None if score is None else {"name": ACCURACY, "value": score, "step": 5}
+        job.trainable_parameters, job.total_parameters = round(percent * 1000), 100_000
+        job.save()
+        return job
+
+    return make
+
+
+def test_below_five_repeats_the_range_from_five_on_the_t_interval() -> None:
+    three = comparing.spread([1.0, 2.0, 6.0])
+    assert (three.mean, three.low, three.high, three.n) == (3.0, 1.0, 6.0, 3)  # type: ignore[union-attr]
+    five = comparing.spread([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert five
+    # s = 1.5811, t(4) = 2.776: half width 2.776 * 1.5811 / sqrt(5)
+    assert five.high - five.mean == pytest.approx(1.9629, abs=1e-3)
+    assert comparing.spread([]) is None
+
+
+def test_repeats_with_other_seeds_are_one_group_and_its_slot_stays(made: Any) -> None:
+    jobs = [made("lora", 0.8), made("bitfit", 0.7), made("lora", 0.9, seed=18)]
+    groups = comparing.groups_of(jobs)
+    assert [(group.method, len(group.jobs), group.slot) for group in groups] == [("lora", 2, 1), ("bitfit", 1, 2)]
+    later = comparing.groups_of([*jobs, made("full", 0.95, 100)])
+    assert [group.slot for group in later][:2] == [1, 2]
+    assert groups[0].title == "LoRA 4"
+    assert groups[0].scores
+    assert groups[0].scores.mean == pytest.approx(0.85)
+
+
+def test_the_front_keeps_what_beats_everything_cheaper(made: Any) -> None:
+    jobs = [
+        made("prompt_tuning", 0.60, 0.01),
+        made("lora", 0.90, 0.2),
+        made("houlsby", 0.85, 1.0),
+        made("last_k", 0.80, 3.0),
+        made("last_k", 0.95, 3.0, seed=18),
+        made("full", 0.92, 99.0),
+    ]
+    points = comparing.placed(comparing.groups_of(jobs), lambda group: group.trained_percent, less=False)
+    told = {point.group.method: point for point in points}
+    assert {name for name, point in told.items() if point.on_front} == {"prompt_tuning", "lora", "full"}
+    assert told["houlsby"].dominated_by == "LoRA 4"
+    assert told["houlsby"].separable
+    assert not told["last_k"].separable  # its best repeat reaches the front
+
+
+def test_where_less_is_better_the_front_turns_round(made: Any) -> None:
+    jobs = [made("lora", 0.5, 0.2), made("full", 0.6, 99.0)]
+    points = comparing.placed(comparing.groups_of(jobs), lambda group: group.trained_percent, less=True)
+    assert [point.on_front for point in points] == [True, False]
+
+
+def test_gradient_checkpointing_spoils_memory_and_time_but_no_score(made: Any) -> None:
+    jobs = [
+        made("lora", 0.9, training={"gradient_checkpointing": True}),
+        made("bitfit", 0.8, training={"gradient_checkpointing": False}),
+    ]
+    (difference,) = comparing.differences(jobs)
+    assert difference.field == "gradient checkpointing"
+    assert set(difference.purposes) == {"memory", "time"}
+    groups = comparing.groups_of(jobs)
+    assert len(comparing.facets(groups, "score")) == 1
+    assert len(comparing.facets(groups, "memory")) == 2
+
+
+def test_equal_jobs_differ_in_nothing(made: Any) -> None:
+    assert comparing.differences([made("lora", 0.9), made("bitfit", 0.8)]) == []
+
+
+def test_differing_settings_come_first(made: Any) -> None:
+    rows = comparing.config_difference([made("lora", 0.9), made("bitfit", 0.8, seed=18)])
+    assert [key for key, _, differs in rows if differs] == [key for key, _, _ in rows[:3]]
+    assert ("training.seed", [17, 18], True) in rows
+
+
+@pytest.mark.parametrize(
+    ("points", "low", "high"),
+    [
+        ([(10, 0.5), (100, 0.7), (1000, 0.9)], 100, 1000),
+        ([(10, 0.85), (100, 0.9)], None, 10),
+        ([(10, 0.1), (100, 0.2)], 100, None),
+    ],
+)
+def test_d90_is_a_bracket(points: list[tuple[float, float]], low: float | None, high: float | None) -> None:
+    found = efficiency.bracket(points, full=0.9, what="dimension")
+    assert (found.low, found.high) == (low, high)
+
+
+def test_d90_lies_log_linear_between() -> None:
+    found = efficiency.bracket([(100, 0.71), (1000, 0.91)], full=0.9, what="dimension")
+    assert found.between == pytest.approx(10 ** (2 + (0.81 - 0.71) / 0.2))
+    assert "about 320" in found.sentence
+    assert efficiency.bracket([(1, 1.0)], None, "dimension").sentence.startswith("Needs a full")
+
+
+def test_a_hundred_tasks_cost_one_base_and_a_hundred_deltas() -> None:
+    found = efficiency.savings(100, full_bytes=6.0, base_bytes=6.0, delta_bytes=0.018)
+    assert found.full_bytes == 600
+    assert found.delta_bytes == pytest.approx(7.8)
+    assert found.ratio == pytest.approx(76.9, abs=0.1)
+
+
+def test_a_claim_is_only_held_against_numbers_that_are_there(made: Any) -> None:
+    nothing = efficiency.claims(comparing.groups_of([made("lora", 0.9)]), 20_000)
+    assert {each.verdict for each in nothing} == {"not measured"}
+    jobs = [made("bitfit", 0.9, 0.1), made("full", 0.92, 99), made("houlsby", 0.91, 2.0)]
+    verdicts = [each.verdict for each in efficiency.claims(comparing.groups_of(jobs), 20_000)]
+    assert verdicts == ["reproduced", "reproduced", "not measured"]

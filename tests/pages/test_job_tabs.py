@@ -1,0 +1,85 @@
+"""The job page's tabs and the page about estimates: each opens, says what is there, and trusts no report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from tests.conftest import Cast, claim_next
+from tests.pages.test_access import browser_of
+from webapp.jobs import reporting
+from webapp.jobs.models import Attempt, Job, Worker
+from webapp.jobs.shown import shown
+from webapp.jobs.sparklines import path
+
+TABS = ("overview", "system", "data", "log", "checkpoints", "config", "history")
+
+
+@pytest.fixture
+def attempt(job: Job, worker: Worker) -> Attempt:
+    claimed = claim_next(worker)
+    assert claimed
+    assert claimed.attempt
+    reporting.acknowledge(claimed.attempt)
+    return claimed.attempt
+
+
+def plan(**shown: Any) -> dict[str, Any]:
+    return {"kind": "plan", "total_steps": 10, "trainable_parameters": 90, "total_parameters": 1000, **shown}
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_every_tab_opens_in_bounded_queries(
+    cast: Cast, attempt: Attempt, tab: str, django_assert_max_num_queries: Any
+) -> None:
+    browser = browser_of(cast.vera)
+    with django_assert_max_num_queries(17):
+        assert browser.get(attempt.job.get_absolute_url(), {"tab": tab}).status_code == 200
+
+
+def test_trained_modules_and_the_loss_mask_are_shown_as_text(cast: Cast, attempt: Attempt) -> None:
+    modules = [{"kind": "q", "parameters": 80, "tensors": 4}, {"kind": "head", "parameters": 10, "tensors": 1}]
+    runs = [{"text": "<b>ask</b> ", "trained": False}, {"text": "answer", "trained": True}]
+    told = plan(trained_modules=modules, first_rows=[{"runs": runs, "tokens": 9, "cut": False, "answer": ""}])
+    reporting.accept(attempt, 1, [told])
+    browser, address = browser_of(cast.bob), attempt.job.get_absolute_url()
+    system = browser.get(address, {"tab": "system"}).content.decode()
+    assert "80 in 4" in system
+    data = browser.get(address, {"tab": "data"}).content.decode()
+    assert "<mark>answer</mark>" in data
+    assert "&lt;b&gt;ask&lt;/b&gt;" in data
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        {"trained_modules": "all", "first_rows": 3},
+        {"trained_modules": [{"kind": "q", "parameters": "many"}, 7], "first_rows": [{"runs": "x"}, None]},
+        {"trained_modules": [{"parameters": -4}], "first_rows": [{"runs": [{"text": None}], "tokens": "nine"}]},
+    ],
+)
+def test_a_worker_that_reports_nonsense_breaks_no_page(cast: Cast, attempt: Attempt, nonsense: dict[str, Any]) -> None:
+    reporting.accept(attempt, 1, [plan(**nonsense)])
+    assert shown(attempt.job).parts == []
+    for tab in ("system", "data"):
+        assert browser_of(cast.bob).get(attempt.job.get_absolute_url(), {"tab": tab}).status_code == 200
+
+
+def test_the_estimates_page_holds_ranges_against_measurements(cast: Cast, job: Job) -> None:
+    assert b"No estimate to judge yet" in browser_of(cast.bob).get("/estimates/").content
+    now = timezone.now()
+    said = {"memory": [1024**3, 2 * 1024**3], "seconds": None, "rough": True}
+    Job.objects.update(state="succeeded", estimated=said, peak_memory_bytes=3 * 1024**3, started_at=now, ended_at=now)
+    text = browser_of(cast.bob).get("/estimates/").content.decode()
+    assert "1.0 GiB to 2.0 GiB" in text
+    assert "outside" in text
+    assert "No estimate" in browser_of(cast.charlie).get("/estimates/").content.decode()
+
+
+def test_a_sparkline_is_short_and_ignores_what_is_no_number() -> None:
+    line = path([float(n) for n in range(1000)])
+    assert line.startswith("M0.0 19.0L")
+    assert line.count("L") == 39
+    assert path([1.0, float("nan")]) == ""

@@ -1,0 +1,150 @@
+"""Pages of studies and of comparing: every tab opens with and without results, strangers find nothing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from tests.conftest import Cast
+from tests.pages.test_access import browser_of
+from webapp.basemodels.models import BaseModel
+from webapp.datasets.models import DatasetVersion
+from webapp.jobs import studying
+from webapp.jobs.models import Artifact, Attempt, Job, Study, Worker
+from webapp.jobs.studying import Arm, StudyWish
+
+TABS = ("table", "curves", "scores", "efficiency", "config")
+
+
+@pytest.fixture
+def study(cast: Cast, base_model: BaseModel, version: DatasetVersion) -> Study:
+    arms = (Arm("lora", (2, 4)), Arm("bitfit"), Arm("full"))
+    return studying.start(cast.bob, StudyWish(cast.team, base_model, version, arms, (1, 2), {"max_steps": 20}, "sweep"))
+
+
+@pytest.fixture
+def ended(study: Study, worker: Worker) -> Study:
+    """Every job has succeeded, with a score, memory, time and a delta."""
+    now = timezone.now()
+    for place, job in enumerate(study.jobs.order_by("id")):
+        Job.objects.filter(pk=job.pk).update(
+            state="succeeded",
+            started_at=now - timedelta(minutes=5 + place),
+            ended_at=now,
+            best_metric={"name": "eval_accuracy", "value": 0.7 + place / 50, "step": 9},
+            trainable_parameters=100 * (place % 4 + 1) ** 3,
+            total_parameters=20_000,
+            peak_memory_bytes=10**9 + place,
+        )
+        attempt = Attempt.objects.create(
+            job=job,
+            number=1,
+            worker=worker,
+            boot_id="b",
+            claim_id=f"c{place}",
+            token_prefix=f"p{place}",
+            lease_until=now,
+        )
+        Artifact.objects.create(job=job, attempt=attempt, bytes=4000 * (place % 4 + 1), files=[], manifest={})
+    return study
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_every_tab_opens_before_there_are_results(cast: Cast, study: Study, tab: str) -> None:
+    answer = browser_of(cast.bob).get(study.get_absolute_url(), {"tab": tab})
+    assert answer.status_code == 200
+    assert b"8 jobs, 8 open" in answer.content
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_every_tab_opens_with_results_in_bounded_queries(
+    cast: Cast, ended: Study, tab: str, django_assert_max_num_queries: Any
+) -> None:
+    browser = browser_of(cast.bob)
+    with django_assert_max_num_queries(15 if tab != "curves" else 60):
+        answer = browser.get(ended.get_absolute_url(), {"tab": tab})
+    assert answer.status_code == 200
+
+
+def test_the_front_holds_the_numbers_of_the_jobs(cast: Cast, ended: Study) -> None:
+    answer = browser_of(cast.bob).get(ended.get_absolute_url(), {"tab": "efficiency"})
+    figure = next(each for each in answer.context["figures"] if each["name"] == "front-trained-0")["drawn"]
+    points = {
+        (text, round(x, 6), round(y, 6))
+        for trace in figure["data"]
+        if trace["uid"] != "front"
+        for text, x, y in zip(trace["text"], trace["x"], trace["y"], strict=True)
+    }
+    # two seeds each, at places 0 and 4, 1 and 5, …: mean of 0.70 and 0.78, and so on
+    assert points == {
+        ("LoRA 2", 0.5, 0.74),
+        ("LoRA 4", 4.0, 0.76),
+        ("BitFit", 13.5, 0.78),
+        ("Full fine-tuning", 32.0, 0.8),
+    }
+    assert figure["layout"]["xaxis"]["type"] == "log"
+    assert figure["config"]["showSendToCloud"] is False
+
+
+def test_the_form_starts_a_study(cast: Cast, base_model: BaseModel, version: DatasetVersion) -> None:
+    bob = browser_of(cast.bob)
+    assert bob.get("/studies/new/?suggested=1").context["count"].endswith("jobs")
+    sent = {"base_model": base_model.pk, "dataset_version": version.pk, "seeds": "1, 2", "training.max_steps": "30"}
+    answer = bob.post("/studies/new/", {**sent, "methods": ["lora", "bitfit"], "sizes.lora": "4, 8"})
+    assert answer.status_code == 302
+    assert Study.objects.get().jobs.count() == 6
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"seeds": "x"}, "is not a list of whole numbers"),
+        ({"methods": []}, "No method is chosen"),
+        ({"training.epochs": "many"}, "is no number"),
+        ({"base_model": ""}, "No base model is chosen"),
+        ({"sizes.lora": "99999999"}, "lora"),
+    ],
+)
+def test_what_is_wrong_is_said_and_nothing_queued(
+    cast: Cast, base_model: BaseModel, version: DatasetVersion, change: dict[str, Any], words: str
+) -> None:
+    sent = {"base_model": base_model.pk, "dataset_version": version.pk, "seeds": "1", "methods": ["lora"]}
+    answer = browser_of(cast.bob).post("/studies/new/", {**sent, **change})
+    assert answer.status_code == 422
+    assert words in answer.content.decode()
+    assert not Study.objects.exists()
+
+
+def test_all_jobs_are_cancelled_at_once_and_one_is_added(cast: Cast, study: Study) -> None:
+    bob = browser_of(cast.bob)
+    added = bob.post(f"/studies/{study.pk}/add/", {"methods": ["layer_norm"], "seeds": "1"})
+    assert added.status_code in (302, 422)
+    assert bob.post(f"/studies/{study.pk}/cancel/").status_code == 302
+    assert not study.jobs.exclude(state="cancelled").exists()
+
+
+def test_a_stranger_finds_neither_study_nor_jobs_to_compare(cast: Cast, study: Study) -> None:
+    charlie = browser_of(cast.charlie)
+    assert charlie.get(study.get_absolute_url()).status_code == 404
+    assert charlie.post(f"/studies/{study.pk}/cancel/").status_code == 404
+    assert b"sweep" not in charlie.get("/studies/").content
+    ids = ",".join(str(job.pk) for job in study.jobs.all())
+    assert b"Pick two or more jobs" in charlie.get("/compare/", {"jobs": ids}).content
+
+
+def test_a_viewer_may_look_but_not_cancel(cast: Cast, study: Study) -> None:
+    vera = browser_of(cast.vera)
+    assert b"Cancel all" not in vera.get(study.get_absolute_url()).content
+    assert vera.post(f"/studies/{study.pk}/cancel/").status_code == 403
+
+
+def test_any_jobs_are_compared_and_unlike_ones_are_named(cast: Cast, ended: Study) -> None:
+    first, second, *_ = ended.jobs.order_by("id")
+    spec = {**first.spec, "training": {**first.spec["training"], "gradient_checkpointing": True}}
+    Job.objects.filter(pk=first.pk).update(spec=spec)
+    answer = browser_of(cast.bob).get("/compare/", {"jobs": f"{first.pk},{second.pk},nonsense,99999999999999999999"})
+    assert b"These jobs differ in gradient checkpointing" in answer.content
+    assert b"Compare 2 jobs" in answer.content

@@ -1,0 +1,110 @@
+"""The form under a check's result: what can be done about each kind of problem, and which column plays which part."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import QueryDict
+
+from webapp.datasets.choices import ASK, DELIMITERS
+from webapp.datasets.forms import PARTS, TASKS
+from webapp.datasets.mapping import OPTIONAL, SHAPES
+from webapp.datasets.models import DatasetVersion
+from webapp.datasets.problems import ACCEPT
+from webapp.datasets.uploading import UploadRefused
+
+WORDS = {
+    "skip_rows": "Leave these rows out",
+    "convert_sharegpt": "Convert to role and content",
+    "strip_nul": "Remove the NUL characters",
+    "rename_columns": "Rename the second one",
+    "drop_column": "Leave the nameless column out",
+    "trim_labels": "Write them like the first one",
+    "keep_one": "Keep one of each",
+    ACCEPT: "Accept it as it is",
+}
+LINES_SHOWN = 5
+PERCENT_LEAST, PERCENT_MOST = 0.0, 90.0
+
+
+def kinds_of(version: DatasetVersion) -> list[dict[str, Any]]:
+    """The kinds of problems that wait for a decision: each with its first lines and what can be done."""
+    found: dict[str, dict[str, Any]] = {}
+    for problem in version.problems:
+        if problem["severity"] == "notice" or not (problem["fixes"] or problem["severity"] == "warning"):
+            continue
+        kind = found.setdefault(
+            problem["code"], {"problem": problem, "lines": [], "options": _options(version, problem), "changes": []}
+        )
+        place = problem["where"]["line"] or problem["where"]["row"]
+        if place and len(kind["lines"]) < LINES_SHOWN:
+            kind["lines"].append(f"{place:,}")
+        for fix in problem["fixes"]:
+            offers = version.offers.get(fix) or [{}]
+            kind["changes"] = kind["changes"] or offers[0].get("changes", [])
+    for kind in found.values():
+        kind["preselected"] = _preselected(kind["problem"], kind["options"])
+    return list(found.values())
+
+
+def _preselected(problem: dict[str, Any], options: list[tuple[str, str]]) -> str:
+    """What the form proposes: warnings are accepted, an only way out is taken; an encoding or file is never guessed."""
+    if problem["severity"] == "warning":
+        return ACCEPT
+    return options[0][0] if options and ":" not in options[0][0] else ""
+
+
+def _options(version: DatasetVersion, problem: dict[str, Any]) -> list[tuple[str, str]]:
+    options: list[tuple[str, str]] = []
+    for fix in problem["fixes"]:
+        if fix in ("convert_encoding", "choose_entry"):
+            verb = "Convert from" if fix == "convert_encoding" else "Read"
+            options += [(f"{fix}:{each['value']}", f"{verb} {each['name']}") for each in version.offers.get(fix, [])]
+        else:
+            options.append((fix, WORDS[fix]))
+    return [*options, (ACCEPT, WORDS[ACCEPT])] if problem["severity"] == "warning" else options
+
+
+def columns_form(version: DatasetVersion) -> dict[str, Any]:
+    """Task, parts and split as they are now, for the dropdowns."""
+    split = version.split or {}
+    return {
+        "tasks": TASKS,
+        "parts": [(part, version.mapping.get(part, "")) for part in (*PARTS, "text_pair")],
+        "delimiters": DELIMITERS.items() if version.format.startswith("CSV") else (),
+        "percent": f"{100 * split['fraction']:g}" if "fraction" in split else "",
+        "seed": split.get("seed", ""),
+    }
+
+
+def wishes_of(form: QueryDict) -> dict[str, Any]:
+    """What the form asks for, in the words of deciding.py. Raises UploadRefused where it makes no sense."""
+    fixes = []
+    for name, value in form.items():
+        if name.startswith("fix.") and value:
+            fix, _, chosen = str(value).partition(":")
+            fixes.append({"code": name.removeprefix("fix."), "fix": fix, "value": chosen})
+    task = form.get("task", "")
+    wishes: dict[str, Any] = {"fixes": fixes, "task": task, "warnings": ASK, "delimiter": form.get("delimiter", "")}
+    mapping = {part: form.get(f"map.{part}", "") for part in (*PARTS, "text_pair")}
+    fitting = {part for shape in SHAPES.get(task, ()) for part in (*shape, *OPTIONAL.get(shape, ()))}
+    wishes["mapping"] = {part: column for part, column in mapping.items() if column and (part in fitting or not task)}
+    if split := _split(form):
+        wishes["split"] = split
+    return wishes
+
+
+def _split(form: QueryDict) -> dict[str, Any] | None:
+    percent, seed = (form.get(name, "").strip() for name in ("eval_percent", "seed"))
+    if not percent:
+        return None
+    try:
+        share, number = float(percent), int(seed or 17)
+    except ValueError as error:
+        raise UploadRefused(
+            "dataset.split", "The held-out share or the seed is not a number.", "Give 10 and 17."
+        ) from error
+    if not PERCENT_LEAST <= share <= PERCENT_MOST or abs(number) >= 2**53:
+        message = f"{percent[:20]} % cannot be held out, or the seed is too large."
+        raise UploadRefused("dataset.split", message, f"Hold out {PERCENT_LEAST:g} to {PERCENT_MOST:g} percent.")
+    return {"kind": "fraction", "fraction": share / 100, "seed": number}

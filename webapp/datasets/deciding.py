@@ -1,0 +1,105 @@
+"""What a person decides about a version after its check: the upload is then read again, as a new version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+
+from webapp.accounts.models import Role, User
+from webapp.accounts.permissions import require
+from webapp.datasets.choices import ASK, DELIMITERS
+from webapp.datasets.encodings import CHOICES
+from webapp.datasets.models import DatasetVersion, VersionState
+from webapp.datasets.problems import ACCEPT
+from webapp.datasets.uploading import UploadRefused, version_from_stored
+
+ASKED_AGAIN = ("task", "mapping", "split")
+CHOICES_AT_MOST = 100
+
+
+def decide(user: User, version: DatasetVersion, wishes: dict[str, Any]) -> DatasetVersion:
+    """A new version of the same upload, in `checking`, with these wishes on top of those it had.
+
+    `wishes`: `fixes` (a list of code, fix and perhaps value), and whatever else shall differ: task, mapping, split,
+    encoding, delimiter, entry. Raises UploadRefused, NotAllowed.
+    """
+    require(user, version.dataset.team_id, Role.MEMBER)
+    asked = {**version.asked, **_wished(wishes)}
+    fixes = dict(version.asked.get("fixes") or {})
+    for place, each in enumerate(wishes.get("fixes") or []):
+        _take(each, place, version, asked, fixes)
+    asked["fixes"] = fixes
+    asked.pop("warnings", None)
+    if wishes.get("warnings") == ASK:
+        asked["warnings"] = ASK
+    with transaction.atomic():
+        now = DatasetVersion.objects.select_for_update().get(pk=version.pk)
+        if now.state == VersionState.CHECKING:
+            raise _refused("state", "The file is still being checked.", "Wait for the result.", 409)
+        if not now.upload_kept:
+            message = "The uploaded file of this version is no longer kept, so it cannot be read again."
+            raise _refused("upload_gone", message, "Upload it again as a new version.", 409)
+        new = version_from_stored(user, now.dataset, now.upload_key, now.upload_bytes, now.upload_name, asked)
+        DatasetVersion.objects.filter(pk=new.pk).update(made_from=now)
+    return new
+
+
+def _refused(code: str, message: str, hint: str, status: int = 422) -> UploadRefused:
+    return UploadRefused(f"dataset.{code}", message, hint, status)
+
+
+def _wished(wishes: dict[str, Any]) -> dict[str, Any]:
+    """Everything but the fixes, as far as it was given."""
+    found = {name: wishes[name] for name in (*ASKED_AGAIN, "entry") if wishes.get(name)}
+    for name, known in (("encoding", CHOICES), ("delimiter", DELIMITERS)):
+        value = wishes.get(name)
+        if not value:
+            continue
+        if value not in known:
+            named = ", ".join(CHOICES) if name == "encoding" else ", ".join(DELIMITERS.values())
+            raise _refused(name, f"`{str(value)[:40]}` is no {name} that is known here.", f"Choose one of {named}.")
+        found[name] = value
+    return found
+
+
+def _take(each: Any, place: int, version: DatasetVersion, asked: dict[str, Any], fixes: dict[str, str]) -> None:
+    """One decision into what is asked and the fixes. Raises UploadRefused where it is not on offer."""
+    code, fix = (str(each.get(name) or "") for name in ("code", "fix")) if isinstance(each, dict) else ("", "")
+    short = code.removeprefix("dataset.")
+    if not code or not fix or place >= CHOICES_AT_MOST:
+        hint = 'Send fixes like [{"code": "dataset.ragged_row", "fix": "skip_rows"}].'
+        raise _refused("fixes", f"Number {place + 1} of `fixes` names no code or no fix.", hint)
+    offered = [
+        (problem["fixes"], problem["severity"])
+        for problem in version.problems
+        if problem["code"].removeprefix("dataset.") == short
+    ]
+    allowed = {name for names, _ in offered for name in names}
+    if any(severity == "warning" for _, severity in offered):
+        allowed.add(ACCEPT)
+    if fix not in allowed:
+        message = f"`{fix[:40]}` is not on offer for `{code[:60]}` in this version."
+        hint = f"On offer: {', '.join(sorted(allowed))}." if allowed else "This problem must be mended in the file."
+        raise _refused("fix", message, hint)
+    _apply(short, fix, each, version, asked, fixes)
+
+
+def _apply(
+    short: str, fix: str, each: dict[str, Any], version: DatasetVersion, asked: dict[str, Any], fixes: dict[str, str]
+) -> None:
+    values = [offer["value"] for offer in version.offers.get(fix, [])]
+    if fix == "convert_encoding":
+        value = each.get("value") or asked.get("encoding")
+        if value not in CHOICES:
+            hint = f"Send its name as `value`; these can be read: {', '.join(values) or ', '.join(CHOICES)}."
+            raise _refused("encoding", "Which encoding the file has was not said.", hint)
+        asked["encoding"] = value
+    elif fix == "choose_entry":
+        if each.get("value") not in values:
+            raise _refused(
+                "entry", "Which file of the zip to read was not said.", f"Send one of {', '.join(values[:20])}."
+            )
+        asked["entry"] = each["value"]
+    else:
+        fixes[short] = fix
