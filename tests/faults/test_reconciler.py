@@ -125,19 +125,19 @@ def test_three_silent_claims_in_ten_minutes_suspend_a_worker_until_a_person_or_a
     cast: Cast, base_model: BaseModel, version: DatasetVersion, worker: Worker
 ) -> None:
     for number in range(3):
-        assert Worker.objects.get().may_claim
+        assert Worker.objects.get().takes_jobs
         make_job(cast, base_model, version)
         assert claim_next(worker, f"c{number}")
         let_every_lease_run_out()
         give_back_unacknowledged()
     worker.refresh_from_db()
     assert worker.suspended_at is not None
-    assert not worker.may_claim
+    assert not worker.takes_jobs
     enrolling.drain(worker, cast.root, on=False)
-    assert Worker.objects.get().may_claim
+    assert Worker.objects.get().takes_jobs
     Worker.objects.update(suspended_at=timezone.now())
     enrolling.hello(worker, {"boot_id": "boot-2"})
-    assert Worker.objects.get().may_claim
+    assert Worker.objects.get().takes_jobs
 
 
 def test_the_third_attempt_waits_and_the_second_does_not(attempt: Attempt, worker: Worker) -> None:

@@ -14,7 +14,7 @@ from tests.jobs.queue import GIB, Queue, gpu, online, processor
 from webapp.jobs import reporting, scheduling, transitions
 from webapp.jobs.fair_share import shares_now
 from webapp.jobs.fitting import offers_of
-from webapp.jobs.models import Attempt, Inspection, Job, Worker
+from webapp.jobs.models import Attempt, Inspection, Job, Worker, serves_nobody
 
 
 def test_a_worker_takes_jobs_of_its_pool_and_of_its_labels(queue: Queue) -> None:
@@ -425,3 +425,27 @@ def test_a_reservation_uses_the_teams_one_job_at_once_and_starts_in_its_place(qu
     attempt = queue.claim(first, [gpu(0), gpu(1)])
     assert attempt
     assert attempt.job == wide
+
+
+@pytest.mark.parametrize(
+    ("fields", "takes_jobs", "serving"),
+    [
+        ({}, True, True),
+        ({"drain": True}, False, False),
+        ({"revoked_at": timezone.now()}, False, False),
+        ({"suspended_at": timezone.now()}, False, False),
+        ({"report": {"draining": True}}, False, False),
+        ({"report": {"draining": False, "deaf": False}}, True, True),
+        ({"report": {"deaf": True}}, True, False),
+        ({"last_hello_at": None}, True, False),
+        ({"last_hello_at": timezone.now() - timedelta(hours=1)}, True, False),
+    ],
+)
+def test_a_worker_and_the_database_say_the_same_of_whether_it_serves(
+    worker: Worker, fields: dict[str, Any], takes_jobs: bool, serving: bool
+) -> None:
+    Worker.objects.update(**{"last_hello_at": timezone.now(), **fields})
+    worker.refresh_from_db()
+    assert (worker.takes_jobs, worker.serving) == (takes_jobs, serving)
+    assert Worker.objects.taking_jobs().exists() is takes_jobs
+    assert Worker.objects.filter(serves_nobody()).exists() is not serving

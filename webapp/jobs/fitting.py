@@ -10,8 +10,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from webapp import clock
-from webapp.jobs.models import Attempt, Inspection, Job, JobState, Worker
-from webapp.jobs.models.worker import silence_allowed
+from webapp.jobs.models import Attempt, Inspection, Job, JobState, Worker, serves_nobody
 from workers.protocol import INFRASTRUCTURE_REASONS
 
 UNKNOWN_MEMORY = 2**62
@@ -24,22 +23,16 @@ def pools_of(worker: Worker) -> list[str]:
 
 
 def takes_jobs(worker: Worker) -> bool:
-    """Nobody has told it to take no more."""
-    stopped = worker.drain or worker.revoked_at or worker.suspended_at or worker.report.get("draining")
-    return not stopped
+    return worker.takes_jobs
 
 
 def serving(worker: Worker) -> bool:
-    """Here, and about to take what it is given."""
-    return worker.online and takes_jobs(worker) and not worker.report.get("deaf")
+    return worker.serving
 
 
 def lapsed_reservation() -> Q:
     """The worker that a job was reserved on is away, so another may reserve it."""
-    away = Q(reserved_on__last_hello_at__lt=clock.in_seconds(-silence_allowed().total_seconds()))
-    away |= Q(reserved_on__last_hello_at=None) | Q(reserved_on__drain=True)
-    away |= Q(reserved_on__report__draining=True) | Q(reserved_on__report__deaf=True)
-    return away | Q(reserved_on__suspended_at__isnull=False) | Q(reserved_on__revoked_at__isnull=False)
+    return serves_nobody("reserved_on")
 
 
 def live_reservations() -> QuerySet[Job]:

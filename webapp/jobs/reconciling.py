@@ -152,7 +152,7 @@ def ask_again() -> None:
 
 def send_permits() -> None:
     """Work waits and a worker is idle: its permit was lost, or it freed up between two permits."""
-    for worker in Worker.objects.filter(Q(drain=False), revoked_at=None, suspended_at=None):
+    for worker in Worker.objects.taking_jobs():
         idle = worker.report.get("busy_slots", 0) < worker.report.get("slots", 1)
         if worker.online and idle and scheduling.work_waits(worker):
             wake(worker)

@@ -96,7 +96,7 @@ class ClaimBody(Schema):
 def claim(request: Any, body: ClaimBody) -> Any:
     """The best job or inspection that this worker may run, or 204."""
     worker = request.auth
-    if not worker.may_claim or worker.boot_id != body.boot_id:
+    if not worker.takes_jobs or worker.boot_id != body.boot_id:
         return Status(204, None)
     claimed = scheduling.claim(worker, body.as_claim)
     if claimed is None:

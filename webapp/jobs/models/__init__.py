@@ -9,7 +9,7 @@ from webapp.jobs.models.inspection import Inspection
 from webapp.jobs.models.job import AT_WORK, ENDED, Job, JobQuerySet, JobState, StateChange
 from webapp.jobs.models.study import Study, StudyQuerySet
 from webapp.jobs.models.sweep import Sweep
-from webapp.jobs.models.worker import Worker, WorkerQuerySet, WorkerSample, removed_for_good
+from webapp.jobs.models.worker import Worker, WorkerQuerySet, WorkerSample, removed_for_good, serves_nobody
 
 __all__ = [
     "AT_WORK",
@@ -34,4 +34,5 @@ __all__ = [
     "WorkerQuerySet",
     "WorkerSample",
     "removed_for_good",
+    "serves_nobody",
 ]

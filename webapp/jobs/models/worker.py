@@ -28,7 +28,28 @@ def removed_for_good(worker: str = "worker") -> Q:
     return Q(**{f"{worker}__revoked_at__lt": over})
 
 
+def takes_no_jobs(worker: str = "") -> Q:
+    """Told to take no more, by a person, the site or itself: `not Worker.takes_jobs`, asked of the database."""
+    facts = {"drain": True, "revoked_at__isnull": False, "suspended_at__isnull": False, "report__draining": True}
+    return _any(worker, facts)
+
+
+def serves_nobody(worker: str = "") -> Q:
+    """Away, or about to take nothing: `not Worker.serving`, asked of the database."""
+    silent = {"last_hello_at": None, "last_hello_at__lt": clock.in_seconds(-silence_allowed().total_seconds())}
+    return takes_no_jobs(worker) | _any(worker, {**silent, "report__deaf": True})
+
+
+def _any(worker: str, facts: dict[str, Any]) -> Q:
+    prefix = f"{worker}__" if worker else ""
+    return Q(*((f"{prefix}{name}", value) for name, value in facts.items()), _connector=Q.OR)
+
+
 class WorkerQuerySet(models.QuerySet["Worker"]):
+    def taking_jobs(self) -> WorkerQuerySet:
+        """Those that nobody has told to take no more."""
+        return self.exclude(pk__in=Worker.objects.filter(takes_no_jobs()).values("pk"))
+
     def visible_to(self, user: User) -> WorkerQuerySet:
         """The shared pool's workers and those of the person's teams."""
         return self.filter(in_teams_of_or_shared(user), revoked_at=None)
@@ -81,9 +102,14 @@ class Worker(models.Model):
         return age is not None and age < silence_allowed().total_seconds() and self.revoked_at is None
 
     @property
-    def may_claim(self) -> bool:
-        """Whether it gets more work, as far as the worker itself goes."""
-        return not self.drain and self.revoked_at is None and self.suspended_at is None
+    def takes_jobs(self) -> bool:
+        """Nobody has told it to take no more."""
+        return not (self.drain or self.revoked_at or self.suspended_at or self.report.get("draining"))
+
+    @property
+    def serving(self) -> bool:
+        """Here, and about to take what it is given."""
+        return self.online and self.takes_jobs and not self.report.get("deaf")
 
 
 class WorkerSample(models.Model):
