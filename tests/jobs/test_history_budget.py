@@ -35,7 +35,7 @@ def test_noisy_history_keeps_its_budget(attempt: Attempt) -> None:
     chance = np.random.default_rng(0)
     steps = np.arange(1, STEPS + 1)
     noisy = {name: Series(np.arange(STEPS), chance.normal(2, 0.3, STEPS).astype(np.float32)) for name in NAMES}
-    columns = Columns(steps, steps, 1.7e9 + steps * 0.4, steps / 333, noisy)
+    columns = Columns(steps, steps, (1.7e9 + steps * 0.4).astype(np.float64), (steps / 333).astype(np.float64), noisy)
     MetricChunk.objects.create(
         job=attempt.job,
         attempt=attempt,
