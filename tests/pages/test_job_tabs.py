@@ -35,7 +35,7 @@ def test_every_tab_opens_in_bounded_queries(
     cast: Cast, attempt: Attempt, tab: str, django_assert_max_num_queries: Any
 ) -> None:
     browser = browser_of(cast.vera)
-    with django_assert_max_num_queries(17):
+    with django_assert_max_num_queries(15):
         assert browser.get(attempt.job.get_absolute_url(), {"tab": tab}).status_code == 200
 
 

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import django_htmx
 import pytest
 from django.core.management import call_command
 from playwright.sync_api import sync_playwright
@@ -40,6 +41,13 @@ def test_no_template_has_an_inline_script_or_style_element() -> None:
 def test_style_sheets_stay_within_their_budget() -> None:
     sheets = b"".join(path.read_bytes() for path in sorted((STATIC / "css").glob("*.css")))
     assert len(gzip.compress(sheets)) <= 20_000
+
+
+def test_scripts_without_plotly_stay_within_their_budget() -> None:
+    """Sent one by one: together with htmx at most 45 kB, compressed."""
+    htmx = Path(django_htmx.__file__).parent / "static/django_htmx/htmx-2.min.js"
+    sizes = [len(gzip.compress(path.read_bytes())) for path in (*(STATIC / "js").glob("*.js"), htmx)]
+    assert sum(sizes) <= 45_000
 
 
 @pytest.mark.browser

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from datetime import timedelta
 from typing import Any
 
@@ -148,3 +149,12 @@ def test_any_jobs_are_compared_and_unlike_ones_are_named(cast: Cast, ended: Stud
     answer = browser_of(cast.bob).get("/compare/", {"jobs": f"{first.pk},{second.pk},nonsense,99999999999999999999"})
     assert b"These jobs differ in gradient checkpointing" in answer.content
     assert b"Compare 2 jobs" in answer.content
+
+
+def test_the_csv_has_a_line_for_each_method_and_size_with_the_apis_numbers(cast: Cast, ended: Study) -> None:
+    browser = browser_of(cast.bob)
+    lines = list(csv.DictReader(browser.get(f"/api/v1/studies/{ended.pk}?format=csv").content.decode().splitlines()))
+    groups = browser.get(f"/api/v1/studies/{ended.pk}").json()["groups"]
+    assert [line["title"] for line in lines] == [group["title"] for group in groups]
+    assert [float(line["score"]) for line in lines] == [group["score"]["mean"] for group in groups]
+    assert [float(line["artifact_bytes"]) for line in lines] == [4000, 8000, 12000, 16000]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from typing import Any
 
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from ninja import Field, Router, Schema, Status
 
@@ -84,9 +87,31 @@ def create_study(request: Any, body: NewStudy) -> Any:
 
 
 @studies.get("{int:study_id}")
-def get_study(request: Any, study_id: int) -> dict[str, Any]:
-    """A study with its progress and, for each method and size, scores with intervals and costs."""
-    return _in_full(_study(request, study_id))
+def get_study(request: Any, study_id: int, format: str = "json") -> Any:
+    """A study with its progress and, for each method and size, scores with intervals and costs; `format=csv` too."""
+    study = _study(request, study_id)
+    if format != "csv":
+        return _in_full(study)
+    response = HttpResponse(_as_csv(study), content_type="text/csv")
+    response["Content-Disposition"] = f'attachment; filename="study-{study.pk}.csv"'
+    return response
+
+
+COLUMNS = ("title", "method", "size", "family", "finished", "metric", "trained_percent")
+COSTS = ("peak_memory_bytes", "artifact_bytes", "seconds")
+
+
+def _as_csv(study: Study) -> str:
+    """A line for each method and size, with the numbers of the comparison at full precision."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow([*COLUMNS, "score", "score_low", "score_high", "n", *COSTS])
+    for group in comparing.groups_of(list(study.jobs.prefetch_related("artifacts"))):
+        told = group_answer(group)
+        score = told["score"] or {}
+        numbers = [score.get(name) for name in ("mean", "low", "high", "n")]
+        writer.writerow([*(told[name] for name in COLUMNS), *numbers, *(told[name] for name in COSTS)])
+    return buffer.getvalue()
 
 
 @studies.post("{int:study_id}/jobs", response={201: dict[str, Any]})
