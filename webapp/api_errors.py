@@ -20,10 +20,11 @@ from webapp.jobs.downloading import Damaged
 from webapp.jobs.enrolling import EnrolmentRefused, WorkerRunning
 from webapp.jobs.handing_in import CheckpointDamaged
 from webapp.jobs.refusing import LaunchRefused
-from webapp.jobs.reported import BadReport, TooMuch
+from webapp.jobs.reported import ArrivedDamaged, BadReport, TooMuch
 from webapp.jobs.transitions import NotNow, StaleAttempt
 from webapp.notices.choosing import ChoiceRefused
 from webapp.storing import DiskNearlyFull
+from workers.protocol import ARRIVED_DAMAGED
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ def install(api: NinjaAPI) -> None:
     answers(WorkerRunning, 409, "worker_running")
     answers(DiskNearlyFull, 507, "disk_full", hint="Ask the site's admin to free space.")
     answers(BadReport, 422, "report")
+    answers(ArrivedDamaged, 422, ARRIVED_DAMAGED)
     answers(TooMuch, 413, "too_large", hint="Send it in smaller parts.")
     for away in AWAY:
         api.add_exception_handler(away, _database_away(api))

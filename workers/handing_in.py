@@ -32,7 +32,7 @@ from workers.client import (
     never,
     patiently,
 )
-from workers.protocol import MANIFEST, FileRef
+from workers.protocol import ARRIVED_DAMAGED, MANIFEST, FileRef
 
 log = logging.getLogger(__name__)
 STEP_PREFIX = "step-"
@@ -114,6 +114,10 @@ def _put(claimed: Claimed, folder: Path, file: FileRef, give_up: Callable[[], bo
             claimed.upload(file, _chunks(opened, give_up))
     except OSError as error:
         raise NotComplete(f"{file.name} went away before it was handed in.") from error
+    except SiteRefused as error:
+        if error.code != ARRIVED_DAMAGED:
+            raise
+        raise SiteUnreachable(f"{file.name} arrived damaged at the site.") from error
 
 
 def _chunks(opened: BufferedReader, give_up: Callable[[], bool]) -> Iterator[bytes]:
@@ -136,6 +140,7 @@ class Numbers(Protocol):
     @property
     def last_seq(self) -> int: ...
     def say_line(self, text: str, level: str = "info") -> None: ...
+    def hurry(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -221,6 +226,7 @@ class Checkpoints:
 
     def _wait_for_events(self, number: int) -> None:
         until = time.monotonic() + self._limit_seconds
+        self._events.hurry()
         while self._events.last_seq < number:
             if self.give_up.is_set() or time.monotonic() > until:
                 raise SiteUnreachable("The site has not taken the events before it.")

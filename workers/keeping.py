@@ -1,6 +1,7 @@
 """Keeps the newest checkpoint of a job whose files the site could not take, for the next attempt on this machine.
 
-It is an ordinary complete checkpoint: whoever resumes from it makes the delta artifact again.
+It is an ordinary complete checkpoint: whoever resumes from it makes the delta artifact again. Within a job only the
+very next attempt may: another one's steps have taken the place of its own in the series by then.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from workers.handing_in import STEP_PREFIX, is_complete, step_of
 
 KEPT_SECONDS = 24 * 3600.0
 MOST_JOBS = 3
+ATTEMPT = "attempt"
+"""A file with the number of the attempt that left the checkpoint beside it."""
 log = logging.getLogger(__name__)
 
 
@@ -25,8 +28,8 @@ class Kept:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def keep(self, job_id: int, checkpoints: Path) -> int | None:
-        """Move the newest complete checkpoint here; its step, or None if there is none or the disk refuses."""
+    def keep(self, job_id: int, attempt: int, checkpoints: Path) -> int | None:
+        """Move an attempt's newest complete checkpoint here; its step, or None if there is none or no room."""
         newest = _newest(checkpoints)
         if newest is None:
             return None
@@ -34,6 +37,7 @@ class Kept:
             self.forget(job_id)
             target = self._of(job_id)
             target.mkdir(parents=True)
+            (target / ATTEMPT).write_text(str(attempt))
             newest.rename(target / newest.name)
             self.tidy()
         except OSError as error:
@@ -41,10 +45,10 @@ class Kept:
             return None
         return step_of(newest)
 
-    def take(self, job_id: int, after_step: int, checkpoints: Path) -> int | None:
-        """Move what was kept of this job into its new folder if it is newer; its step."""
+    def take(self, job_id: int, after_step: int, checkpoints: Path, attempt: int | None = None) -> int | None:
+        """Move what was kept of this job into its new folder if it is newer; its step. `attempt`: only of that one."""
         newest = _newest(self._of(job_id))
-        if newest is None or step_of(newest) <= after_step:
+        if newest is None or step_of(newest) <= after_step or attempt not in (None, self._made_by(job_id)):
             self.forget(job_id)
             return None
         newest.rename(checkpoints / newest.name)
@@ -61,6 +65,13 @@ class Kept:
         for place, path in enumerate(found):
             if place >= MOST_JOBS or path.stat().st_mtime < limit:
                 shutil.rmtree(path, ignore_errors=True)
+
+    def _made_by(self, job_id: int) -> int:
+        """The number of the attempt that left it; 0 where that cannot be read."""
+        try:
+            return int((self._of(job_id) / ATTEMPT).read_text())
+        except (OSError, ValueError):
+            return 0
 
     def _of(self, job_id: int) -> Path:
         return self._folder / str(job_id)

@@ -90,6 +90,10 @@ class Reporter:
         with self._lock:
             return list(self.tail)
 
+    def hurry(self) -> None:
+        """Send the next batch now."""
+        self._hurry.set()
+
     def flush(self, give_up: Callable[[], bool] = never) -> bool:
         """Wait until the site has everything; False if it ended the attempt or `give_up()` is true."""
         while not self._buffer.empty:

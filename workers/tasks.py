@@ -166,8 +166,9 @@ class Run:
     def _take_what_was_kept(self) -> None:
         """A newer checkpoint than the site's, of this job or of the one that it retries, if it is on this machine."""
         there = (self.claim["checkpoint"] or {"step": 0})["step"]
-        for job_id in (self.claim["spec"]["job_id"], self.claim.get("retry_of")):
-            step = None if job_id is None else self.kept.take(job_id, there, self.folder.checkpoints)
+        wanted = ((self.claim["spec"]["job_id"], self.claim["number"] - 1), (self.claim.get("retry_of"), None))
+        for job_id, by in wanted:
+            step = None if job_id is None else self.kept.take(job_id, there, self.folder.checkpoints, by)
             if step is not None:
                 self.reporter.say_line(f"Going on from the checkpoint at step {step:,} that was kept on this worker.")
                 return
@@ -175,7 +176,7 @@ class Run:
     def _keep_if_unsent(self, ending: Ending) -> Ending:
         if ending.reason not in UNSENT_REASONS:
             return ending
-        step = self.kept.keep(self.claim["spec"]["job_id"], self.folder.checkpoints)
+        step = self.kept.keep(self.claim["spec"]["job_id"], self.claim["number"], self.folder.checkpoints)
         if step is not None:
             self.reporter.say_line(f"The checkpoint at step {step:,} is kept on this worker for a day.", "warning")
         return ending

@@ -150,7 +150,7 @@ def artifacts_are_what_they_say(evidence: Evidence) -> Iterator[str]:
 def _undisturbed(job: JobFacts, jobs: dict[int, JobFacts]) -> str:
     """A retry that resumed goes on with the weights of the job it retries, whose id they were made from."""
     steps = job.total_steps
-    while job.begins_after and job.retry_of is not None:
+    while job.retry_of is not None and (job.begins_after or not job.steps):  # one that never trained is passed over
         job = jobs[job.retry_of]
     return weight_after(job.id, steps)
 

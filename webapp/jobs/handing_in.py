@@ -15,7 +15,7 @@ from django.http import HttpRequest
 from webapp.basemodels.models import BaseModel
 from webapp.jobs.models import Artifact, Attempt, Checkpoint, Inspection, Job, StoredPart
 from webapp.jobs.recording import say
-from webapp.jobs.reported import BadReport
+from webapp.jobs.reported import ArrivedDamaged, BadReport
 from webapp.jobs.reporting import renew
 from webapp.jobs.scheduling import newest_checkpoint
 from webapp.jobs.scrubbing import mark_damaged
@@ -105,7 +105,7 @@ def take_part(request: HttpRequest, owner: Attempt | Inspection, sha256: str) ->
     stored = store(f"{team}/{kind}/{owner.pk}", _body_of(request, int(length)))
     if stored.sha256 != sha256:
         forget(stored.key)
-        raise BadReport("The file's sha256 is not the one announced. Send it again.")
+        raise ArrivedDamaged("The file's sha256 is not the one announced. Send it again.")
     return _note_part(owner, stored)
 
 

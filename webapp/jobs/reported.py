@@ -20,6 +20,10 @@ class BadReport(Exception):
     """The worker sent something that does not fit the protocol (422)."""
 
 
+class ArrivedDamaged(BadReport):
+    """A file is not the announced one: sent again, it may come whole (422)."""
+
+
 class TooMuch(Exception):
     """The report is larger than one call takes (413)."""
 

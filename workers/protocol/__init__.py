@@ -38,9 +38,10 @@ from workers.protocol.reasons import (
 from workers.protocol.sandbox import LAYERS, Layer, missing_layers
 from workers.protocol.spec import BaseModelRef, DatasetRef, FileRef, JobSpec, Task, folder_sha256
 from workers.protocol.timings import Timings
-from workers.protocol.version import OLDEST_PROTOCOL, PROTOCOL
+from workers.protocol.version import ARRIVED_DAMAGED, OLDEST_PROTOCOL, PROTOCOL
 
 __all__ = [
+    "ARRIVED_DAMAGED",
     "ATTEMPT_VARIABLE",
     "CELERY_SETTINGS",
     "DEFAULT_POOL",
