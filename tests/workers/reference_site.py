@@ -74,11 +74,11 @@ class ReferenceSite:
         self.lock = threading.Lock()
         self.answer_hello: dict[str, Any] = {}
 
-    def offer(self, number: int, **more: Any) -> Attempt:
-        claim = {"kind": "job", "attempt": number, "number": 1, "token": f"delta_a_{number}", "lease_seconds": 3}
+    def offer(self, attempt: int, **more: Any) -> Attempt:
+        claim = {"kind": "job", "attempt": attempt, "number": 1, "token": f"delta_a_{attempt}", "lease_seconds": 3}
         self.waiting.append(claim | {"spec": SPEC.as_json(), "threads": 1, "checkpoint": None} | more)
-        self.attempts[number] = Attempt()
-        return self.attempts[number]
+        self.attempts[attempt] = Attempt()
+        return self.attempts[attempt]
 
     def offer_inspection(self, number: int, question: dict[str, Any], files: list[FileRef]) -> Attempt:
         claim = {"kind": "inspection", "inspection": number, "token": f"delta_a_{number}", "lease_seconds": 3}
