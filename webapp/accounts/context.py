@@ -44,10 +44,18 @@ def teams_of(request: HttpRequest) -> list[Team]:
     """The person's teams by name, read once a request."""
     teams: list[Team] | None = getattr(request, "deltaboard_teams", None)
     if teams is None:
-        user = signed_in(request)
-        teams = list(Team.objects.visible_to(user).distinct())
+        teams = _read_teams(signed_in(request))
         request.deltaboard_teams = teams  # type: ignore[attr-defined]
     return teams
+
+
+def _read_teams(user: User) -> list[Team]:
+    """Teams and the person's roles in them, in one query."""
+    if user.is_superuser:
+        return list(Team.objects.all())
+    memberships = list(user.memberships.select_related("team").order_by("team__name"))
+    user.roles = {each.team_id: each.role for each in memberships}
+    return [each.team for each in memberships]
 
 
 def current_team(request: HttpRequest) -> Team | None:
