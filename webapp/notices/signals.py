@@ -1,4 +1,7 @@
-"""Hears every line of a job's history. Jobs know nothing of notices (arrows go one way), so this room listens."""
+"""Hears every line of a job's history, and of people who are removed.
+
+Jobs and accounts know nothing of notices (arrows go one way), so this room listens.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,12 @@ import logging
 from typing import Any
 
 from django.db import DatabaseError, transaction
-from django.db.models.signals import post_save
+from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 
+from webapp.accounts.models import User
 from webapp.jobs.models import StateChange
+from webapp.notices.models import Notice
 from webapp.notices.noticing import notice
 
 log = logging.getLogger(__name__)
@@ -27,3 +32,9 @@ def hear(instance: StateChange, created: bool, **_: Any) -> None:
         raise  # the whole change is tried again, with its notices
     except Exception:
         log.exception("no notices for state change %s", instance.pk)
+
+
+@receiver(post_delete, sender=User, dispatch_uid="forget a removed person's last notices")
+def forget(instance: User, **_: Any) -> None:
+    """Their jobs end while they are being removed, and each end tells them: after the rows to delete were collected."""
+    Notice.objects.filter(user=instance.pk).delete()
