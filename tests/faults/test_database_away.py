@@ -77,6 +77,7 @@ def test_a_full_disk_under_the_database_is_said_in_words_and_heals(
     body = {"base_model": base_model.pk, "dataset_version": version.pk, "method": "lora"}
     body["name"] = "x" * 100
     with connection.cursor() as cursor:
+        cursor.execute("VACUUM")  # pages that earlier tests left free would hold all of ours
         cursor.execute("PRAGMA page_count")
         pages = cursor.fetchone()[0]
         cursor.execute(f"PRAGMA max_page_count = {pages}")
