@@ -11,7 +11,8 @@ from webapp import api_errors
 from webapp.accounts.auth import BrowserAuth, TokenAuth
 from webapp.basemodels.api import router as base_models
 from webapp.datasets.api import dataset_versions, datasets, uploads
-from webapp.jobs.api import artifacts, estimates, jobs, methods, workers
+from webapp.jobs.api import estimates, jobs, methods, workers
+from webapp.jobs.artifacts_api import artifacts
 from webapp.jobs.health import health
 from webapp.jobs.studies_api import studies
 from webapp.json_body import StrictParser

@@ -1,4 +1,4 @@
-"""Jobs, methods, artifacts and workers for programs."""
+"""Jobs, methods and workers for programs."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ from ninja import Header, Router, Schema, Status
 from ninja.errors import HttpError
 from pydantic import Field
 
-from webapp import api_errors
 from webapp.accounts.auth import Caller
 from webapp.accounts.models import Role
 from webapp.accounts.permissions import may, teams_to_work_in
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
-from webapp.jobs import cancelling, downloading, enrolling, metrics, reordering, transitions
-from webapp.jobs.answers import artifact_answer, job_answer_in_full, job_answers, method_answer, worker_answer
+from webapp.jobs import cancelling, enrolling, metrics, reordering, transitions
+from webapp.jobs.answers import job_answer_in_full, job_answers, method_answer, worker_answer
 from webapp.jobs.costs import costs
 from webapp.jobs.filtering import FILTERS, filtered
 from webapp.jobs.launching import Launch, launch, would_be
 from webapp.jobs.marks import marks
-from webapp.jobs.models import Artifact, Event, Job, Worker
+from webapp.jobs.models import Event, Job, Worker
 from webapp.jobs.queue_options import QueueOptions
 from webapp.jobs.recording import messages_after
 from webapp.jobs.refusing import FieldProblem, LaunchRefused
@@ -35,7 +34,6 @@ from workers.methods.options import describe
 jobs = Router(tags=["jobs"])
 methods = Router(tags=["methods"])
 estimates = Router(tags=["jobs"])
-artifacts = Router(tags=["artifacts"])
 workers = Router(tags=["workers"])
 
 
@@ -256,37 +254,6 @@ def get_log(request: Any, job_id: int, after: Whole = 0, limit: Whole = 200) -> 
         for row in rows[: max(1, min(limit, 1000))]
     ]
     return {"items": lines, "next": lines[-1]["n"] if lines else after}
-
-
-# ---- Artifacts ----------------------------------------------------------------------------------
-
-
-def _artifact(request: Any, artifact_id: int) -> Artifact:
-    caller: Caller = request.auth
-    rows = Artifact.objects.visible_to(caller.user).select_related("job__team", "job__base_model")
-    rows = rows.filter(job__team=caller.team) if caller.team else rows
-    return get_object_or_404(rows, pk=artifact_id)
-
-
-@artifacts.get("{int:artifact_id}")
-def get_artifact(request: Any, artifact_id: int) -> dict[str, Any]:
-    """The manifest, and sha256 and size of each file."""
-    return artifact_answer(_artifact(request, artifact_id))
-
-
-@artifacts.get("{int:artifact_id}/download")
-def download_artifact(request: Any, artifact_id: int) -> StreamingHttpResponse:
-    """The whole delta artifact as a zip, every file checked against its hash on the way out."""
-    return downloading.as_zip(_artifact(request, artifact_id), request.auth.user)
-
-
-@artifacts.get("{int:artifact_id}/files/{path:name}")
-def download_file(request: Any, artifact_id: int, name: str) -> StreamingHttpResponse:
-    """One file of the artifact."""
-    response = downloading.one_file(_artifact(request, artifact_id), name, request.auth.user)
-    if response is None:
-        raise api_errors.Unknown
-    return response
 
 
 # ---- Workers ------------------------------------------------------------------------------------
