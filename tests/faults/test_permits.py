@@ -10,7 +10,7 @@ from celery import Celery
 from kombu.utils.uuid import uuid
 
 from tests.faults.machines import Machines, wait_for
-from workers.protocol import CELERY_SETTINGS, RUN_NEXT_JOB
+from workers.protocol import CELERY_SETTINGS, RUN_NEXT_JOB, pool_queue
 
 pytestmark = pytest.mark.slow
 POOL = "permits"
@@ -23,13 +23,13 @@ def publish(site: Machines, permit: str) -> None:
     options = {**CELERY_SETTINGS["broker_transport_options"], **LIMIT}
     settings: dict[str, Any] = {**CELERY_SETTINGS, "broker_transport_options": options}
     with Celery("publisher", broker=site.broker.url, config_source=settings) as app:
-        app.send_task(RUN_NEXT_JOB, queue=POOL, task_id=permit)
+        app.send_task(RUN_NEXT_JOB, queue=pool_queue(POOL), task_id=permit)
 
 
 def undelivered(site: Machines) -> int:
     """Permits that no worker has taken, or that one has taken and not answered for."""
     with redis.Redis.from_url(site.broker.url, protocol=2) as client:
-        return int(client.llen(f"deltaboard:{POOL}")) + int(client.hlen("deltaboard:unacked"))
+        return int(client.llen(f"deltaboard:{pool_queue(POOL)}")) + int(client.hlen("deltaboard:unacked"))
 
 
 @pytest.mark.fault(12)
