@@ -1,6 +1,4 @@
-// Every page: the tick that keeps fragments fresh, the live dot's words, copying, asking before, uploads.
-
-import { upload } from "./upload.js";
+// Every page: the tick that keeps fragments fresh, the live dot's words, copying, asking before.
 
 const TICK_MS = 2000;
 const dot = document.getElementById("live");
@@ -90,5 +88,4 @@ async function copy(button) {
 }
 
 document.querySelector("[data-focus]")?.focus();
-for (const form of document.querySelectorAll("[data-upload]")) upload(form);
 ticks();

@@ -3,7 +3,7 @@
 import { able, begin, cancel, Refused, send } from "./chunks.js";
 import { bytes } from "./numbers.js";
 
-export function upload(form) {
+function upload(form) {
   dropping(form.querySelector("[data-drop]"), form.querySelector('input[type="file"]'));
   form.addEventListener("submit", (event) => {
     if (!able || !form.reportValidity()) return;
@@ -77,3 +77,5 @@ function explained(error, stopped) {
   if (error instanceof Refused) return `${error.message} ${error.hint}`.trim();
   return "The connection is lost. What was sent is kept for 24 hours: choose the same file again to go on.";
 }
+
+for (const form of document.querySelectorAll("[data-upload]")) upload(form);
