@@ -59,7 +59,6 @@ def test_every_step_reports_speed_and_memory(classify: MakeJob, train: Trainer) 
     values = run.of("metrics")[-2]["values"]
     for name in ("learning_rate", "grad_norm", "tokens_per_second", "samples_per_second", "data_wait_share"):
         assert name in values
-    assert 0 <= values["device_utilisation_percent"] <= 100
     assert 50e6 < values["device_memory_bytes"] <= values["device_memory_peak_bytes"]
     plan = run.of("plan")[0]
     assert (plan["device"], plan["memory_kind"], plan["threads"]) == ("cpu", "process memory", 1)
