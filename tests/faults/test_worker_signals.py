@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -32,7 +33,16 @@ def test_the_second_signal_stops_hard(site: Machines, signals: tuple[signal.Sign
     assert found["reason"]["code"] in ("drained", "worker_lost")
 
 
+@pytest.fixture
+def no_nohup() -> Iterator[None]:
+    """A worker that is started with SIGHUP ignored goes on ignoring it, however these tests themselves were started."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.fault(7)
+@pytest.mark.usefixtures("no_nohup")
 @pytest.mark.parametrize("number", [INT, signal.SIGHUP])
 def test_ctrl_c_and_a_closed_terminal_drain_as_sigterm_does(site: Machines, number: signal.Signals) -> None:
     pool = f"drained-{int(number)}"
