@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from workers.devices import driver_version
 
-TOLD = ("torch", "transformers", "peft", "accelerate")
+TOLD = ("torch", "transformers", "peft", "accelerate", "bitsandbytes")
 
 
 def own_version() -> str:

@@ -85,6 +85,16 @@ def test_a_job_without_a_known_need_fits_everywhere(queue: Queue) -> None:
     assert queue.claim(online("w", [gpu(free=0.1)]))
 
 
+def test_four_bits_go_to_a_worker_that_has_the_package(queue: Queue) -> None:
+    without = online("without", [gpu()], slots=2, report={"versions": {"torch": "2.13.0"}})
+    able = online("able", [gpu()], report={"versions": {"torch": "2.13.0", "bitsandbytes": "0.50.2"}})
+    queue.add("four bits", method="qlora")
+    queue.add("plain")
+    assert queue.names(without, 2) == ["plain"]
+    assert not scheduling.work_waits(without)
+    assert queue.names(able, 1) == ["four bits"]
+
+
 def test_a_job_for_two_gpus_gets_two(queue: Queue) -> None:
     worker = online("w", [gpu(0), gpu(1), gpu(2)])
     queue.add(gpus=2)

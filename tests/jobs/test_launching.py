@@ -78,6 +78,23 @@ def test_a_wrong_wish_is_named_with_reason_and_fix(
     assert not Job.objects.exists()
 
 
+def test_four_bits_are_refused_where_no_worker_of_the_pool_can(bob_api: Api, wanted: dict[str, Any]) -> None:
+    four_bits = wanted | {"method": "qlora"}
+    assert bob_api("post", "jobs", four_bits).status_code == 201, "with no worker yet, it waits for one"
+    online("w", [gpu()], report={"versions": {"torch": "2.13.0"}})
+    for path in ("jobs", "estimates"):
+        refused = bob_api("post", path, four_bits)
+        assert refused.status_code == 422
+        (problem,) = problems_of(refused)
+        assert problem["field"] == "method"
+        assert problem["message"] == "QLoRA needs the package bitsandbytes, and no worker of pool default has it."
+        assert "pip install bitsandbytes" in problem["hint"]
+    assert bob_api("post", "jobs", four_bits | {"pool": "other"}).status_code == 201
+    online("able", [gpu()], report={"versions": {"bitsandbytes": "0.50.2"}})
+    assert bob_api("post", "jobs", four_bits).status_code == 201
+    assert Job.objects.count() == 3
+
+
 def test_a_priority_above_zero_needs_a_maintainer(cast: Cast, bob_api: Api, wanted: dict[str, Any]) -> None:
     refused = bob_api("post", "jobs", wanted | {"priority": 1})
     assert refused.status_code == 403

@@ -119,6 +119,15 @@ def test_too_little_memory_names_what_is_needed_and_the_largest_there_is(queue: 
     assert told.fits_on == ()
 
 
+def test_four_bits_wait_for_a_worker_with_the_package(queue: Queue) -> None:
+    online("a", [gpu()], report={"versions": {"torch": "2.13.0"}})
+    told = said(queue.add(method="qlora"))
+    assert told.code == "does_not_fit"
+    assert told.why == "QLoRA needs the package bitsandbytes, and no worker of pool default that is online has it."
+    online("b", [gpu()], report={"versions": {"torch": "2.13.0", "bitsandbytes": "0.50.2"}})
+    assert said(Job.objects.get()).code == "next"
+
+
 def test_too_few_gpus_names_the_most_on_one_machine(queue: Queue) -> None:
     online("a", [gpu(0), gpu(1)])
     online("b", [gpu(0)])

@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 
 from webapp import clock
 from webapp.jobs.models import Attempt, Inspection, Job, JobState, Worker, serves_nobody
+from workers.methods import METHODS
 from workers.protocol import INFRASTRUCTURE_REASONS
 
 UNKNOWN_MEMORY = 2**62
@@ -149,7 +150,9 @@ def better_elsewhere(worker: Worker) -> list[int]:
         job.pk
         for job in burnt
         if any(
-            may_run(each, job.pool, job.team_id) and within(offers[each.pk].levels, job.gpus, job.least_memory_bytes)
+            may_run(each, job.pool, job.team_id)
+            and equipped_for(each, job.method)
+            and within(offers[each.pk].levels, job.gpus, job.least_memory_bytes)
             for each in others
         )
     ]
@@ -171,18 +174,43 @@ def may_run(worker: Worker, pool: str, team_id: int) -> bool:
     return pool in pools_of(worker) and worker.team_id in (None, team_id)
 
 
+def equipped_for(worker: Worker, method: str) -> bool:
+    """It has the package that the method needs, or never said what it has."""
+    return method not in _methods_without_library(worker)
+
+
+def _methods_without_library(worker: Worker) -> list[str]:
+    said = worker.report.get("versions")
+    return [each.name for each in METHODS.values() if said and each.library and each.library not in said]
+
+
 def queued_for(worker: Worker) -> QuerySet[Job]:
-    """Queued jobs of the worker's pools and, where it belongs to a team, of that team, whose time has come."""
+    """Queued jobs of the worker's pools and, where it belongs to a team, of that team, whose time has come.
+
+    Without those of methods whose library it lacks.
+    """
     now = clock.now()
     pools = pools_of(worker)
     in_pools = Q(pool=pools[0]) if len(pools) == 1 else Q(pool__in=pools)  # one pool alone is read in index order
     jobs = Job.objects.filter(in_pools, state=JobState.QUEUED)
+    if unable := _methods_without_library(worker):
+        jobs = jobs.exclude(method__in=unable)
     jobs = jobs.filter(Q(run_after=None) | Q(run_after__lte=now), Q(not_before=None) | Q(not_before__lte=now))
     return jobs if worker.team_id is None else jobs.filter(team_id=worker.team_id)
 
 
 def trains_on_cpus_only(pool: str, team_id: int) -> bool:
     """Every worker that may take a job of this pool and team has said that it has no GPU."""
-    able = [worker for worker in Worker.objects.filter(revoked_at=None) if may_run(worker, pool, team_id)]
+    able = _workers_for(pool, team_id)
     reported = [worker.report.get("devices") for worker in able]
     return bool(able) and all(said and all(each["kind"] != "cuda" for each in said) for said in reported)
+
+
+def no_worker_is_equipped(method: str, pool: str, team_id: int) -> bool:
+    """Every worker that may take a job of this pool and team, and there is one, lacks the method's library."""
+    able = _workers_for(pool, team_id)
+    return bool(able) and not any(equipped_for(worker, method) for worker in able)
+
+
+def _workers_for(pool: str, team_id: int) -> list[Worker]:
+    return [worker for worker in Worker.objects.filter(revoked_at=None) if may_run(worker, pool, team_id)]

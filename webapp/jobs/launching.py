@@ -14,6 +14,7 @@ from webapp.datasets.models import DatasetVersion, VersionState
 from webapp.jobs import quotas, transitions
 from webapp.jobs.costs import costs
 from webapp.jobs.estimating import Estimate, estimate
+from webapp.jobs.fitting import no_worker_is_equipped
 from webapp.jobs.least_memory import least_memory_bytes
 from webapp.jobs.models import Job, Study
 from webapp.jobs.queue_options import QueueOptions
@@ -63,7 +64,9 @@ def would_be(user: User, wanted: Launch) -> Estimate:
     """What the job would come to; nothing is stored. Raises LaunchRefused, NotAllowed."""
     require(user, wanted.team.pk, Role.MEMBER)
     method = _checked_choices(wanted)
-    spec = _spec(wanted, method, _queue_options(wanted).gpus)
+    queue = _queue_options(wanted)
+    _check_library(method, queue.pool, wanted.team)
+    spec = _spec(wanted, method, queue.gpus)
     resolved = {"options": spec.options, "training": spec.training}
     return estimate(method, wanted.base_model, wanted.dataset_version, resolved)
 
@@ -78,6 +81,7 @@ def launch(user: User, wanted: Launch) -> Job:
     queue = _queue_options(wanted)
     if queue.priority > 0:
         require(user, wanted.team.pk, Role.MAINTAINER)
+    _check_library(method, queue.pool, wanted.team)
     spec = _spec(wanted, method, queue.gpus)
     require_space(3 * wanted.base_model.bytes if method.name == "full" else 0)
     try:
@@ -154,6 +158,14 @@ def _queue_options(wanted: Launch) -> QueueOptions:
     except OptionsError as error:
         raise LaunchRefused([_of(error, error.field)]) from error
     return options
+
+
+def _check_library(method: Method, pool: str, team: Team) -> None:
+    if not method.library or not no_worker_is_equipped(method.name, pool, team.pk):
+        return
+    message = f"{method.title} needs the package {method.library}, and no worker of pool {pool} has it."
+    fix = f"Run `pip install {method.library}` on one of them and start it anew, or choose another method."
+    raise LaunchRefused([FieldProblem("method", "job.library_missing", message, fix)])
 
 
 def _check_batch(training: dict[str, Any], gpus: int) -> None:

@@ -12,8 +12,9 @@ from django.db.models import Count, Q
 from webapp.accounts.models import Team
 from webapp.jobs import quotas
 from webapp.jobs.fair_share import Shares, shares_now
-from webapp.jobs.fitting import Offer, may_run, pools_of, reported_offer, serving, within
+from webapp.jobs.fitting import Offer, equipped_for, may_run, pools_of, reported_offer, serving, within
 from webapp.jobs.models import AT_WORK, Attempt, Inspection, Job, JobState, Worker
+from workers.methods import METHODS
 
 LENGTHS_FROM = 2000
 """So many newest finished jobs are looked at for how long one takes."""
@@ -100,14 +101,15 @@ class QueueState:
 
     def fitting(self, job: QueuedJob) -> list[Worker]:
         """Serving workers that can run it, now or once what runs there has ended."""
-        question = (job.pool, job.team_id, job.gpus, job.least_memory_bytes)
+        question = (job.pool, job.team_id, job.gpus, job.least_memory_bytes, METHODS[job.method].library)
         if question not in self.fitting_workers:
             serve = [worker for worker in self.allowed(job) if serving(worker)]
             self.fitting_workers[question] = [worker for worker in serve if self._fits(job, worker)]
         return self.fitting_workers[question]
 
     def _fits(self, job: QueuedJob, worker: Worker) -> bool:
-        return within(self.offers[worker.pk].levels_later, job.gpus, job.least_memory_bytes)
+        levels = self.offers[worker.pk].levels_later
+        return equipped_for(worker, job.method) and within(levels, job.gpus, job.least_memory_bytes)
 
 
 def read_queue(now: datetime) -> QueueState:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from webapp.jobs import quotas
-from webapp.jobs.fitting import serving, takes_jobs
+from webapp.jobs.fitting import equipped_for, serving, takes_jobs
 from webapp.jobs.queue_state import QueuedJob, QueueState
+from workers.methods import METHODS
 
 CODES = (
     "run_after",
@@ -92,7 +93,11 @@ def _workers(queue: QueueState, job: QueuedJob) -> Why | None:
 
 
 def _missing(queue: QueueState, job: QueuedJob) -> str:
-    levels = [queue.offers[worker.pk].levels_later for worker in queue.allowed(job) if serving(worker)]
+    able = [worker for worker in queue.allowed(job) if serving(worker) and equipped_for(worker, job.method)]
+    if not able:
+        needs = f"{METHODS[job.method].title} needs the package {METHODS[job.method].library}"
+        return f"{needs}, and no worker of pool {job.pool} that is online has it."
+    levels = [queue.offers[worker.pk].levels_later for worker in able]
     most = max((len(each) for each in levels), default=0)
     if most < job.gpus:
         return f"It needs {job.gpus} GPUs of one machine; the most that a worker of pool {job.pool} has is {most}."

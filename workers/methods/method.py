@@ -90,6 +90,11 @@ class Method:
     check_training: CheckTraining | None = None
 
     @property
+    def library(self) -> str:
+        """A package that a worker must have besides the usual ones, and not every worker has; '' for none."""
+        return "" if self.quantize == "none" else "bitsandbytes"
+
+    @property
     def mergeable(self) -> bool:
         return not self.not_mergeable
 
