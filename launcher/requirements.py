@@ -39,6 +39,6 @@ SITE = Group("site", "the site's packages", 340)
 WORKER = Group(
     "worker", "the training packages (torch, transformers, peft)", 1200, "; several GB with a CUDA build of torch"
 )
-TEST = Group("test", "the test tools", 370)
+TEST = Group("test", "the test tools", 500)
 PRODUCTION = Group("production", "the production packages", 40)
 GROUPS = {group.name: group for group in (SITE, WORKER, TEST, PRODUCTION)}

@@ -19,6 +19,7 @@ from webapp.datasets.uploading import UploadRefused
 from webapp.jobs.downloading import Damaged
 from webapp.jobs.enrolling import EnrolmentRefused, WorkerRunning
 from webapp.jobs.handing_in import CheckpointDamaged
+from webapp.jobs.merging import MergeRefused
 from webapp.jobs.refusing import LaunchRefused
 from webapp.jobs.reported import ArrivedDamaged, BadReport, TooMuch
 from webapp.jobs.transitions import NotNow, StaleAttempt
@@ -62,6 +63,7 @@ def install(api: NinjaAPI) -> None:
         answers(kind, 404, "not_found", missing)
     answers(NotNow, 409, "job.state")
     answers(Damaged, 409, "artifact.damaged")
+    answers(MergeRefused, 422, "artifact.not_merged", hint="Use the delta as its card says.")
     answers(
         StaleAttempt,
         409,

@@ -72,6 +72,18 @@ def test_a_lora_job_learns_and_its_delta_loads_with_stock_peft(
     )
     accuracy = float(run_card(delta, models_folder / "toy-bert", check).strip().splitlines()[-1])
     assert accuracy == pytest.approx(job["final_metrics"]["eval_accuracy"])
+    merged = merged_on_request(stack, job["artifacts"][0]["id"], tmp_path / "merged")
+    assert not list(merged.glob("adapter*"))
+    assert float(run_card(merged, merged, check).strip().splitlines()[-1]) == accuracy
+
+
+def merged_on_request(stack: Stack, delta: int, folder: Path) -> Path:
+    stack.api("post", f"artifacts/{delta}/merge").raise_for_status()
+    merged = stack.wait_for("a merge", lambda: stack.api("get", f"artifacts/{delta}").json()["merging"]["artifact"])
+    answer = stack.api("get", f"artifacts/{merged}/download")
+    assert answer.status_code == 200
+    zipfile.ZipFile(io.BytesIO(answer.content)).extractall(folder)
+    return folder
 
 
 def test_a_decoder_learns_by_lora_and_by_full_fine_tuning(stack: Stack, shelf: Shelf) -> None:

@@ -45,12 +45,14 @@ print("SCORE", loss / tokens)
 """
 
 
-def score_by_card(job: JobFolder, check: str, elsewhere: Path) -> float:
-    card = (job.artifact / "README.md").read_text()
+def score_by_card(job: JobFolder, check: str, elsewhere: Path, artifact: Path | None = None) -> float:
+    """What the model of this artifact (the job's own delta if none is named) scores on the job's eval rows."""
+    artifact = artifact or job.artifact
+    card = (artifact / "README.md").read_text()
     found = re.search(r"```python\n(.*?)```", card, re.DOTALL)
     assert found is not None
     snippet = found[1].replace("'deltaboard/toy'", repr(str(job.base_model.resolve())))
-    snippet = snippet.replace('artifact = "."', f"artifact = {str(job.artifact)!r}")
+    snippet = re.sub(r'^(artifact|folder) = "."', rf"\1 = {str(artifact)!r}", snippet, flags=re.MULTILINE)
     script = elsewhere / "card.py"
     script.write_text(f"import json\nrows_file = {str(job.dataset)!r}\n{snippet}\n{check}")
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

@@ -10,7 +10,8 @@ from django.db.models import QuerySet
 from webapp.accounts.models import User
 from webapp.jobs import outlook
 from webapp.jobs.estimating import why_not_merged
-from webapp.jobs.models import Artifact, Job, Worker
+from webapp.jobs.merging import Merging, merging_of
+from webapp.jobs.models import Artifact, Inspection, Job, Worker
 from webapp.jobs.scheduling import newest_checkpoint
 from workers.methods.method import Method
 from workers.methods.options import describe
@@ -105,7 +106,17 @@ def artifact_answer(artifact: Artifact) -> dict[str, Any]:
         "damaged": artifact.damaged_at is not None,
         "mergeable": not why_not,
         "not_mergeable": why_not or None,
+        "merging": merging_answer(merging_of(artifact)) if artifact.kind == Artifact.Kind.DELTA else None,
         "created_at": artifact.created_at,
+    }
+
+
+def merging_answer(merging: Merging) -> dict[str, Any]:
+    asked = merging.inspection
+    return {
+        "state": merging.state,
+        "artifact": merging.merged.pk if merging.merged else None,
+        "problem": asked.problem if asked and merging.state == Inspection.State.FAILED else None,
     }
 
 

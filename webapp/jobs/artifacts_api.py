@@ -1,4 +1,4 @@
-"""Delta artifacts for programs: the manifest, the zip, single files."""
+"""Artifacts for programs: the manifest, the zip, single files, merging."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from ninja import Router
 
 from webapp import api_errors
 from webapp.accounts.auth import Caller
-from webapp.jobs import downloading
-from webapp.jobs.answers import artifact_answer
+from webapp.jobs import downloading, merging
+from webapp.jobs.answers import artifact_answer, merging_answer
 from webapp.jobs.models import Artifact
 
 artifacts = Router(tags=["artifacts"])
@@ -28,6 +28,15 @@ def _artifact(request: Any, artifact_id: int) -> Artifact:
 def get_artifact(request: Any, artifact_id: int) -> dict[str, Any]:
     """The manifest, and sha256 and size of each file."""
     return artifact_answer(_artifact(request, artifact_id))
+
+
+@artifacts.post("{int:artifact_id}/merge")
+def merge_artifact(request: Any, artifact_id: int) -> dict[str, Any]:
+    """Ask a worker to merge a delta into its base model. Asked again, the answer is how far that is.
+
+    `state` is queued, running, failed or done; done, `artifact` is the merged model's id.
+    """
+    return merging_answer(merging.merge(request.auth.user, _artifact(request, artifact_id)))
 
 
 @artifacts.get("{int:artifact_id}/download")

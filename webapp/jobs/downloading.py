@@ -61,4 +61,5 @@ def read_text(artifact: Artifact, name: str) -> str:
 def file_name(artifact: Artifact) -> str:
     """A plain name for the zip, from the job's."""
     plain = re.sub(r"[^A-Za-z0-9]+", "-", artifact.job.name).strip("-").lower()
-    return f"{plain[:60] or 'delta'}-{artifact.job_id}"
+    merged = "" if artifact.kind == Artifact.Kind.DELTA else "-merged"
+    return f"{plain[:60] or 'delta'}-{artifact.job_id}{merged}"

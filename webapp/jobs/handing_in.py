@@ -200,9 +200,7 @@ def keep_artifact(attempt: Attempt, kind: str, files: FileList, manifest: dict[s
     with transaction.atomic():
         renew(attempt)
         complete = listed(attempt, files)
-        _require_manifest(complete)
-        _require_same(complete, manifest)
-        _require_short_card(complete)
+        require_whole(complete, manifest)
         size = sum(file["bytes"] for file in complete)
         artifact, made = Artifact.objects.get_or_create(
             attempt=attempt,
@@ -213,6 +211,13 @@ def keep_artifact(attempt: Attempt, kind: str, files: FileList, manifest: dict[s
         if made:
             say(attempt.job_id, "artifact", {"bytes": size, "id": artifact.pk}, attempt)
     return artifact
+
+
+def require_whole(files: FileList, manifest: dict[str, Any]) -> None:
+    """Raises BadReport unless a folder holds what its manifest says."""
+    _require_manifest(files)
+    _require_same(files, manifest)
+    _require_short_card(files)
 
 
 def _require_manifest(files: FileList) -> None:

@@ -13,10 +13,10 @@ from webapp.basemodels.models import BaseModel, BaseModelState, Source
 from webapp.basemodels.registering import refuse
 from webapp.datasets.models import Dataset
 from webapp.datasets.uploading import version_from_stored
-from webapp.jobs.handing_in import FileList, base_model_files, listed
-from webapp.jobs.models import Inspection
+from webapp.jobs.handing_in import FileList, base_model_files, listed, require_whole
+from webapp.jobs.models import Artifact, Inspection
 from webapp.jobs.permits import permit_on_commit
-from webapp.jobs.reported import BadReport
+from webapp.jobs.reported import BadReport, check_parity
 from webapp.jobs.starter_catalogue import ENTRIES, Entry
 from workers.methods.shape import Shape
 
@@ -103,6 +103,9 @@ def _answered(inspection: Inspection, answer: dict[str, Any], files: FileList) -
             _add_starter_base_model(ENTRIES[inspection.starter], answer, files)
         case "starter_dataset":
             _add_starter_dataset(ENTRIES[inspection.starter], answer, files)
+        case "merged_model":
+            assert inspection.artifact is not None
+            _list_merged(inspection.artifact, answer, files)
 
 
 def _accept_base_model(model: BaseModel, facts: dict[str, Any], files: FileList) -> None:
@@ -126,6 +129,18 @@ def _accept_base_model(model: BaseModel, facts: dict[str, Any], files: FileList)
     model.progress = ""
     model.problem = None
     model.save()
+
+
+def _list_merged(delta: Artifact, answer: dict[str, Any], files: FileList) -> None:
+    """The merged model stands beside the delta. Raises BadReport."""
+    manifest = answer.get("manifest")
+    if not isinstance(manifest, dict):
+        raise BadReport("The answer has no manifest of the merged model.")
+    require_whole(files, manifest)
+    check_parity(manifest)
+    found = {"bytes": sum(file["bytes"] for file in files), "files": files, "manifest": manifest}
+    named = {"job": delta.job, "attempt": delta.attempt, "kind": Artifact.Kind.MERGED}
+    Artifact.objects.get_or_create(**named, defaults=found)
 
 
 def _add_starter_base_model(entry: Entry, facts: dict[str, Any], files: FileList) -> None:

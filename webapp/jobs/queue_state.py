@@ -14,7 +14,6 @@ from webapp.jobs import quotas
 from webapp.jobs.fair_share import Shares, shares_now
 from webapp.jobs.fitting import Offer, equipped_for, may_run, pools_of, reported_offer, serving, within
 from webapp.jobs.models import AT_WORK, Attempt, Inspection, Job, JobState, Worker
-from workers.methods import METHODS
 
 LENGTHS_FROM = 2000
 """So many newest finished jobs are looked at for how long one takes."""
@@ -101,7 +100,7 @@ class QueueState:
 
     def fitting(self, job: QueuedJob) -> list[Worker]:
         """Serving workers that can run it, now or once what runs there has ended."""
-        question = (job.pool, job.team_id, job.gpus, job.least_memory_bytes, METHODS[job.method].library)
+        question = (job.pool, job.team_id, job.gpus, job.least_memory_bytes, job.method)
         if question not in self.fitting_workers:
             serve = [worker for worker in self.allowed(job) if serving(worker)]
             self.fitting_workers[question] = [worker for worker in serve if self._fits(job, worker)]

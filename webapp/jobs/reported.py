@@ -127,6 +127,22 @@ def check_events(events: list[dict[str, Any]]) -> list[Said]:
     return checked
 
 
+class Parity(Schema):
+    """How far a merged model's answers are from those of base model and delta."""
+
+    dtype: Name
+    max_logit_difference: Finite
+    same_choice_share: Annotated[float, Field(ge=0, le=1)]
+
+
+def check_parity(manifest: dict[str, Any]) -> None:
+    """Raises BadReport where a merged model does not say how alike it answers."""
+    try:
+        Parity.model_validate(manifest.get("parity"))
+    except ValidationError as error:
+        raise BadReport("The manifest of a merged model does not say how alike it answers.") from error
+
+
 class File(Schema):
     name: Short
     bytes: Count

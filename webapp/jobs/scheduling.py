@@ -11,7 +11,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from webapp import clock
 from webapp.accounts.tokens import Secret, make_secret
@@ -46,7 +46,8 @@ def claimable_inspections(worker: Worker) -> QuerySet[Inspection]:
     """Open questions this worker may answer; a team's worker answers its own team's only."""
     asked = Inspection.objects.filter(state=Inspection.State.QUEUED, pool=worker.pool)
     if worker.team_id is not None:
-        asked = asked.filter(base_model__team_id=worker.team_id)
+        of_team = Q(base_model__team_id=worker.team_id) | Q(artifact__job__team_id=worker.team_id)
+        asked = asked.filter(of_team)
     return asked.order_by("id")
 
 

@@ -37,6 +37,7 @@ urlpatterns = [
     path("compare/", comparison.compare, name="compare"),
     path("artifacts/", artifacts.artifact_list, name="artifacts"),
     path("artifacts/<int:artifact_id>/", artifacts.detail, name="artifact"),
+    path("artifacts/<int:artifact_id>/merge/", artifacts.merge_into_base, name="merge"),
     path("workers/", workers.worker_list, name="workers"),
     path("workers/keys/", workers.keys, name="worker_keys"),
     path("workers/<int:worker_id>/drain/", workers.drain, name="drain"),

@@ -29,7 +29,7 @@ def write(model: Any, spec: JobSpec, job: JobFolder, results: card.Results) -> i
     # A fresh tokenizer: the one that encoded the rows remembers how they were cut.
     load_tokenizer(job.base_model).save_pretrained(folder)
     used = versions()
-    (folder / "README.md").write_text(card.write(spec, _loading(equipment, spec), used, results), encoding="utf-8")
+    (folder / card.FILE).write_text(card.write(spec, _loading(equipment, spec), used, results), encoding="utf-8")
     manifest = complete(folder, job.artifact, _facts(spec, used, results))
     return sum(file["bytes"] for file in manifest["files"])
 

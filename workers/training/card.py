@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from workers.methods import METHODS
 from workers.protocol import JobSpec
+from workers.training.methods.equipping import AUTO_CLASSES
 
+FILE = "README.md"
 NAMES = {
     "eval_accuracy": "accuracy",
     "eval_f1": "macro F1",
@@ -43,6 +46,7 @@ class Results:
     notes: list[str]
 
 
+LOADING = "## Load it\n\n"
 MERGE_FIRST = "\nmodel = model.merge_and_unload()  # unmerged, every token would take several times as long\n"
 
 
@@ -53,10 +57,32 @@ def write(spec: JobSpec, snippet: str, versions: dict[str, str], results: Result
         f"# {spec.name}\n\n{_origin(spec, results)}",
         f"## Results\n\n{_table(results)}",
         "\n".join(f"> {note}" for note in results.notes),
-        f"## Load it\n\n```python\n{snippet}{_use(spec)}```",
+        f"{LOADING}```python\n{snippet}{_use(spec)}```",
         f"## How it was trained\n\n```json\n{_settings(spec)}\n```\n\n{_with(versions)}",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def of_merged(delta_card: str, spec: JobSpec, parity: dict[str, Any]) -> str:
+    """The card of a delta, rewritten for the model that it was merged into."""
+    kind = AUTO_CLASSES[spec.task]
+    snippet = f"""\
+import torch
+from transformers import AutoTokenizer, {kind}
+
+folder = "."  # the folder of this card
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = {kind}.from_pretrained(folder).eval()
+"""
+    proof = (
+        f"The delta is merged into the weights ({parity['dtype']}); nothing but transformers is needed. On rows of "
+        f"random tokens its logits are within {parity['max_logit_difference']:.2g} of those of base model and delta, "
+        f"and {parity['same_choice_share']:.1%} of its choices are the same."
+    )
+    text = re.sub(r"^library_name: .*$", "library_name: transformers", delta_card, count=1, flags=re.MULTILINE)
+    before, _, rest = text.partition(LOADING)
+    after = rest.partition("```python\n")[2].partition("```")[2]
+    return f"{before}{LOADING}{proof}\n\n```python\n{snippet}{_use(spec)}```{after}"
 
 
 def _front_matter(spec: JobSpec) -> str:

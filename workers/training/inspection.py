@@ -16,6 +16,7 @@ from typing import Any
 import transformers
 
 from workers.protocol import InspectionFolder
+from workers.training import merging
 from workers.training.base_model_folder import NAME_KEYS, WANTED, InspectionProblem, check_folder, weight_files
 from workers.training.facts import facts_of
 from workers.training.starter import BASE_MODELS, DATASETS
@@ -80,9 +81,16 @@ def starter_dataset(folder: InspectionFolder, question: dict[str, Any]) -> Answe
     return {"task": converter.task, "rows": rows}
 
 
+def merged_model(folder: InspectionFolder, question: dict[str, Any]) -> Answer:
+    """Merge a delta artifact into its base model; both were sent along."""
+    manifest = merging.merge(folder.inputs / "base_model", folder.inputs / "artifact", folder.output)
+    return {"manifest": manifest}
+
+
 ANSWERS: dict[str, Callable[[InspectionFolder, dict[str, Any]], Answer]] = {
     "base_model_shape": base_model_shape,
     "hub_base_model": hub_base_model,
+    "merged_model": merged_model,
     "starter_base_model": starter_base_model,
     "starter_dataset": starter_dataset,
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 from dataclasses import dataclass, field
@@ -37,6 +36,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
         {"rank": 4, "start": "pissa"},
     ),
     "dora": ({"rank": 4},),
+    "qlora": ({"rank": 4},),
     "adalora": ({"initial_rank": 6, "target_rank": 3},),
     "vera": ({"rank": 16}, {"rank": 24, "targets": ["q", "k", "v", "o", "up", "down"]}),
     "oft": ({"block_size": 8}, {"block_size": 8, "targets": ["q", "o", "up", "down"]}),
@@ -78,7 +78,6 @@ def all_cells() -> list[Cell]:
     return [
         Cell(architecture, task, method, json.dumps(options))
         for method in METHODS
-        if METHODS[method].quantize == "none"  # a base in fewer bits has tests of its own, and a package of its own
         for number, options in enumerate(VARIANTS.get(method, ({},)))
         for architecture, (_, tasks) in ARCHITECTURES.items()
         for task in tasks
@@ -150,14 +149,18 @@ class Trained:
         return logits
 
     def merged(self) -> Any:
-        """Raises CannotMerge."""
-        return EQUIPMENT[self.cell.method].merge(copy.deepcopy(self.model))
+        """As a worker does it: from the artifact, on a base model of its own."""
+        equipment = EQUIPMENT[self.cell.method]
+        assert equipment.load is not None
+        network = toys.network(self.job.base_model.resolve(), self.cell.task, self.spec.dataset.labels)
+        return equipment.merge(equipment.load(network, self.job.artifact))
 
     def snippet(self) -> str:
         """The card's own code with this machine's paths in it."""
         found = re.search(r"```python\n(.*?)```", (self.job.artifact / "README.md").read_text(), re.DOTALL)
         assert found is not None
         code = found[1].replace("'deltaboard/toy'", repr(str(self.job.base_model.resolve())))
+        code = code.replace("quantization_config=four_bits, ", "")  # as the card says for full precision
         return code.replace('artifact = "."', f"artifact = {str(self.job.artifact)!r}")
 
 

@@ -63,7 +63,11 @@ class TestCell:
     def test_the_card_loads_it_in_a_fresh_process_with_the_same_logits(
         self, cell: Trained, load_by_card: LoadByCard, tmp_path: Path
     ) -> None:
-        loaded, here = load_by_card(cell, tmp_path), cell.logits()
+        loaded = load_by_card(cell, tmp_path)
+        if cell.method.library:  # in full precision: bitsandbytes packs no matrix as narrow as a toy's on some CPUs
+            torch.testing.assert_close(loaded, cell.logits(cell.merged()), rtol=1e-4, atol=1e-4)
+            return
+        here = cell.logits()
         if "pissa" in cell.cell.options or cell.cell.method == "adalora":
             # The same delta, added up in another order: PiSSA is handed in as a sum of two plain LoRAs on the
             # untouched base, AdaLoRA without the triplets that it pruned.
@@ -72,10 +76,12 @@ class TestCell:
             assert torch.equal(loaded, here)
 
     def test_merged_it_answers_alike_or_says_why_it_cannot(self, cell: Trained) -> None:
+        if cell.method.library:
+            pytest.skip("Trained beside a base in 4 bits, merged into the whole one: the card's test compares those.")
         refusal = cell.method.merge_refusal(cell.shape, cell.chosen)
         if refusal:
             with pytest.raises(CannotMerge, match=r"\.$"):
-                cell.merged()
+                EQUIPMENT[cell.cell.method].merge(cell.model)
             assert refusal.endswith(".")
         else:
             torch.testing.assert_close(cell.logits(cell.merged()), cell.logits(), rtol=1e-3, atol=1e-3)
@@ -108,8 +114,8 @@ def header_bytes(path: Path) -> int:
 
 def assert_base_is_there(cell: Trained) -> None:
     """Every tensor of the base model's file stands unchanged somewhere in the equipped network, unless it trained."""
-    if "pissa" in cell.cell.options:
-        return  # PiSSA moves a part of each weight into its delta; the file on disk is untouched.
+    if "pissa" in cell.cell.options or cell.method.library:
+        return  # PiSSA moves a part of each weight into its delta, QLoRA keeps it in 4 bits; the file is untouched.
     here = {
         data_of(each): name
         for name, each in cell.attempt.before.items()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from webapp.jobs.models.attempt import Attempt
 from webapp.jobs.models.event import LARGE_CHUNK_POINTS, Event, MetricChunk
-from webapp.jobs.models.file import Artifact, ArtifactQuerySet, Checkpoint, StoredPart
+from webapp.jobs.models.file import Artifact, ArtifactQuerySet, Checkpoint, StoredPart, delta_of
 from webapp.jobs.models.inspection import Inspection
 from webapp.jobs.models.job import AT_WORK, ENDED, Job, JobQuerySet, JobState, StateChange
 from webapp.jobs.models.study import Study, StudyQuerySet
@@ -33,6 +33,7 @@ __all__ = [
     "Worker",
     "WorkerQuerySet",
     "WorkerSample",
+    "delta_of",
     "removed_for_good",
     "serves_nobody",
 ]

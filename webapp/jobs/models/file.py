@@ -44,9 +44,13 @@ class ArtifactQuerySet(models.QuerySet["Artifact"]):
 class Artifact(models.Model):
     """What a job leaves behind; the row exists only once every file is stored and checked."""
 
+    class Kind(models.TextChoices):
+        DELTA = "delta"
+        MERGED = "merged"
+
     job = models.ForeignKey(Job, models.CASCADE, related_name="artifacts")
     attempt = models.ForeignKey(Attempt, models.CASCADE, related_name="artifacts")
-    kind = models.CharField(max_length=12, default="delta")
+    kind = models.CharField(max_length=12, choices=Kind.choices, default=Kind.DELTA)
     bytes = models.BigIntegerField()
     files: models.JSONField[Any, Any] = models.JSONField()
     """[{name, bytes, sha256, key}]"""
@@ -66,6 +70,11 @@ class Artifact(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("jobs:artifact", args=[self.pk])
+
+
+def delta_of(job: Job) -> Artifact | None:
+    """What the job left behind; read from all its artifacts, which lists fetch beforehand."""
+    return next((each for each in job.artifacts.all() if each.kind == Artifact.Kind.DELTA), None)
 
 
 class StoredPart(models.Model):

@@ -29,6 +29,8 @@ class Inspection(models.Model):
     state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
     asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     base_model = models.ForeignKey(BaseModel, models.CASCADE, null=True, related_name="inspections")
+    artifact = models.ForeignKey("jobs.Artifact", models.CASCADE, null=True, related_name="inspections")
+    """The delta that it merges."""
     starter = models.CharField(max_length=60, blank=True)
     progress_text = models.CharField(max_length=200, blank=True)
     progress_fraction = models.FloatField(null=True)

@@ -8,7 +8,7 @@ from django import template
 
 from webapp.accounts.templatetags.numbers import exact, learning_rate
 from webapp.jobs.forms import OptionField
-from webapp.jobs.models import Job, Worker
+from webapp.jobs.models import Artifact, Job, Worker, delta_of
 from webapp.jobs.queue_options import QueueOptions
 from workers.methods import METHODS
 from workers.methods.hyperparameters import Training
@@ -25,6 +25,12 @@ TRAINING_FIELDS = {fact.name for fact in describe(Training)}
 def method_title(name: str) -> str:
     """LoRA for lora; a method that is no longer offered keeps its name."""
     return METHODS[name].title if name in METHODS else name
+
+
+@register.filter
+def delta(job: Job) -> Artifact | None:
+    """What it left behind, to be taken away."""
+    return delta_of(job)
 
 
 @register.filter

@@ -16,7 +16,7 @@ from webapp.errors import problem, shows_refusals
 from webapp.jobs import doctor, figures, transitions
 from webapp.jobs.accuracy import judge
 from webapp.jobs.device_figures import memory, system_charts, utilisation
-from webapp.jobs.models import Event, Job, JobState
+from webapp.jobs.models import Event, Job, JobState, delta_of
 from webapp.jobs.outlook import waiting
 from webapp.jobs.reasons import advice_for
 from webapp.jobs.refusing import LaunchRefused
@@ -80,7 +80,7 @@ def _head(request: HttpRequest, job: Job) -> dict[str, Any]:
         "waiting": waiting(job),
         "lost": job.at_work and lost(attempt),
         **_diagnosis(job),
-        "artifact": next(iter(job.artifacts.all()), None),
+        "artifact": delta_of(job),
         "sparklines": sparklines(job, KPI_SERIES),
     }
 
@@ -131,8 +131,8 @@ def _ending(job: Job) -> dict[str, str] | None:
 
 
 def _result(job: Job) -> dict[str, Any]:
-    artifact = next(iter(job.artifacts.all()), None)
-    return card_of(artifact) if artifact else {}
+    delta = delta_of(job)
+    return card_of(delta) if delta else {}
 
 
 def _log(job: Job, tab: str = "log") -> dict[str, Any]:

@@ -17,7 +17,7 @@ from peft import AdaLoraConfig
 from workers.methods.adalora import AdaloraOptions
 from workers.protocol import JobSpec
 from workers.training.methods.equipping import Equipment, Setting
-from workers.training.methods.peft_native import equipped, export_native, merge, snippet, targets, transposed
+from workers.training.methods.peft_native import equipped, export_native, load, merge, snippet, targets, transposed
 
 SMOOTHED = ("ipt", "exp_avg_ipt", "exp_avg_unc")
 """What PEFT's allocator remembers of the importance of each parameter."""
@@ -84,4 +84,4 @@ class AdaloraEquipment(Equipment):
         model.peft_config["default"].rank_pattern = state["rank_pattern"]
 
 
-EQUIPMENT = AdaloraEquipment(equip, export, snippet, merge, freezes_base=True)
+EQUIPMENT = AdaloraEquipment(equip, export, snippet, merge, freezes_base=True, load=load)

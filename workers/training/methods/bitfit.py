@@ -5,6 +5,7 @@ y = W·x + b      only b moves; where a base model has no bias at all, each line
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from transformers.pytorch_utils import Conv1D
 from workers.methods.bitfit import MERGED_WITH_NEW_BIASES, BitfitOptions
 from workers.training.methods.equipping import CannotMerge, Equipment, Setting
 from workers.training.methods.specifying import bare_modules, export, snippet, trains
+from workers.training.methods.specifying import load as load_trained
 from workers.training.shape import is_norm
 
 ADDED = "added_biases"
@@ -40,6 +42,13 @@ def _with_new_biases(network: Any) -> dict[str, Any]:
     return linears
 
 
+def load(network: Any, artifact: Path) -> Any:
+    added = not any(map(_has_bias, bare_modules(network).values()))
+    model = load_trained(network, artifact)
+    setattr(model, ADDED, added)
+    return model
+
+
 def merge(model: Any) -> Any:
     """The biases stand in the network; new ones need a config that says so, or a reload would drop them."""
     if getattr(model, ADDED, False):
@@ -49,4 +58,4 @@ def merge(model: Any) -> Any:
     return model
 
 
-EQUIPMENT = Equipment(equip, export, snippet, merge, freezes_base=False)
+EQUIPMENT = Equipment(equip, export, snippet, merge, freezes_base=False, load=load)

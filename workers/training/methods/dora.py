@@ -13,7 +13,7 @@ from peft import LoraConfig
 
 from workers.methods.dora import DoraOptions
 from workers.training.methods.equipping import Equipment, Setting
-from workers.training.methods.peft_native import equipped, export_native, merge, snippet, targets, transposed
+from workers.training.methods.peft_native import equipped, export_native, load, merge, snippet, targets, transposed
 
 
 def equip(network: Any, options: DoraOptions, setting: Setting) -> Any:
@@ -28,4 +28,4 @@ def equip(network: Any, options: DoraOptions, setting: Setting) -> Any:
     return equipped(network, config, setting.task)
 
 
-EQUIPMENT = Equipment(equip, export_native, snippet, merge, freezes_base=True, merge_before_generating=True)
+EQUIPMENT = Equipment(equip, export_native, snippet, merge, freezes_base=True, load=load, merge_before_generating=True)

@@ -48,8 +48,14 @@ class Snippet(Protocol):
     def __call__(self, spec: JobSpec) -> str: ...
 
 
+class Load(Protocol):
+    """The network, fresh from the base model in fp32, with the delta of an artifact's folder in or around it."""
+
+    def __call__(self, network: Any, artifact: Path) -> Any: ...
+
+
 class Merge(Protocol):
-    """The plain network with the delta in its weights; the equipped model is used up. Raises CannotMerge."""
+    """The plain network with the delta in its weights; the loaded model is used up. Raises CannotMerge."""
 
     def __call__(self, model: Any) -> Any: ...
 
@@ -84,6 +90,8 @@ class Equipment:
     merge: Merge
     freezes_base: bool
     """The base weights never change, so they may be kept in a narrow number format."""
+    load: Load | None = None
+    """None where its deltas are never merged: nothing else loads one here."""
     care: CareOf = lambda name, options: Care()
     merge_before_generating: bool = False
     """Unmerged, each token costs many times as much: the card merges before it generates."""

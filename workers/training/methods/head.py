@@ -6,7 +6,7 @@ from typing import Any
 
 from workers.methods.head import HeadOptions
 from workers.training.methods.equipping import Equipment, Setting
-from workers.training.methods.specifying import export, merge, snippet, trains
+from workers.training.methods.specifying import export, load, merge, snippet, trains
 
 
 def equip(network: Any, options: HeadOptions, setting: Setting) -> Any:
@@ -14,4 +14,4 @@ def equip(network: Any, options: HeadOptions, setting: Setting) -> Any:
 
 
 # The head itself must be kept in fp32, and it is loaded with the base.
-EQUIPMENT = Equipment(equip, export, snippet, merge, freezes_base=False)
+EQUIPMENT = Equipment(equip, export, snippet, merge, freezes_base=False, load=load)

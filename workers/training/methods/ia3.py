@@ -11,7 +11,7 @@ from peft import IA3Config
 
 from workers.methods.ia3 import BY_INPUT, Ia3Options
 from workers.training.methods.equipping import Care, Equipment, Setting
-from workers.training.methods.peft_native import equipped, export_native, merge, snippet, targets, transposed
+from workers.training.methods.peft_native import equipped, export_native, load, merge, snippet, targets, transposed
 
 
 def equip(network: Any, options: Ia3Options, setting: Setting) -> Any:
@@ -29,4 +29,4 @@ def care(name: str, options: Ia3Options) -> Care:
     return Care(decays=".ia3_l." not in name)
 
 
-EQUIPMENT = Equipment(equip, export_native, snippet, merge, freezes_base=True, care=care)
+EQUIPMENT = Equipment(equip, export_native, snippet, merge, freezes_base=True, load=load, care=care)

@@ -21,9 +21,11 @@ from torch.func import functional_call
 from workers.methods.intrinsic_dimension import IntrinsicDimensionOptions
 from workers.protocol import JobSpec
 from workers.training import loaders
+from workers.training.loaders import fastfood
 from workers.training.loaders.fastfood import DELTA, SETTINGS, Stream, project, project_back, stream
 from workers.training.methods.bottlenecks import snippet
-from workers.training.methods.equipping import Equipment, Setting, head_names, only_trains, trained_tensors
+from workers.training.methods.equipping import CannotMerge, Equipment, Setting, head_names, only_trains, trained_tensors
+from workers.training.methods.specifying import merge
 from workers.training.shape import block_number
 
 
@@ -136,13 +138,12 @@ def export(model: InSubspace, folder: Path, spec: JobSpec) -> None:
     loaders.ship("fastfood", folder)
 
 
-@torch.no_grad()
-def merge(model: InSubspace) -> Any:
-    """The moved tensors in the places of the network's own."""
-    own = dict(model.network.named_parameters())
-    for name, weight in model.weights().items():
-        own[name].copy_(weight)
-    return model.network
+def load(network: Any, artifact: Path) -> Any:
+    """The moved tensors stand in the network already: the loader adds the delta to them."""
+    try:
+        return fastfood.load(network, str(artifact))
+    except ValueError as error:
+        raise CannotMerge(str(error)) from error
 
 
-EQUIPMENT = Equipment(equip, export, snippet, merge, freezes_base=False)
+EQUIPMENT = Equipment(equip, export, snippet, merge, freezes_base=False, load=load)

@@ -6,7 +6,7 @@ from typing import Any
 
 from workers.methods.last_k import LastKOptions
 from workers.training.methods.equipping import Equipment, Setting
-from workers.training.methods.specifying import bare_modules, export, merge, snippet, trains
+from workers.training.methods.specifying import bare_modules, export, load, merge, snippet, trains
 from workers.training.shape import block_number, final_norms, is_pooler
 
 
@@ -26,4 +26,4 @@ def equip(network: Any, options: LastKOptions, setting: Setting) -> Any:
     return trains(network, chosen, setting.task)
 
 
-EQUIPMENT = Equipment(equip, export, snippet, merge, freezes_base=False)
+EQUIPMENT = Equipment(equip, export, snippet, merge, freezes_base=False, load=load)

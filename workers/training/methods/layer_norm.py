@@ -6,7 +6,7 @@ from typing import Any
 
 from workers.methods.layer_norm import LayerNormOptions
 from workers.training.methods.equipping import Equipment, Setting
-from workers.training.methods.specifying import bare_modules, export, merge, snippet, trains
+from workers.training.methods.specifying import bare_modules, export, load, merge, snippet, trains
 from workers.training.shape import is_norm
 
 
@@ -21,4 +21,4 @@ def norm_names(network: Any) -> set[str]:
     return {f"{name}.{kind}" for name in norms for kind in ("weight", "bias")} & own
 
 
-EQUIPMENT = Equipment(equip, export, snippet, merge, freezes_base=False)
+EQUIPMENT = Equipment(equip, export, snippet, merge, freezes_base=False, load=load)

@@ -11,7 +11,7 @@ from peft import LoHaConfig
 
 from workers.methods.loha import LohaOptions
 from workers.training.methods.equipping import Equipment, Setting
-from workers.training.methods.peft_native import equipped, export_native, merge, snippet, targets
+from workers.training.methods.peft_native import equipped, export_native, load, merge, snippet, targets
 
 
 def equip(network: Any, options: LohaOptions, setting: Setting) -> Any:
@@ -19,4 +19,4 @@ def equip(network: Any, options: LohaOptions, setting: Setting) -> Any:
     return equipped(network, config, setting.task)
 
 
-EQUIPMENT = Equipment(equip, export_native, snippet, merge, freezes_base=True, merge_before_generating=True)
+EQUIPMENT = Equipment(equip, export_native, snippet, merge, freezes_base=True, load=load, merge_before_generating=True)

@@ -22,7 +22,16 @@ from safetensors.torch import save_file
 from workers.methods.lora import LoraOptions
 from workers.protocol import JobSpec
 from workers.training.methods.equipping import Care, Equipment, Setting, is_empty
-from workers.training.methods.peft_native import equipped, export_native, merge, name_base, snippet, targets, transposed
+from workers.training.methods.peft_native import (
+    equipped,
+    export_native,
+    load,
+    merge,
+    name_base,
+    snippet,
+    targets,
+    transposed,
+)
 
 PISSA_ITERATIONS = 16
 STARTS = "pissa_start"
@@ -76,4 +85,4 @@ def _doubled(name: str, value: torch.Tensor, start: torch.Tensor | None) -> torc
     return pair.detach().cpu().contiguous()
 
 
-EQUIPMENT = Equipment(equip, export, snippet, merge, freezes_base=True, care=care)
+EQUIPMENT = Equipment(equip, export, snippet, merge, freezes_base=True, load=load, care=care)

@@ -11,7 +11,7 @@ from peft import OFTConfig
 
 from workers.methods.oft import OftOptions
 from workers.training.methods.equipping import Equipment, Setting
-from workers.training.methods.peft_native import equipped, export_native, merge, snippet, targets
+from workers.training.methods.peft_native import equipped, export_native, load, merge, snippet, targets
 
 
 def equip(network: Any, options: OftOptions, setting: Setting) -> Any:
@@ -23,4 +23,4 @@ def equip(network: Any, options: OftOptions, setting: Setting) -> Any:
     return equipped(network, config, setting.task)
 
 
-EQUIPMENT = Equipment(equip, export_native, snippet, merge, freezes_base=True)
+EQUIPMENT = Equipment(equip, export_native, snippet, merge, freezes_base=True, load=load)

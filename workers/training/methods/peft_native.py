@@ -76,6 +76,10 @@ model = PeftModel.from_pretrained(base, artifact).eval()
 """
 
 
+def load(network: Any, artifact: Path) -> PeftModel:
+    return PeftModel.from_pretrained(network, artifact).eval()
+
+
 def merge(model: PeftModel) -> Any:
     """The base network with the delta in its weights."""
     for name, module in list(model.named_modules()):

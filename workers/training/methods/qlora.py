@@ -2,20 +2,19 @@
 
     h = nf4(W)·x + (α/r)·B·A·x      the base was loaded in 4 bits by `base_model`; B zero, so step 0 equals that base
 
-Never merged into 4 bits, where the delta would drown in rounding: merging loads the base anew in full precision.
+Never merged into 4 bits, where the delta would drown in rounding: a merge loads the artifact onto the base in fp32.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import torch
-from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from peft import LoraConfig
 
 from workers.methods.qlora import QloraOptions
 from workers.protocol import JobSpec
 from workers.training.methods.equipping import Equipment, Setting, load_base
-from workers.training.methods.peft_native import equipped, export_native, merge, targets
+from workers.training.methods.peft_native import equipped, export_native, load, merge, targets
 
 
 def equip(network: Any, options: QloraOptions, setting: Setting) -> Any:
@@ -49,19 +48,4 @@ base = """
     return f"{loaded}model = PeftModel.from_pretrained(base, artifact).eval()\n"
 
 
-def merge_in_full_precision(model: Any) -> Any:
-    """The base loaded anew in fp32, with the trained delta and head in it."""
-    quantised = model.get_base_model()
-    config = quantised.config
-    plain_config = type(config).from_dict(
-        {key: value for key, value in config.to_dict().items() if key != "quantization_config"}
-    )
-    plain = type(quantised).from_pretrained(
-        config._name_or_path, config=plain_config, dtype=torch.float32, local_files_only=True
-    )
-    fresh = get_peft_model(plain, model.peft_config["default"])
-    set_peft_model_state_dict(fresh, get_peft_model_state_dict(model, save_embedding_layers=False))
-    return merge(fresh)
-
-
-EQUIPMENT = Equipment(equip, export_native, snippet, merge_in_full_precision, freezes_base=True)
+EQUIPMENT = Equipment(equip, export_native, snippet, merge, freezes_base=True, load=load)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
+from torch import nn
 
 from workers.protocol import JobSpec, Task
 from workers.training.methods.equipping import head_names, load_base, only_trains, trained_tensors
@@ -42,6 +43,13 @@ for name, value in load_file(f"{{artifact}}/{DELTA}").items():
     setattr(base.get_submodule(module), kind, torch.nn.Parameter(value, requires_grad=False))
 model = base.eval()
 """
+
+
+def load(network: Any, artifact: Path) -> Any:
+    for name, value in load_file(artifact / DELTA).items():
+        module, _, kind = name.rpartition(".")
+        setattr(network.get_submodule(module), kind, nn.Parameter(value, requires_grad=False))
+    return network.eval()
 
 
 def merge(model: Any) -> Any:

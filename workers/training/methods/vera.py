@@ -11,7 +11,7 @@ from peft import VeraConfig
 
 from workers.methods.vera import VeraOptions
 from workers.training.methods.equipping import Equipment, Setting
-from workers.training.methods.peft_native import equipped, export_native, merge, snippet, targets, transposed
+from workers.training.methods.peft_native import equipped, export_native, load, merge, snippet, targets, transposed
 
 
 def equip(network: Any, options: VeraOptions, setting: Setting) -> Any:
@@ -26,4 +26,4 @@ def equip(network: Any, options: VeraOptions, setting: Setting) -> Any:
     return equipped(network, config, setting.task)
 
 
-EQUIPMENT = Equipment(equip, export_native, snippet, merge, freezes_base=True)
+EQUIPMENT = Equipment(equip, export_native, snippet, merge, freezes_base=True, load=load)
