@@ -49,8 +49,14 @@ def test_a_token_moves_once_its_first_holder_is_silent(site: Machines, tmp_path:
     wait_for("its first hello", lambda: "waits for jobs" in first.said())
     first.kill()
     second = copy_of(site, "mover", tmp_path / "elsewhere")
-    if second.wait_or_none(5) is not None:  # it came while the first still counted as online
-        second.start()
+
+    def is_let_in() -> bool:
+        if second.wait_or_none(5) is None:
+            return True
+        second.start()  # it came while the first still counted as online
+        return False
+
+    wait_for("the copy is let in", is_let_in)
     job = site.launch("toy steady 5 0.02 5", pool="movers")
     site.wait_for_state(job, "succeeded")
 
