@@ -15,6 +15,7 @@ from webapp.jobs.api import estimates, jobs, methods, workers
 from webapp.jobs.artifacts_api import artifacts
 from webapp.jobs.health import health
 from webapp.jobs.studies_api import studies
+from webapp.jobs.tokens_api import tokens
 from webapp.json_body import StrictParser
 from webapp.notices.api import notices
 
@@ -29,6 +30,7 @@ api = NinjaAPI(
 api_errors.install(api)
 api.add_router("datasets", datasets)
 api.add_router("dataset-versions", dataset_versions)
+api.add_router("dataset-versions", tokens)
 api.add_router("uploads", uploads)
 api.add_router("base-models", base_models)
 api.add_router("methods", methods)

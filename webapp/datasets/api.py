@@ -65,7 +65,7 @@ def version_answer(version: DatasetVersion) -> dict[str, Any]:
         "reasons": version.reasons,
         "upload_kept": version.upload_kept,
         "made_from": version.made_from_id,
-        "token_stats": None,
+        "token_stats": version.token_stats,
         "created_at": version.created_at,
     }
 

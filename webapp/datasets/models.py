@@ -107,6 +107,8 @@ class DatasetVersion(models.Model):
     file_columns: models.JSONField[Any, Any] = models.JSONField(default=list)
     problems_key = models.CharField(max_length=255, blank=True)
     """The full list of problems as CSV."""
+    token_stats: models.JSONField[Any, Any] = models.JSONField(null=True)
+    """base_model, max_length, tokens, p50, p95, max, cut_rows: of the newest token report; other rooms fill it."""
     row_index: models.JSONField[Any, Any] = models.JSONField(default=dict)
     """Where every so-manieth row of the file starts; see browsing.py."""
     file_key = models.CharField(max_length=255, blank=True)

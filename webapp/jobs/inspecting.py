@@ -11,12 +11,13 @@ from django.db import transaction
 from webapp import clock
 from webapp.basemodels.models import BaseModel, BaseModelState, Source
 from webapp.basemodels.registering import refuse
-from webapp.datasets.models import Dataset
+from webapp.datasets.models import Dataset, DatasetVersion
 from webapp.datasets.uploading import version_from_stored
 from webapp.jobs.handing_in import FileList, base_model_files, listed, require_whole
 from webapp.jobs.models import Artifact, Inspection
 from webapp.jobs.permits import permit_on_commit
 from webapp.jobs.reported import BadReport, check_parity
+from webapp.jobs.reported_tokens import check_report
 from webapp.jobs.starter_catalogue import ENTRIES, Entry
 from workers.methods.shape import Shape
 
@@ -47,7 +48,7 @@ def progress(inspection: Inspection, text: str, fraction: float | None) -> None:
         progress_text=text[:200] or inspection.progress_text,
         progress_fraction=None if fraction is None else min(1.0, max(0.0, fraction)),
     )
-    if inspection.base_model_id and text:
+    if inspection.base_model_id and text and inspection.dataset_version_id is None:
         BaseModel.objects.filter(pk=inspection.base_model_id).update(progress=text[:200])
 
 
@@ -87,7 +88,7 @@ def finish(
 
 
 def _failed(inspection: Inspection, problem: dict[str, Any]) -> None:
-    if inspection.base_model:
+    if inspection.base_model and inspection.dataset_version is None:
         refuse(inspection.base_model, problem)
 
 
@@ -103,6 +104,11 @@ def _answered(inspection: Inspection, answer: dict[str, Any], files: FileList) -
             _add_starter_base_model(ENTRIES[inspection.starter], answer, files)
         case "starter_dataset":
             _add_starter_dataset(ENTRIES[inspection.starter], answer, files)
+        case "token_report":
+            assert inspection.dataset_version is not None
+            assert inspection.base_model is not None
+            brief = {"base_model": inspection.base_model.name, **check_report(answer).in_brief}
+            DatasetVersion.objects.filter(pk=inspection.dataset_version.pk).update(token_stats=brief)
         case "merged_model":
             assert inspection.artifact is not None
             _list_merged(inspection.artifact, answer, files)

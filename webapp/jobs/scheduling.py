@@ -46,8 +46,9 @@ def claimable_inspections(worker: Worker) -> QuerySet[Inspection]:
     """Open questions this worker may answer; a team's worker answers its own team's only."""
     asked = Inspection.objects.filter(state=Inspection.State.QUEUED, pool=worker.pool)
     if worker.team_id is not None:
-        of_team = Q(base_model__team_id=worker.team_id) | Q(artifact__job__team_id=worker.team_id)
-        asked = asked.filter(of_team)
+        fields = ("base_model__team", "artifact__job__team", "dataset_version__dataset__team")
+        own = Q(*((field, worker.team_id) for field in fields), _connector=Q.OR)
+        asked = asked.filter(own)
     return asked.order_by("id")
 
 

@@ -16,6 +16,7 @@ from webapp.jobs.views import (
     site,
     starter,
     studies,
+    tokens,
     workers,
 )
 
@@ -38,6 +39,7 @@ urlpatterns = [
     path("artifacts/", artifacts.artifact_list, name="artifacts"),
     path("artifacts/<int:artifact_id>/", artifacts.detail, name="artifact"),
     path("artifacts/<int:artifact_id>/merge/", artifacts.merge_into_base, name="merge"),
+    path("datasets/<int:dataset_id>/v<int:number>/tokens/", tokens.tokens, name="tokens"),
     path("workers/", workers.worker_list, name="workers"),
     path("workers/keys/", workers.keys, name="worker_keys"),
     path("workers/<int:worker_id>/drain/", workers.drain, name="drain"),

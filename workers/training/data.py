@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workers.protocol import JobSpec
+from workers.protocol import JobSpec, Task
 from workers.training.encoding import Encoder, Row, causal_encoder, classification_encoder, seq2seq_encoder
 from workers.training.events import Events
 from workers.training.failures import JobFailure
@@ -31,10 +31,11 @@ class Rows:
 
 def load(path: Path, spec: JobSpec, tokenizer: Any, decoder_start: int, events: Events) -> Rows:
     """Encode every row. Raises JobFailure where nothing is left to train on."""
-    encode = encoder_for(spec, tokenizer, decoder_start)
+    max_length = spec.training["max_length"]
+    encode = encoder_for(spec.task, spec.dataset.labels, max_length, tokenizer, decoder_start)
     parts: dict[str, list[Sample]] = {"train": [], "eval": []}
     for number, row in read(path):
-        parts[row["split"]].append(_encoded(encode, row, number))
+        parts[row["split"]].append(encoded(encode, row, number))
     train, evaluation = (_usable(part, name, events) for name, part in parts.items())
     if not train:
         rows = len(parts["train"])
@@ -48,12 +49,11 @@ def load(path: Path, spec: JobSpec, tokenizer: Any, decoder_start: int, events: 
     return Rows(train, evaluation)
 
 
-def encoder_for(spec: JobSpec, tokenizer: Any, decoder_start: int) -> Encoder:
-    """The encoder for the spec's task, cut to its `max_length`; `decoder_start` matters for seq2seq alone."""
-    max_length = spec.training["max_length"]
-    if spec.task == "text-classification":
-        return classification_encoder(tokenizer, spec.dataset.labels, max_length)
-    if spec.task == "seq2seq":
+def encoder_for(task: Task, labels: tuple[str, ...], max_length: int, tokenizer: Any, decoder_start: int) -> Encoder:
+    """The encoder for a task, cut to `max_length` tokens; `decoder_start` matters for seq2seq alone."""
+    if task == "text-classification":
+        return classification_encoder(tokenizer, labels, max_length)
+    if task == "seq2seq":
         return seq2seq_encoder(tokenizer, max_length, decoder_start)
     return causal_encoder(tokenizer, max_length)
 
@@ -65,7 +65,8 @@ def read(path: Path) -> Iterator[tuple[int, Row]]:
             yield number, json.loads(line)
 
 
-def _encoded(encode: Encoder, row: Row, number: int) -> Sample:
+def encoded(encode: Encoder, row: Row, number: int) -> Sample:
+    """Raises JobFailure naming the row that this task cannot read."""
     try:
         return encode(row)
     except (KeyError, TypeError, ValueError) as error:

@@ -21,6 +21,7 @@ from workers.training.base_model_folder import NAME_KEYS, WANTED, InspectionProb
 from workers.training.facts import facts_of
 from workers.training.starter import BASE_MODELS, DATASETS
 from workers.training.starter.package import package_file
+from workers.training.token_report import report
 
 Answer = dict[str, Any]
 
@@ -87,10 +88,16 @@ def merged_model(folder: InspectionFolder, question: dict[str, Any]) -> Answer:
     return {"manifest": manifest}
 
 
+def token_report(folder: InspectionFolder, question: dict[str, Any]) -> Answer:
+    """Lengths and loss mask of a dataset version's rows for the tokenizer of a base model; both were sent along."""
+    return report(folder.inputs / "base_model", folder.inputs / "rows.jsonl", question)
+
+
 ANSWERS: dict[str, Callable[[InspectionFolder, dict[str, Any]], Answer]] = {
     "base_model_shape": base_model_shape,
     "hub_base_model": hub_base_model,
     "merged_model": merged_model,
+    "token_report": token_report,
     "starter_base_model": starter_base_model,
     "starter_dataset": starter_dataset,
 }

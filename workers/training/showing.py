@@ -11,6 +11,7 @@ from workers.training.families import role_of
 from workers.training.samples import IGNORED, Sample
 
 ROWS_SHOWN = 2
+TOKENS_SHOWN = 400
 CHARACTERS_SHOWN = 2_400
 """Of one row: with two of them the plan stays far below the largest event."""
 PROMPT = re.compile(r"prompt|prefix|virtual")
@@ -54,8 +55,7 @@ def first_rows(rows: list[Sample], tokenizer: Any) -> list[dict[str, Any]]:
 
 
 def _row(sample: Sample, tokenizer: Any) -> dict[str, Any]:
-    masked = len(sample.labels) == len(sample.input_ids) and sample.decoder_ids is None
-    marks = [label != IGNORED for label in sample.labels] if masked else [False] * len(sample.input_ids)
+    marks = _marks(sample)
     runs: list[dict[str, Any]] = []
     left = CHARACTERS_SHOWN
     for trained, group in groupby(zip(sample.input_ids, marks, strict=True), key=lambda pair: pair[1]):
@@ -68,13 +68,33 @@ def _row(sample: Sample, tokenizer: Any) -> dict[str, Any]:
         "runs": runs,
         "tokens": len(sample.input_ids),
         "cut": left <= 0,
-        "answer": _answer(sample, tokenizer, masked),
+        "answer": _answer(sample, tokenizer),
     }
 
 
-def _answer(sample: Sample, tokenizer: Any, masked: bool) -> str:
+def tokens_of(sample: Sample, tokenizer: Any) -> dict[str, Any]:
+    """One row token by token: its text, whether the loss looks at it, whether it is one of the tokenizer's own."""
+    special = set(tokenizer.all_special_ids)
+    marks = _marks(sample)
+    pairs = list(zip(sample.input_ids, marks, strict=True))[:TOKENS_SHOWN]
+    return {
+        "tokens": [[tokenizer.decode([token]), trained, token in special] for token, trained in pairs],
+        "length": len(sample.input_ids) + sample.cut,
+        "cut": sample.cut,
+        "supervised": sample.supervised,
+        "answer": _answer(sample, tokenizer),
+    }
+
+
+def _marks(sample: Sample) -> list[bool]:
+    """For each token that is read, whether the loss looks at it."""
+    masked = len(sample.labels) == len(sample.input_ids) and sample.decoder_ids is None
+    return [label != IGNORED for label in sample.labels] if masked else [False] * len(sample.input_ids)
+
+
+def _answer(sample: Sample, tokenizer: Any) -> str:
     """What an encoder-decoder learns to write; empty where the answer is part of the text."""
-    if masked or sample.decoder_ids is None:
+    if sample.decoder_ids is None:
         return ""
     text: str = tokenizer.decode([token for token in sample.labels if token != IGNORED])
     return text[:CHARACTERS_SHOWN]

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 
 from webapp.basemodels.models import BaseModel
+from webapp.datasets.models import DatasetVersion
 from webapp.jobs.models.worker import Worker
 from workers.protocol import DEFAULT_POOL
 
@@ -29,6 +30,8 @@ class Inspection(models.Model):
     state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
     asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     base_model = models.ForeignKey(BaseModel, models.CASCADE, null=True, related_name="inspections")
+    dataset_version = models.ForeignKey(DatasetVersion, models.CASCADE, null=True, related_name="inspections")
+    """Whose rows it reads, with the tokenizer of `base_model`."""
     artifact = models.ForeignKey("jobs.Artifact", models.CASCADE, null=True, related_name="inspections")
     """The delta that it merges."""
     starter = models.CharField(max_length=60, blank=True)

@@ -1,0 +1,104 @@
+"""What a dataset version is for a base model's tokenizer: asked of a worker once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+
+from webapp.accounts.models import AuditEntry, Role, User
+from webapp.accounts.permissions import NotAllowed, require, teams_to_work_in
+from webapp.basemodels.models import BaseModel, BaseModelState
+from webapp.datasets.models import DatasetVersion, VersionState
+from webapp.jobs.handing_in import base_model_files
+from webapp.jobs.inspecting import WEIGHTS, ask
+from webapp.jobs.models import Inspection
+from webapp.jobs.refusing import FieldProblem, LaunchRefused
+from workers.methods.resolving import SHORTEST, START_VALUES
+
+KIND = "token_report"
+LONGEST = 1_000_000
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which report somebody wants."""
+
+    version: DatasetVersion
+    base_model: BaseModel
+    max_length: int
+
+
+def asked(version: DatasetVersion, base_model: BaseModel, max_length: int | None) -> Asked:
+    """None: cut where a job on these two would. Raises LaunchRefused with every problem."""
+    problems = list(_pair_problems(version, base_model))
+    if not problems and max_length is None:
+        max_length = _usual_length(version, base_model)
+    if max_length is not None and not SHORTEST <= max_length <= LONGEST:
+        hint = f"Use {SHORTEST} to {LONGEST:,} tokens."
+        problems.append(FieldProblem("max_length", "tokens.max_length", f"`max_length` is {max_length:,}.", hint))
+    if problems or max_length is None:
+        raise LaunchRefused(problems)
+    return Asked(version, base_model, max_length)
+
+
+def _usual_length(version: DatasetVersion, base_model: BaseModel) -> int:
+    length: int = START_VALUES[version.task]["max_length"]  # type: ignore[index]
+    return max(SHORTEST, min(length, base_model.read_shape.positions or length))
+
+
+def newest(wanted: Asked) -> Inspection | None:
+    """The newest inspection that answers it, or tries to."""
+    found = Inspection.objects.filter(dataset_version=wanted.version, base_model=wanted.base_model)
+    return found.filter(question__max_length=wanted.max_length).first()
+
+
+def ask_for(user: User, wanted: Asked) -> Inspection:
+    """The report that is there, is on its way, or is asked for now. Raises NotAllowed."""
+    if wanted.version.dataset.team_id is not None:
+        require(user, wanted.version.dataset.team_id, Role.MEMBER)
+    elif not user.is_superuser and not teams_to_work_in(user):
+        raise NotAllowed(Role.MEMBER)
+    with transaction.atomic():
+        DatasetVersion.objects.select_for_update(no_key=True).get(pk=wanted.version.pk)  # asked twice, read once
+        found = newest(wanted)
+        if found is not None and (found.open or found.state == Inspection.State.ANSWERED):
+            return found
+        AuditEntry.note(user, wanted.version.dataset.team, "dataset.tokens", wanted.version.pk)
+        return ask(
+            {
+                "kind": KIND,
+                "task": wanted.version.task,
+                "labels": list(wanted.version.labels),
+                "max_length": wanted.max_length,
+                "rows": sum(wanted.version.rows[side] for side in ("train", "eval")),
+            },
+            dataset_version=wanted.version,
+            base_model=wanted.base_model,
+            files=_files(wanted),
+            asked_by=user,
+        )
+
+
+def _pair_problems(version: DatasetVersion, model: BaseModel) -> Iterator[FieldProblem]:
+    fix = "Wait until its check is done, or choose another."
+    if version.state != VersionState.READY:
+        yield FieldProblem("dataset_version", "tokens.not_ready", f"{version} is {version.state}.", fix)
+    elif model.state != BaseModelState.READY:
+        yield FieldProblem("base_model", "tokens.not_ready", f"{model.name} is {model.state}.", fix)
+    elif version.task not in model.tasks:
+        can = " and ".join(model.tasks) or "nothing yet"
+        message = f"{model.name} can do {can}; {version} is a {version.task} dataset."
+        yield FieldProblem("base_model", "tokens.pairing", message, "Choose another base model.")
+    if None not in (version.dataset.team_id, model.team_id) and version.dataset.team_id != model.team_id:
+        message = f"{model.name} belongs to another team than {version}."
+        yield FieldProblem("base_model", "tokens.other_team", message, "Choose one of the same team.")
+
+
+def _files(wanted: Asked) -> list[dict[str, Any]]:
+    version = wanted.version
+    rows = {"name": "rows.jsonl", "bytes": version.bytes, "sha256": version.sha256, "key": version.file_key}
+    small = [file for file in base_model_files(wanted.base_model) if not file["name"].endswith(WEIGHTS)]
+    return [rows, *({**file, "name": f"base_model/{file['name']}"} for file in small)]
