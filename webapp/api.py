@@ -10,7 +10,8 @@ from ninja import NinjaAPI, Status
 from webapp import api_errors
 from webapp.accounts.auth import BrowserAuth, TokenAuth
 from webapp.basemodels.api import router as base_models
-from webapp.datasets.api import dataset_versions, datasets, uploads
+from webapp.datasets.api import dataset_versions, datasets
+from webapp.datasets.uploads_api import uploads
 from webapp.jobs.api import estimates, jobs, methods, workers
 from webapp.jobs.artifacts_api import artifacts
 from webapp.jobs.health import health

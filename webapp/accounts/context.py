@@ -26,7 +26,12 @@ PLACES = (
     Place("jobs:home", "Queue", "queue", ("jobs:home", "jobs:starter")),
     Place("jobs:list", "Jobs", "jobs", ("jobs:list", "jobs:new", "jobs:detail")),
     Place("jobs:studies", "Studies", "study", ("jobs:studies", "jobs:new_study", "jobs:study", "jobs:compare")),
-    Place("datasets:list", "Datasets", "dataset", ("datasets:list", "datasets:upload", "datasets:version")),
+    Place(
+        "datasets:list",
+        "Datasets",
+        "dataset",
+        ("datasets:list", "datasets:upload", "datasets:version", "datasets:rows", "jobs:tokens"),
+    ),
     Place("basemodels:list", "Models", "model", ("basemodels:list", "basemodels:register", "basemodels:detail")),
     Place("jobs:artifacts", "Artifacts", "artifact", ("jobs:artifacts", "jobs:artifact")),
     Place("jobs:workers", "Workers", "worker", ("jobs:workers",)),

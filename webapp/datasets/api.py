@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
-from typing import Annotated, Any, Literal
-from uuid import UUID
+from dataclasses import asdict
+from typing import Any, Literal
 
-from django.http import Http404
 from django.shortcuts import get_object_or_404
 from ninja import File, Form, Header, Router, Schema, Status
 from ninja.files import UploadedFile
-from pydantic import Field
 
 from webapp.accounts.auth import Caller
 from webapp.accounts.permissions import teams_to_work_in
+from webapp.datasets.archiving import archive, bring_back, delete
 from webapp.datasets.browsing import Wanted, download, find_rows, problem_list
 from webapp.datasets.choices import ASK
+from webapp.datasets.comparing import ROWS_AT_MOST, TooLong, difference
 from webapp.datasets.deciding import decide
-from webapp.datasets.models import Dataset, DatasetVersion, Upload, VersionState
+from webapp.datasets.models import Dataset, DatasetVersion, VersionState
 from webapp.datasets.problems import ACCEPT
-from webapp.datasets.receiving import CHUNK_AT_MOST, KEPT_HOURS, begin, cancel, find
 from webapp.datasets.uploading import UploadRefused, new_version, upload
 from webapp.json_body import require_storable
 from webapp.paging import LIMIT_AT_MOST, Whole, page
 
 datasets = Router(tags=["datasets"])
 dataset_versions = Router(tags=["datasets"])
-uploads = Router(tags=["datasets"])
 
 
 def dataset_answer(dataset: Dataset) -> dict[str, Any]:
@@ -38,6 +35,7 @@ def dataset_answer(dataset: Dataset) -> dict[str, Any]:
         "team": dataset.team.slug if dataset.team else None,
         "licence": dataset.licence,
         "created_at": dataset.created_at,
+        "archived": dataset.archived_at is not None,
         "version": {"id": newest.pk, "number": newest.number, "state": newest.state} if newest else None,
     }
 
@@ -95,10 +93,13 @@ def _object(name: str, text: str) -> dict[str, Any] | None:
 
 
 @datasets.get("")
-def list_datasets(request: Any, limit: Whole = 50, cursor: Whole | None = None) -> dict[str, Any]:
-    """Datasets of your teams, and those that all teams share; newest first."""
+def list_datasets(
+    request: Any, limit: Whole = 50, cursor: Whole | None = None, archived: bool = False
+) -> dict[str, Any]:
+    """Datasets of your teams, and those that all teams share; newest first. `archived`: those put away instead."""
     caller: Caller = request.auth
-    return page(caller.within(Dataset.objects.visible_to(caller.user).for_list()), dataset_answer, limit, cursor)
+    rows = Dataset.objects.visible_to(caller.user).filter(archived_at__isnull=not archived)
+    return page(caller.within(rows.for_list()), dataset_answer, limit, cursor)
 
 
 @datasets.post("", response={201: dict[str, Any]})
@@ -128,7 +129,7 @@ def create_dataset(
 @datasets.get("{dataset_id}")
 def get_dataset(request: Any, dataset_id: int) -> dict[str, Any]:
     """One dataset with all its versions."""
-    dataset = _dataset(request, dataset_id)
+    dataset = dataset_of(request, dataset_id)
     return dataset_answer(dataset) | {"versions": [version_answer(version) for version in dataset.versions.all()]}
 
 
@@ -143,12 +144,12 @@ def create_version(
     warnings: Form[str] = "",
 ) -> Any:
     """Upload a further version."""
-    dataset = _dataset(request, dataset_id)
+    dataset = dataset_of(request, dataset_id)
     version = new_version(request.auth.user, dataset, file, _asked(task, mapping, split, warnings))
     return Status(201, version_answer(version))
 
 
-def _dataset(request: Any, dataset_id: int) -> Dataset:
+def dataset_of(request: Any, dataset_id: int) -> Dataset:
     caller: Caller = request.auth
     return get_object_or_404(caller.within(Dataset.objects.visible_to(caller.user)), pk=dataset_id)
 
@@ -157,6 +158,41 @@ def _version(request: Any, version_id: int) -> DatasetVersion:
     caller: Caller = request.auth
     versions = caller.within(DatasetVersion.objects.visible_to(caller.user), "dataset__team")
     return get_object_or_404(versions.select_related("dataset"), pk=version_id)
+
+
+@datasets.post("{dataset_id}/archive")
+def archive_dataset(request: Any, dataset_id: int) -> dict[str, Any]:
+    """Out of lists and forms; jobs that used it, its versions and files stay."""
+    archive(request.auth.user, dataset_of(request, dataset_id))
+    return dataset_answer(dataset_of(request, dataset_id))
+
+
+@datasets.post("{dataset_id}/bring-back")
+def bring_dataset_back(request: Any, dataset_id: int) -> dict[str, Any]:
+    """The opposite of archiving."""
+    bring_back(request.auth.user, dataset_of(request, dataset_id))
+    return dataset_answer(dataset_of(request, dataset_id))
+
+
+@datasets.delete("{dataset_id}", response={204: None})
+def delete_dataset(request: Any, dataset_id: int) -> Any:
+    """With all versions and files. 409 where a job used one: archive it then."""
+    delete(request.auth.user, dataset_of(request, dataset_id))
+    return Status(204, None)
+
+
+@dataset_versions.get("{version_id}/changes")
+def get_changes(request: Any, version_id: int, since: int) -> dict[str, Any]:
+    """Rows added, removed and changed since an older version of the same dataset, with the first ten of each."""
+    newer, older = _version(request, version_id), _version(request, since)
+    if older.dataset_id != newer.dataset_id or not older.file_key or not newer.file_key:
+        message = "Both must be checked versions of one dataset."
+        raise UploadRefused("dataset.changes", message, "Name the id of another version of it as `since`.", 422)
+    try:
+        return asdict(difference(older, newer))
+    except TooLong as error:
+        message = f"Versions of more than {ROWS_AT_MOST:,} rows are not compared."
+        raise UploadRefused("dataset.changes", message, "Download both and compare them.", 422) from error
 
 
 @dataset_versions.get("{version_id}")
@@ -230,72 +266,3 @@ def get_rows(
 def download_version(request: Any, version_id: int) -> Any:
     """The stored file: JSON Lines, every row with its side."""
     return download(_version(request, version_id), request.auth.user)
-
-
-class Announcement(Schema):
-    """A file that will be sent in chunks."""
-
-    bytes: Annotated[int, Field(ge=1, le=2**53)]
-    file_name: Annotated[str, Field(min_length=1, max_length=255)]
-    name: Annotated[str, Field(max_length=120)] = ""
-    """Of the new dataset; left out: the file's."""
-    dataset: Whole | None = None
-    """The dataset that gets a further version; left out: a new one is made."""
-    team: str = ""
-    sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
-    """Of the whole file; checked before it is taken."""
-    task: str = ""
-    mapping: dict[str, str] | None = None
-    split: dict[str, Any] | None = None
-    warnings: Literal["", "accept", "ask"] = ""
-
-
-def upload_answer(found: Upload) -> dict[str, Any]:
-    return {
-        "id": str(found.pk),
-        "file_name": found.file_name,
-        "bytes": found.bytes,
-        "offset": found.offset,
-        "chunk_bytes": CHUNK_AT_MOST,
-        "expires_at": found.touched_at + timedelta(hours=KEPT_HOURS),
-        "version": found.version_id,
-    }
-
-
-@uploads.post("", response={201: dict[str, Any]})
-def begin_upload(request: Any, announced: Announcement) -> Any:
-    """Announce a file; its chunks follow as `PATCH /uploads/{id}` with `Upload-Offset` and `Upload-Sha256`.
-
-    A chunk has at most 8 MiB. After a cut, `HEAD /uploads/{id}` says in `Upload-Offset` where to go on. The answer to
-    the last chunk is 201 with the dataset and its version.
-    """
-    caller: Caller = request.auth
-    dataset = None if announced.dataset is None else _dataset(request, announced.dataset)
-    teams = teams_to_work_in(caller.user)
-    named = [each for each in teams if each.slug == announced.team] if announced.team else teams
-    team = caller.team or next(iter(named), None)
-    said = announced.dict()
-    asked = {"task": said["task"], "mapping": said["mapping"], "split": said["split"]}
-    asked["warnings"] = ASK if said["warnings"] == ASK else ""
-    return Status(201, upload_answer(begin(caller.user, team, dataset, said, asked)))
-
-
-@uploads.get("{upload_id}")
-def get_upload(request: Any, upload_id: UUID) -> dict[str, Any]:
-    """How far one of your uploads is."""
-    return upload_answer(_upload(request, upload_id))
-
-
-@uploads.delete("{upload_id}", response={204: None})
-def cancel_upload(request: Any, upload_id: UUID) -> Any:
-    """Forget an upload and its bytes. A version that was made of it stays."""
-    cancel(_upload(request, upload_id))
-    return Status(204, None)
-
-
-def _upload(request: Any, upload_id: UUID) -> Upload:
-    caller: Caller = request.auth
-    found = find(caller.user, caller.team.pk if caller.team else None, upload_id)
-    if found is None:
-        raise Http404
-    return found

@@ -31,6 +31,8 @@ class Dataset(models.Model):
     name = models.CharField(max_length=120)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
+    archived_at = models.DateTimeField(null=True, blank=True)
+    """Set: no list and no form shows it; its jobs, addresses and files stay."""
     licence = models.CharField(max_length=120, blank=True)
     starter = models.CharField(max_length=60, blank=True)
     """Name of the starter entry that it was made from."""
@@ -66,7 +68,8 @@ class DatasetVersionQuerySet(models.QuerySet["DatasetVersion"]):
         return self.filter(in_teams_of_or_shared(user, "dataset__team"))
 
     def ready(self) -> DatasetVersionQuerySet:
-        return self.filter(state=VersionState.READY)
+        """Those that a job may be started on."""
+        return self.filter(state=VersionState.READY, dataset__archived_at=None)
 
 
 class DatasetVersion(models.Model):

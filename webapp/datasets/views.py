@@ -9,32 +9,41 @@ from django.core.paginator import Paginator
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from webapp.accounts.context import current_team, signed_in
 from webapp.accounts.models import Role
-from webapp.accounts.permissions import may
+from webapp.accounts.permissions import in_teams_of, may
+from webapp.datasets.archiving import archive, bring_back, delete
 from webapp.datasets.browsing import Wanted, download, find_rows, problem_list, rows_page
 from webapp.datasets.choosing import columns_form, kinds_of, wishes_of
+from webapp.datasets.comparing import ROWS_AT_MOST, TooLong, difference
 from webapp.datasets.deciding import decide
 from webapp.datasets.forms import PARTS, UploadForm
 from webapp.datasets.models import Dataset, DatasetVersion
 from webapp.datasets.uploading import UploadRefused, new_version, upload
-from webapp.errors import shows_refusals
+from webapp.errors import problem, shows_refusals
 
 PAGE_SIZE = 50
+PUT_AWAY = {"archive": archive, "bring-back": bring_back, "delete": delete}
+JOBS_SHOWN = 10
 ROWS_SHOWN = 20
 SIDES = ("train", "eval")
 
 
 def dataset_list(request: HttpRequest) -> HttpResponse:
     """The team's datasets and the shared ones, with the newest version of each."""
-    words = request.GET.get("q", "").strip()
+    words, archived = request.GET.get("q", "").strip(), "archived" in request.GET
     here = current_team(request)
     found = Dataset.objects.visible_to(signed_in(request)).filter(Q(team=here) | Q(team=None)).for_list()
+    put_away = found.exclude(archived_at=None)
+    found = put_away if archived else found.filter(archived_at=None)
     if words:
         found = found.filter(name__icontains=words)
-    context = {"page_of": Paginator(found, PAGE_SIZE).get_page(request.GET.get("page")), "q": words}
+    page_of = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
+    context: dict[str, Any] = {"page_of": page_of, "q": words, "archived": archived}
+    context["put_away"] = 0 if archived else put_away.count()
     return render(request, "datasets/list.html", context)
 
 
@@ -100,6 +109,9 @@ def _version_page(request: HttpRequest, found: DatasetVersion, refused: UploadRe
     others = DatasetVersion.objects.filter(dataset=found.dataset).only("number", "state", "dataset_id", "rows")
     context: dict[str, Any] = {"version": found, "dataset": found.dataset, "versions": others.order_by("-number")}
     context["may_change"] = may(signed_in(request), found.dataset.team_id, Role.MEMBER)
+    jobs = found.jobs.filter(in_teams_of(signed_in(request))).only("name", "team_id", "state").order_by("-pk")
+    context |= {"jobs": jobs[:JOBS_SHOWN], "jobs_total": jobs.count()}
+    context["may_delete"] = may(signed_in(request), found.dataset.team_id, Role.MAINTAINER)
     context |= {"refused": refused, "kinds": kinds_of(found), "columns_form": columns_form(found)}
     part = request.headers.get("HX-Target") == "version"
     template = "datasets/_version.html" if part else "datasets/version.html"
@@ -115,6 +127,38 @@ def choose(request: HttpRequest, dataset_id: int, number: int) -> HttpResponse:
         return redirect(decide(signed_in(request), found, wishes_of(request.POST)))
     except UploadRefused as error:
         return _version_page(request, found, error)
+
+
+@require_POST
+@shows_refusals
+def put_away(request: HttpRequest, dataset_id: int, action: str) -> HttpResponse:
+    """Archive, bring back or delete a dataset; back to the list it then stands in."""
+    dataset = get_object_or_404(Dataset.objects.visible_to(signed_in(request)), pk=dataset_id)
+    try:
+        PUT_AWAY[action](signed_in(request), dataset)
+    except UploadRefused as error:
+        return problem(request, error.status, f"{dataset.name} is not deleted", error.message, error.hint)
+    back = reverse("datasets:list")
+    return redirect(f"{back}?archived=1" if action == "archive" else back)
+
+
+def changes(request: HttpRequest, dataset_id: int, number: int) -> HttpResponse:
+    """What this version added, removed and changed against an older one, the one before it unless another is named."""
+    found = _version(request, dataset_id, number)
+    older = DatasetVersion.objects.filter(dataset=found.dataset, number__lt=number).exclude(file_key="")
+    older = older.only("number", "dataset_id", "state", "rows", "file_key").order_by("-number")
+    asked = request.GET.get("from", "")
+    before = next((each for each in older if str(each.number) == asked), next(iter(older), None))
+    if not found.file_key or before is None:
+        raise Http404
+    context: dict[str, Any] = {"version": found, "dataset": found.dataset, "before": before, "older": older}
+    try:
+        context["difference"] = difference(before, found)
+    except TooLong:
+        context["too_long"] = ROWS_AT_MOST
+    except FileNotFoundError:
+        context["gone"] = True
+    return render(request, "datasets/changes.html", context)
 
 
 def problems(request: HttpRequest, dataset_id: int, number: int) -> StreamingHttpResponse:

@@ -79,7 +79,7 @@ def why_not_merged(job: Job) -> str:
     try:
         return method.merge_refusal(job.base_model.read_shape, method.options.from_json(job.spec["options"]))
     except (OptionsError, ValueError) as error:
-        return f"The job's settings cannot be read any more: {error}."
+        return f"The job's settings cannot be read any more: {str(error).rstrip('.')}."
 
 
 def resolved_or_none(

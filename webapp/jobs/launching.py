@@ -133,6 +133,9 @@ def _checked_choices(wanted: Launch) -> Method:
     if model.state != BaseModelState.READY:
         fix = "Wait until its check is done." if model.state == BaseModelState.CHECKING else "Choose another."
         problems.append(FieldProblem("base_model", "job.base_model_not_ready", f"{model.name} is {model.state}.", fix))
+    if version.dataset.archived_at is not None:
+        problem = f"{version.dataset.name} is archived."
+        problems.append(FieldProblem("dataset_version", "job.dataset_archived", problem, "Bring it back on its page."))
     if version.state != VersionState.READY:
         fix = "Wait until its check is done." if version.state == VersionState.CHECKING else "Choose another version."
         problems.append(FieldProblem("dataset_version", "job.dataset_not_ready", f"{version} is {version.state}.", fix))

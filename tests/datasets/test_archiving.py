@@ -1,0 +1,96 @@
+"""Putting datasets away: archived they stay for their jobs, deleted they are gone with their files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.core.files.storage import default_storage
+
+from tests.conftest import Api, Cast, api_of, make_job
+from tests.pages.test_access import browser_of
+from webapp.accounts.models import AuditEntry
+from webapp.basemodels.models import BaseModel
+from webapp.datasets.models import Dataset, DatasetVersion
+from webapp.storing import store
+
+
+@pytest.fixture
+def stored(version: DatasetVersion) -> DatasetVersion:
+    """With its upload and rows in the storage."""
+    version.upload_key, version.file_key = (store("1/uploads", [b"raw"]).key, store("1/versions", [b"{}\n"]).key)
+    version.save()
+    return version
+
+
+def test_archived_it_is_in_no_list_and_no_form_and_comes_back(
+    cast: Cast, bob_api: Api, version: DatasetVersion, base_model: BaseModel
+) -> None:
+    bob = browser_of(cast.bob)
+    assert bob.post(f"/datasets/{version.dataset_id}/archive/").headers["Location"] == "/datasets/?archived=1"
+    assert b"reviews" in bob.get("/datasets/?archived=1").content
+    assert b">reviews<" not in bob.get("/datasets/").content
+    assert b"1 archived" in bob.get("/datasets/").content
+    assert b"reviews v1" not in bob.get("/jobs/new/").content
+    assert bob_api("get", "datasets").json()["items"] == []
+    assert [each["name"] for each in bob_api("get", "datasets?archived=true").json()["items"]] == ["reviews"]
+    wanted = {"base_model": base_model.pk, "dataset_version": version.pk, "method": "lora"}
+    refused = bob_api("post", "jobs", wanted)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "job.dataset_archived")
+    assert b"This dataset is archived." in bob.get(version.get_absolute_url()).content
+    assert bob.post(f"/datasets/{version.dataset_id}/bring-back/").headers["Location"] == "/datasets/"
+    assert bob_api("post", "jobs", wanted).status_code == 201
+    actions = list(AuditEntry.objects.filter(action__startswith="dataset.").values_list("action", flat=True))
+    assert sorted(actions) == ["dataset.archive", "dataset.bring_back"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_deleted_it_is_gone_with_its_files(cast: Cast, stored: DatasetVersion) -> None:
+    assert default_storage.exists(stored.file_key)
+    alice = api_of(cast.alice, cast.team)
+    assert alice("delete", f"datasets/{stored.dataset_id}").status_code == 204
+    assert not Dataset.objects.exists()
+    assert not default_storage.exists(stored.file_key)
+    assert not default_storage.exists(stored.upload_key)
+    assert Path(settings.MEDIA_ROOT).exists()
+
+
+def test_used_by_a_job_it_is_not_deleted_and_says_so(cast: Cast, stored: DatasetVersion, base_model: BaseModel) -> None:
+    make_job(cast, base_model, stored, name="its job")
+    refused = api_of(cast.alice, cast.team)("delete", f"datasets/{stored.dataset_id}")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "dataset.used")
+    assert "Archive it" in refused.json()["error"]["hint"]
+    page = browser_of(cast.alice).post(f"/datasets/{stored.dataset_id}/delete/")
+    assert page.status_code == 409
+    assert b"1 of its versions is used by jobs" in page.content
+    assert default_storage.exists(stored.file_key)
+    assert b"its job" in browser_of(cast.alice).get(stored.get_absolute_url()).content
+
+
+def test_a_version_that_is_being_checked_is_not_deleted(cast: Cast, stored: DatasetVersion) -> None:
+    DatasetVersion.objects.update(state="checking")
+    assert api_of(cast.alice, cast.team)("delete", f"datasets/{stored.dataset_id}").status_code == 409
+
+
+def test_who_may_not(cast: Cast, bob_api: Api, charlie_api: Api, version: DatasetVersion) -> None:
+    path = f"datasets/{version.dataset_id}"
+    assert bob_api("delete", path).status_code == 403, "a member archives, a maintainer deletes"
+    assert api_of(cast.vera, cast.team)("post", f"{path}/archive").status_code == 403
+    for stranger in (charlie_api("post", f"{path}/archive"), charlie_api("delete", path)):
+        assert stranger.status_code == 404
+    assert browser_of(cast.charlie).post(f"/{path}/archive/").status_code == 404
+    assert browser_of(cast.alice).get(f"/{path}/archive/").status_code == 405
+    assert b"Archive" not in browser_of(cast.vera).get(version.get_absolute_url()).content
+
+
+def test_of_every_teams_dataset_only_own_jobs_are_shown(
+    cast: Cast, version: DatasetVersion, base_model: BaseModel
+) -> None:
+    Dataset.objects.update(team=None)
+    make_job(cast, base_model, version, name="ours")
+    make_job(cast, base_model, version, name="theirs", team=cast.other_team)
+    page = browser_of(cast.bob).get(version.get_absolute_url()).content
+    assert b"ours" in page
+    assert b"theirs" not in page
+    assert browser_of(cast.bob).post(f"/datasets/{version.dataset_id}/archive/").status_code == 403

@@ -1,0 +1,58 @@
+"""Puts datasets away: archived they stay for the jobs that used them, deleted they are gone with their files."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from django.db import transaction
+from django.db.models import ProtectedError
+
+from webapp import clock
+from webapp.accounts.models import AuditEntry, Role, User
+from webapp.accounts.permissions import require
+from webapp.datasets.models import Dataset, DatasetVersion, VersionState
+from webapp.datasets.uploading import UploadRefused
+from webapp.storing import forget
+
+
+def archive(user: User, dataset: Dataset) -> None:
+    """Out of lists and forms, until somebody brings it back. Raises NotAllowed."""
+    require(user, dataset.team_id, Role.MEMBER)
+    if Dataset.objects.filter(pk=dataset.pk, archived_at=None).update(archived_at=clock.now()):
+        AuditEntry.note(user, dataset.team, "dataset.archive", dataset.pk)
+
+
+def bring_back(user: User, dataset: Dataset) -> None:
+    """Raises NotAllowed."""
+    require(user, dataset.team_id, Role.MEMBER)
+    if Dataset.objects.filter(pk=dataset.pk).exclude(archived_at=None).update(archived_at=None):
+        AuditEntry.note(user, dataset.team, "dataset.bring_back", dataset.pk)
+
+
+def delete(user: User, dataset: Dataset) -> None:
+    """With all versions and files, as long as no job used it. Raises NotAllowed, UploadRefused."""
+    require(user, dataset.team_id, Role.MAINTAINER)
+    with transaction.atomic():
+        versions = list(DatasetVersion.objects.select_for_update().filter(dataset=dataset))
+        if any(version.state == VersionState.CHECKING for version in versions):
+            raise UploadRefused("dataset.state", "A version is still being checked.", "Wait for the result.", 409)
+        used = DatasetVersion.objects.filter(dataset=dataset, jobs__isnull=False).distinct().count()
+        if used:
+            raise _used(used)
+        AuditEntry.note(user, dataset.team, "dataset.delete", dataset.pk, name=dataset.name)
+        try:
+            Dataset.objects.filter(pk=dataset.pk).delete()
+        except ProtectedError as error:  # a job was launched on it just now
+            raise _used(1) from error
+        transaction.on_commit(partial(_forget_all, versions))
+
+
+def _used(versions: int) -> UploadRefused:
+    message = f"{versions} of its versions {'is' if versions == 1 else 'are'} used by jobs, whose results refer to it."
+    return UploadRefused("dataset.used", message, "Archive it: lists and forms no longer show it.", 409)
+
+
+def _forget_all(versions: list[DatasetVersion]) -> None:
+    keys = {key for each in versions for key in (each.upload_key, each.file_key, each.problems_key) if key}
+    for key in keys:
+        forget(key)
