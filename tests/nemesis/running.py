@@ -94,7 +94,7 @@ class Run:
         with contextlib.suppress(httpx.HTTPError, ValueError, KeyError):
             for worker in self.site.api("GET", "workers", timeout=2).json()["items"]:
                 if worker.get("suspended"):
-                    answer = self.site.api("PATCH", f"workers/{worker['id']}", json={"drain": False}, timeout=5)
+                    answer = self.site.lift_suspension(worker["id"])
                     self.journal.note("lift", answer.is_success, status=answer.status_code)
                     self.say(f"{worker['name']} was suspended; lifted: {answer.status_code}")
 

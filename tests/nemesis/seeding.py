@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import sys
 
 import django
@@ -15,7 +16,9 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
 django.setup()
 
-from django.db import transaction  # noqa: E402  (only after the settings are there)
+from django.conf import settings  # noqa: E402  (only after the settings are there)
+from django.db import transaction  # noqa: E402
+from django.test import Client  # noqa: E402
 
 from tests.conftest import TOY_SHAPE  # noqa: E402
 from webapp.accounts.models import ApiToken, Membership, Role, Team, User  # noqa: E402
@@ -24,6 +27,7 @@ from webapp.datasets.models import Dataset, DatasetVersion, VersionState  # noqa
 from webapp.jobs.enrolling import make_key  # noqa: E402
 from webapp.storing import store  # noqa: E402
 
+CSRF = secrets.token_hex(16)
 ROWS = b'{"text": "good", "label": "pos", "split": "train"}\n'
 CONFIG = b'{"model_type": "bert"}'
 
@@ -61,6 +65,14 @@ def dataset_version(team: Team, owner: User) -> DatasetVersion:
     )
 
 
+def cookies_of(admin: User) -> dict[str, str]:
+    """Of a browser in which the site's admin is signed in: what is every team's is out of a token's reach."""
+    browser = Client(HTTP_HOST="127.0.0.1")
+    browser.force_login(admin, settings.AUTHENTICATION_BACKENDS[-1])
+    session = browser.cookies[settings.SESSION_COOKIE_NAME].value
+    return {settings.SESSION_COOKIE_NAME: session, settings.CSRF_COOKIE_NAME: CSRF}
+
+
 def seed(people: int, workers: int) -> dict[str, object]:
     with transaction.atomic():
         team = Team.objects.create(
@@ -74,6 +86,8 @@ def seed(people: int, workers: int) -> dict[str, object]:
             "base_model": base_model().pk,
             "dataset_version": dataset_version(team, users[0]).pk,
             "tokens": [ApiToken.make(user, team, "nemesis")[1].text for user in users],
+            "admin_cookies": cookies_of(admin),
+            "csrf": CSRF,
             "worker_keys": [make_key(f"w{number}", embedded=True)[1] for number in range(workers)],
         }
 

@@ -135,6 +135,8 @@ class Seeded:
     dataset_version: int
     tokens: list[str]
     worker_keys: list[str]
+    admin_cookies: dict[str, str]
+    csrf: str
 
     def new_job(self, **more: Any) -> dict[str, Any]:
         chosen = {"base_model": self.base_model, "dataset_version": self.dataset_version, "method": "lora"}
@@ -186,6 +188,12 @@ class Site:
         return httpx.request(
             method, f"{self.url}/api/v1/{path}", headers=headers, timeout=timeout, trust_env=False, **arguments
         )
+
+    def lift_suspension(self, worker_id: int) -> httpx.Response:
+        """As the site's admin does in a browser."""
+        headers, cookies = {"X-CSRFToken": self.seeded.csrf}, self.seeded.admin_cookies
+        address, wanted = f"{self.url}/api/v1/workers/{worker_id}", {"drain": False}
+        return httpx.patch(address, json=wanted, headers=headers, cookies=cookies, timeout=5, trust_env=False)
 
     def submit(self, person: int = 0, **more: Any) -> int:
         answer = self.api("POST", "jobs", person, json=self.seeded.new_job(**more))
@@ -348,7 +356,7 @@ def running_site(
             valkey=Daemon("valkey", broker.command(), dict(os.environ), folder / "logs" / "valkey.log"),
             web=Daemon("web", _web(port), environment, folder / "logs" / "web.log"),
             housekeeping=Daemon("housekeeping", _sweeps(), environment, folder / "logs" / "housekeeping.log"),
-            seeded=Seeded(0, 0, [], []),
+            seeded=Seeded(0, 0, [], [], {}, ""),
             postgresql=database,
         )
         try:
