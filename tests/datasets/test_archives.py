@@ -8,6 +8,7 @@ import json
 import random
 import stat
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,9 @@ import pytest
 from tests.datasets.test_corpus import CASES, SPEAKS_PYTHON, Case
 from webapp.datasets.limits import Limits
 from webapp.datasets.reading import Report, read
+
+squeezed = partial(gzip.compress, mtime=0)
+"""Without the time of day, which would also stand in test ids."""
 
 ROWS = "\n".join(json.dumps({"text": f"t{n}", "label": "ab"[n % 2]}) for n in range(20)).encode()
 PACKABLE = [case for case in CASES if case.code != "line_too_long" and not case.name.startswith("75 tar")]
@@ -46,7 +50,7 @@ def zipped(*entries: tuple[str | zipfile.ZipInfo, bytes], how: int = zipfile.ZIP
 @pytest.mark.parametrize("case", PACKABLE, ids=lambda case: case.name)
 def test_a_packed_file_gets_the_answer_of_the_file(tmp_path: Path, case: Case) -> None:
     plain = report_on(tmp_path, case.upload, case.content)
-    packed = report_on(tmp_path, case.upload + ".gz", gzip.compress(case.content, 1, mtime=0))
+    packed = report_on(tmp_path, case.upload + ".gz", squeezed(case.content, 1))
     in_zip = report_on(tmp_path, "a.zip", zipped((case.upload, case.content), how=zipfile.ZIP_STORED))
 
     def told(report: Report) -> list[tuple[str, int | None, int]]:
@@ -58,11 +62,11 @@ def test_a_packed_file_gets_the_answer_of_the_file(tmp_path: Path, case: Case) -
 
 
 def test_all_members_of_a_gzip_file_are_read(tmp_path: Path) -> None:
-    report = report_on(tmp_path, "a.jsonl.gz", gzip.compress(ROWS[:300], mtime=0) + gzip.compress(ROWS[300:]))
+    report = report_on(tmp_path, "a.jsonl.gz", squeezed(ROWS[:300]) + squeezed(ROWS[300:]))
     assert (report.state, report.rows["read"], report.format) == ("ready", 20, "JSONL, gzip")
 
 
-@pytest.mark.parametrize("bomb", [gzip.compress(bytes(3_000_000), mtime=0), zipped(("a.csv", bytes(900_000)))])
+@pytest.mark.parametrize("bomb", [squeezed(bytes(3_000_000)), zipped(("a.csv", bytes(900_000)))])
 def test_a_bomb_stops_at_the_budget(tmp_path: Path, bomb: bytes) -> None:
     limits = Limits(output_bytes_least=200_000, output_times_source=0)
     report = report_on(tmp_path, "a.gz", bomb, limits)
@@ -84,12 +88,12 @@ def test_a_zip_that_lies_about_its_size_stops_there_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cut", [1, 9, 100])
 def test_a_cut_gzip_file_is_truncated(tmp_path: Path, cut: int) -> None:
-    content = gzip.compress(random.Random(1).randbytes(5_000))
+    content = squeezed(random.Random(1).randbytes(5_000))
     assert only_error(report_on(tmp_path, "a.jsonl.gz", content[:-cut])) == "truncated"
 
 
 def test_a_gzip_file_with_a_wrong_checksum_is_damaged(tmp_path: Path) -> None:
-    content = bytearray(gzip.compress(ROWS, mtime=0))
+    content = bytearray(squeezed(ROWS))
     content[-6] ^= 255
     assert only_error(report_on(tmp_path, "a.jsonl.gz", bytes(content))) == "archive_damaged"
 
@@ -127,8 +131,8 @@ def encrypted() -> bytes:
         (zipped(*((f"{n}.csv", b"") for n in range(1001))), "too_many_entries", "1,001"),
         (zipped(("in.zip", zipped(("a.csv", b"")))), "nested_archive", "`in.zip`"),
         (zipped(("in.csv", zipped(("a.csv", b"")))), "nested_archive", "another archive"),
-        (zipped(("a.csv", gzip.compress(b"a", mtime=0))), "nested_archive", "another archive"),
-        (gzip.compress(gzip.compress(b"a"), mtime=0), "nested_archive", "another archive"),
+        (zipped(("a.csv", squeezed(b"a"))), "nested_archive", "another archive"),
+        (squeezed(squeezed(b"a")), "nested_archive", "another archive"),
         (zipped(("a.csv", b"\x89PNG\r\n")), "wrong_type", "PNG"),
         (zipped(("folder/", b"")), "empty_file", "no file"),
         (b"PK\x03\x04" + b"noise" * 50, "archive_damaged", "damaged"),
