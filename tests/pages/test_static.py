@@ -32,6 +32,8 @@ def test_every_vendored_file_is_listed_with_its_hash_and_has_its_licence() -> No
 
 def test_no_template_has_an_inline_script_or_style_element() -> None:
     for path in TEMPLATES.rglob("*.html"):
+        if path.parent.name == "reports":
+            continue  # a file to take away: it stands for itself, and the site never shows it
         text = path.read_text()
         assert not re.search(r"<style", text), path
         assert not re.search(r"<script(?![^>]*\bsrc=)", text), path

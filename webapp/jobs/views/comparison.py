@@ -56,8 +56,12 @@ def comparison(request: HttpRequest, jobs: Sequence[Job]) -> dict[str, Any]:
         "jobs": jobs,
         "figures": [],
     }
-    fill = {"curves": _curves, "scores": _scores, "efficiency": _efficiency, "config": _config}
-    return shared | (fill[tab](groups, jobs) if tab in fill and jobs else {})
+    return shared | (FILL[tab](groups, jobs) if tab in FILL and jobs else {})
+
+
+def sections_of(groups: list[Group], jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
+    """What every tab but the table shows, by its name; nothing without jobs."""
+    return {name: fill(groups, jobs) for name, fill in FILL.items()} if jobs else {}
 
 
 def _figure(
@@ -150,3 +154,7 @@ def _savings(groups: list[Group], full_bytes: int, base_bytes: int) -> list[tupl
 
 def _config(groups: list[Group], jobs: Sequence[Job]) -> dict[str, Any]:
     return {"settings": comparing.config_difference(jobs)}
+
+
+FILL = {"curves": _curves, "scores": _scores, "efficiency": _efficiency, "config": _config}
+"""What fills a tab."""
