@@ -62,6 +62,7 @@ export function layoutOf(chart, data, charts, size) {
   const y = yAxis(chart, data, view);
   const marks = view.marks ? marksOf(chart, data, charts) : { shapes: [], annotations: [] };
   const lines = (layout.shapes ?? []).map((shape) => ({ ...shape, line: { ...shape.line, color: css("--axis") } }));
+  const words = (layout.annotations ?? []).map((each) => ({ ...each, font: ticks }));
   return {
     ...layout,
     ...size,
@@ -72,7 +73,7 @@ export function layoutOf(chart, data, charts, size) {
     uirevision: `${view.axis} ${view.zoom} ${view.log.has(name)}`,
     xaxis: { ...layout.xaxis, ...colours, ...range, type: axis.type, title: { text: axis.title, font: ticks, standoff: 8 }, tickfont: ticks, tickformat: axis.format },
     yaxis: { ...layout.yaxis, ...colours, tickfont: ticks, ...y.axis },
-    annotations: [...(layout.annotations ?? []), ...marks.annotations, ...(y.top ? [cut(y.top, y.edge)] : [])],
+    annotations: [...words, ...marks.annotations, ...(y.top ? [cut(y.top, y.edge)] : [])],
   };
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from webapp.jobs.figures import GIB, Chart, Line, ended_without
+from webapp.jobs.figures import GIB, Chart, Line, Reference, ended_without
 from webapp.jobs.models import Job
 
 
@@ -25,13 +25,13 @@ def memory(job: Job) -> Chart:
     )
     device = Line("device_memory_bytes", "in use on the device" if on_gpu else kind)
     parts = (Line("reserved_memory_bytes", "reserved", colour=3), Line("allocated_memory_bytes", "allocated", colour=5))
-    reference = round(total * GIB, 2) if on_gpu and total else None
+    references = (Reference(round(total * GIB, 2)),) if on_gpu and total else ()
     lines = (device, *parts) if on_gpu else (device,)
     told = job.estimated.get("memory") if isinstance(job.estimated, dict) else None
     band = (told[0] * GIB, told[1] * GIB) if told else None
     if band:
         help += " The shaded band is what was estimated before the start."
-    return Chart("memory", title, "GiB", help, lines, scale=GIB, from_zero=True, reference=reference, band=band)
+    return Chart("memory", title, "GiB", help, lines, scale=GIB, from_zero=True, references=references, band=band)
 
 
 def utilisation(job: Job) -> Chart:

@@ -43,6 +43,14 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """A dashed line to hold a chart against, in its unit, such as the device's memory."""
+
+    value: float
+    words: str = ""
+
+
+@dataclass(frozen=True)
 class Chart:
     """One card: its title, unit, lines and what to look for."""
 
@@ -59,8 +67,7 @@ class Chart:
     waiting: str = "Training starts after the model is loaded. First point expected at step 1."
     absent: dict[str, str] | None = None
     """Why this job never has such points, with `url` and `label` of the way to one that has."""
-    reference: float | None = None
-    """A dashed line, in the unit, such as the device's memory."""
+    references: tuple[Reference, ...] = ()
     band: tuple[float, float] | None = None
     """A shaded range, in the unit, such as the estimate made before the start."""
 
@@ -156,9 +163,11 @@ def _figure(chart: Chart) -> dict[str, Any]:
         xaxis=_axis(tickformat=",~d"),
         yaxis=_axis(tickformat=chart.tick_format, fixedrange=True, rangemode="tozero" if chart.from_zero else "normal"),
     )
-    if chart.reference is not None:
-        line = {"width": 1, "dash": "dash"}
-        figure.add_hline(y=chart.reference, line=line, layer="below")
+    if named := [each.value for each in chart.references if each.words]:
+        figure.update_yaxes(autorangeoptions={"include": named})
+    for reference in chart.references:
+        words = {"annotation_text": reference.words, "annotation_position": "top left"} if reference.words else {}
+        figure.add_hline(y=reference.value, line={"width": 1, "dash": "dash"}, layer="below", **words)
     if chart.band is not None:
         shade = {"fillcolor": "rgba(128, 128, 128, 0.15)", "line": {"width": 0}, "layer": "below"}
         figure.add_hrect(y0=chart.band[0], y1=chart.band[1], **shade)

@@ -19,6 +19,7 @@ from webapp.jobs.device_figures import memory, system_charts, utilisation
 from webapp.jobs.models import Event, Job, JobState, delta_of
 from webapp.jobs.outlook import waiting
 from webapp.jobs.reasons import advice_for
+from webapp.jobs.reference_lines import held_against
 from webapp.jobs.refusing import LaunchRefused
 from webapp.jobs.shown import shown
 from webapp.jobs.sparklines import sparklines
@@ -96,7 +97,10 @@ def _diagnosis(job: Job) -> dict[str, Any]:
 
 def _overview(job: Job) -> dict[str, Any]:
     on_device = [memory(job), utilisation(job)]
-    charts = [*figures.charts_for(job), *(figures.ended_without(on_device) if job.ended else on_device)]
+    charts = [
+        *held_against(job, figures.charts_for(job)),
+        *(figures.ended_without(on_device) if job.ended else on_device),
+    ]
     return _log(job, "overview") | _result(job) | {"charts": charts, "page_data": _charts_page(job)}
 
 
