@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -36,6 +37,8 @@ def shows_refusals(view: View) -> View:
             return view(request, *args, **kwargs)
         except NotAllowed as error:
             return problem(request, 403, "Your role does not allow this", str(error))
+        except ObjectDoesNotExist as error:  # deleted while this was going on
+            return not_found(request, error)
         except DiskNearlyFull as error:
             return problem(request, 507, "The site's disk is nearly full", str(error))
 

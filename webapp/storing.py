@@ -114,6 +114,11 @@ def forget(key: str) -> None:
     default_storage.delete(key)
 
 
+def forget_all(keys: Iterable[str]) -> None:
+    for key in keys:
+        forget(key)
+
+
 def zipped(files: Iterable[tuple[str, IO[bytes]]]) -> tuple[IO[bytes], int]:
     """All files in one uncompressed zip on disk, and its length; each is closed once it is in."""
     archive = tempfile.TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR)  # noqa: SIM115  (the response closes it)

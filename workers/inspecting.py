@@ -104,11 +104,23 @@ def inspect(claim: dict[str, Any], held: Held, station: Station) -> None:
     try:
         with Pulse(inspection, station.timings) as pulse:
             end = _answer(claim, held, station, inspection, folder, pulse)
-            patiently(lambda: inspection.post("end", end), station.orders.drain.is_set)
+            _hand_over(inspection, end, station)
     except Dropped:
         return
     finally:
         shutil.rmtree(folder.path, ignore_errors=True)
+
+
+def _hand_over(inspection: Claimed, end: dict[str, Any], station: Station) -> None:
+    """An answer that the site does not take becomes a problem: worked out anew, it would be the same."""
+    try:
+        patiently(lambda: inspection.post("end", end), station.orders.drain.is_set)
+    except SiteRefused as error:
+        if end["answer"] is None:
+            raise
+        problem = {"code": "inspection.refused", "message": f"The site did not take the answer: {error}", "hint": ""}
+        instead: dict[str, Any] = {"answer": None, "files": [], "problem": problem}
+        patiently(lambda: inspection.post("end", instead), station.orders.drain.is_set)
 
 
 def _answer(

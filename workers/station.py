@@ -32,7 +32,7 @@ from workers.protocol import PROTOCOL, Device, Timings, WorkerReport
 from workers.slots import Held, Rack, Slot
 from workers.telemetry import Telemetry
 from workers.tree import Command, inspection_command, training_command
-from workers.versions import own_version, versions
+from workers.versions import lacks, own_version, versions
 
 log = logging.getLogger(__name__)
 
@@ -147,6 +147,7 @@ class Station:
             deaf=self.hearing.deaf,
             isolation=self.isolation.as_json(),
             versions=versions(),
+            lacks=lacks(),
         )
 
     def _obey(self, answer: HelloAnswer) -> None:

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from workers.devices import driver_version
 
 TOLD = ("torch", "transformers", "peft", "accelerate", "bitsandbytes")
+NOT_EVERYWHERE = ("bitsandbytes",)
 
 
 def own_version() -> str:
@@ -21,6 +22,12 @@ def versions() -> dict[str, str]:
     found = {"python": platform.python_version(), "system": platform.platform(terse=True)}
     found |= {"driver": driver_version()} | {name: _version(name) for name in TOLD}
     return {name: text[:255] for name, text in found.items() if text}
+
+
+@cache
+def lacks() -> tuple[str, ...]:
+    """Of the packages that only some methods need: those that are not here."""
+    return tuple(name for name in NOT_EVERYWHERE if not _version(name))
 
 
 def _version(package: str) -> str:

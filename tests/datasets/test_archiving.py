@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
 from tests.conftest import Api, Cast, api_of, make_job
 from tests.pages.test_access import browser_of
 from webapp.accounts.models import AuditEntry
 from webapp.basemodels.models import BaseModel
+from webapp.datasets import uploading
 from webapp.datasets.models import Dataset, DatasetVersion
+from webapp.jobs import token_reports
 from webapp.storing import store
 
 
@@ -63,7 +66,7 @@ def test_used_by_a_job_it_is_not_deleted_and_says_so(cast: Cast, stored: Dataset
     assert "Archive it" in refused.json()["error"]["hint"]
     page = browser_of(cast.alice).post(f"/datasets/{stored.dataset_id}/delete/")
     assert page.status_code == 409
-    assert b"1 of its versions is used by jobs" in page.content
+    assert b"Jobs or studies use a version of it" in page.content
     assert default_storage.exists(stored.file_key)
     assert b"its job" in browser_of(cast.alice).get(stored.get_absolute_url()).content
 
@@ -94,3 +97,46 @@ def test_of_every_teams_dataset_only_own_jobs_are_shown(
     assert b"ours" in page
     assert b"theirs" not in page
     assert browser_of(cast.bob).post(f"/datasets/{version.dataset_id}/archive/").status_code == 403
+
+
+def test_archived_it_takes_no_version_and_no_question(
+    cast: Cast, bob_api: Api, version: DatasetVersion, base_model: BaseModel
+) -> None:
+    bob_api("post", f"datasets/{version.dataset_id}/archive")
+    bob = browser_of(cast.bob)
+    page = bob.get(version.get_absolute_url()).content
+    for offered in (b"Start a job", b"New version", b"loss mask"):
+        assert offered not in page
+    asked = bob_api("post", f"dataset-versions/{version.pk}/tokens", {"base_model": base_model.pk})
+    assert (asked.status_code, asked.json()["problems"][0]["code"]) == (422, "tokens.archived")
+    announced = {"bytes": 10, "file_name": "a.jsonl", "dataset": version.dataset_id}
+    refused = bob_api("post", "uploads", announced)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "dataset.archived")
+    assert bob_api("post", f"dataset-versions/{version.pk}/choices", {}).status_code == 409
+    assert b'name="archived"' in bob.get("/datasets/?archived=1").content
+
+
+def test_what_every_team_shares_is_out_of_a_tokens_reach(cast: Cast, version: DatasetVersion) -> None:
+    Dataset.objects.update(team=None)
+    root = api_of(cast.root, cast.team)
+    path = f"datasets/{version.dataset_id}"
+    for answer in (root("post", f"{path}/archive"), root("post", f"{path}/bring-back"), root("delete", path)):
+        assert answer.status_code == 403
+    assert browser_of(cast.root).post(f"/{path}/archive/").status_code == 302
+    assert Dataset.objects.get().archived_at is not None
+
+
+@pytest.mark.parametrize("path", ["upload/?dataset={}", "{}/v1/tokens/"])
+def test_deleted_in_between_it_is_a_missing_page(
+    cast: Cast, version: DatasetVersion, base_model: BaseModel, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """As if somebody deleted it after the page had found it."""
+
+    def deleted(*_: object) -> None:
+        Dataset.objects.all().delete()
+
+    monkeypatch.setattr(uploading, "require_space", deleted)
+    monkeypatch.setattr(token_reports, "require", deleted)
+    file = ContentFile(b'{"text": "a", "label": "b"}', "a.jsonl")
+    sent = {"base_model": base_model.pk, "max_length": 12, "file": file, "name": "x"}
+    assert browser_of(cast.bob).post(f"/datasets/{path.format(version.dataset_id)}", sent).status_code == 404

@@ -115,5 +115,21 @@ def test_too_many_rows_and_other_datasets_are_refused(
     assert (
         b"A page compares versions of up to" in browser_of(cast.bob).get(f"{newer.get_absolute_url()}changes/").content
     )
+    monkeypatch.undo()
+    monkeypatch.setattr(comparing, "BYTES_AT_MOST", 1)
+    DatasetVersion.objects.update(bytes=2)
+    assert bob_api("get", path).status_code == 422
+    monkeypatch.undo()
+    DatasetVersion.objects.filter(pk=older.pk).update(file_key="1/versions/gone")
+    assert bob_api("get", path).status_code == 409
+    assert b"are gone" in browser_of(cast.bob).get(f"{newer.get_absolute_url()}changes/").content
     DatasetVersion.objects.filter(pk=older.pk).update(file_key="")
     assert bob_api("get", path).status_code == 422
+    assert b"What v2 changed" not in browser_of(cast.bob).get(newer.get_absolute_url()).content
+
+
+def test_chats_are_shown_turn_by_turn(cast: Cast, version: DatasetVersion) -> None:
+    turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
+    _, newer = pair(version, [], [{"messages": turns}])
+    page = browser_of(cast.bob).get(f"{newer.get_absolute_url()}changes/").content.decode()
+    assert '<b class="small">assistant</b> hello' in page

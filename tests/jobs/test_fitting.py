@@ -86,8 +86,8 @@ def test_a_job_without_a_known_need_fits_everywhere(queue: Queue) -> None:
 
 
 def test_four_bits_go_to_a_worker_that_has_the_package(queue: Queue) -> None:
-    without = online("without", [gpu()], slots=2, report={"versions": {"torch": "2.13.0"}})
-    able = online("able", [gpu()], report={"versions": {"torch": "2.13.0", "bitsandbytes": "0.50.2"}})
+    without = online("without", [gpu()], slots=2, report={"lacks": ["bitsandbytes"]})
+    able = online("able", [gpu()])
     queue.add("four bits", method="qlora")
     queue.add("plain")
     assert queue.names(without, 2) == ["plain"]

@@ -139,8 +139,13 @@ def test_a_merge_that_failed_says_why_and_can_be_asked_for_again(
 
 @pytest.mark.parametrize(
     "change",
-    [{"files": []}, {"parity": None}, {"parity": PARITY | {"same_choice_share": 7}}],
-    ids=["other files", "no parity", "odd parity"],
+    [
+        {"files": []},
+        {"parity": None},
+        {"parity": PARITY | {"same_choice_share": 7}},
+        {"parity": PARITY | {"same_choice_share": "1"}},
+    ],
+    ids=["other files", "no parity", "odd parity", "parity in words"],
 )
 def test_a_merged_model_that_does_not_fit_its_manifest_is_not_listed(
     calls: WorkerCalls, bob_api: Api, delta: Artifact, change: dict[str, Any]
@@ -161,3 +166,28 @@ def test_once_the_worker_that_trained_it_is_removed_the_default_pool_merges(bob_
     Worker.objects.update(pool="fast", revoked_at=delta.created_at)
     bob_api("post", f"artifacts/{delta.pk}/merge")
     assert scheduling.work_waits(online("other", [gpu()]))
+
+
+def test_a_merged_model_that_was_damaged_is_made_again(
+    cast: Cast, calls: WorkerCalls, bob_api: Api, delta: Artifact
+) -> None:
+    bob_api("post", f"artifacts/{delta.pk}/merge")
+    hand_in_merged(calls, calls.claim("merge").json())
+    damaged = Artifact.objects.get(kind="merged")
+    Artifact.objects.filter(pk=damaged.pk).update(damaged_at=delta.created_at)
+    assert b"Merge into the base model" in browser_of(cast.bob).get(delta.get_absolute_url()).content
+    assert bob_api("post", f"artifacts/{delta.pk}/merge").json()["state"] == "queued"
+    assert hand_in_merged(calls, calls.claim("again").json()).status_code == 200
+    whole = Artifact.objects.get(kind="merged")
+    assert whole.pk != damaged.pk
+    assert whole.files[0]["key"].startswith(f"{cast.team.pk}/inspections/")
+
+
+def test_a_merged_model_is_not_merged_again(cast: Cast, calls: WorkerCalls, bob_api: Api, delta: Artifact) -> None:
+    bob_api("post", f"artifacts/{delta.pk}/merge")
+    hand_in_merged(calls, calls.claim("merge").json())
+    merged = Artifact.objects.get(kind="merged")
+    assert bob_api("post", f"artifacts/{merged.pk}/merge").status_code == 422
+    assert bob_api("get", f"artifacts/{merged.pk}").json()["mergeable"] is False
+    fragment = browser_of(cast.bob).get(merged.get_absolute_url(), headers={"HX-Request": "true"}).content
+    assert b"Merge into the base model" not in fragment

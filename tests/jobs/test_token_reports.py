@@ -142,6 +142,7 @@ def test_of_every_teams_dataset_a_member_of_any_team_may_ask(
         ({"state": "checking"}, "dataset_version", "is checking"),
         ({"model_state": "refused"}, "base_model", "is refused"),
         ({"other_team": True}, "base_model", "belongs to another team"),
+        ({"archived": True}, "dataset_version", "is archived"),
     ],
     ids=str,
 )
@@ -156,6 +157,8 @@ def test_what_cannot_be_answered_is_refused_with_the_field(
 ) -> None:
     DatasetVersion.objects.update(task=change.get("task", version.task), state=change.get("state", version.state))
     BaseModel.objects.update(state=change.get("model_state", base_model.state))
+    if "archived" in change:
+        Dataset.objects.update(archived_at=version.created_at)
     if "other_team" in change:
         BaseModel.objects.update(team=cast.other_team)
     root = browser_of(cast.root)
@@ -184,3 +187,47 @@ def test_a_teams_worker_reads_its_own_teams_rows_alone(
 def test_an_answer_that_is_none_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(BadReport):
         check_report(ANSWER | change)
+
+
+def test_of_a_shared_dataset_a_teams_own_base_model_is_not_told_to_others(
+    cast: Cast, calls: WorkerCalls, charlie_api: Api, version: DatasetVersion, base_model: BaseModel
+) -> None:
+    Dataset.objects.update(team=None)
+    BaseModel.objects.update(team=cast.team, name="SECRET")
+    bob = api_of(cast.bob, cast.team)
+    assert bob("post", address(version), {"base_model": base_model.pk, "max_length": 12}).status_code == 200
+    assert hand_in(calls).status_code == 200
+    assert charlie_api("get", f"dataset-versions/{version.pk}").json()["token_stats"] is None
+    assert bob("post", address(version), {"base_model": base_model.pk, "max_length": 12}).json()["state"] == "answered"
+
+
+def test_one_person_has_few_open_questions_at_a_time(
+    bob_api: Api, version: DatasetVersion, wanted: dict[str, Any]
+) -> None:
+    for length in range(20, 25):
+        assert bob_api("post", address(version), wanted | {"max_length": length}).status_code == 200
+    refused = bob_api("post", address(version), wanted | {"max_length": 30})
+    assert (refused.status_code, refused.json()["problems"][0]["code"]) == (422, "tokens.too_many")
+    assert bob_api("post", address(version), wanted | {"max_length": 20}).status_code == 200, "the same one is there"
+
+
+@pytest.mark.parametrize("given", [{"base_model": "999"}, {"max_length": "99999999999"}, {"max_length": "many"}])
+def test_the_page_does_nothing_else_than_what_was_asked(
+    cast: Cast, version: DatasetVersion, wanted: dict[str, Any], given: dict[str, str]
+) -> None:
+    bob = browser_of(cast.bob)
+    assert bob.post(page_of(version), wanted | given).status_code == 422
+    assert bob.get(page_of(version), wanted | given).status_code == 422
+    assert not Inspection.objects.exists()
+
+
+def test_without_a_worker_that_may_answer_the_page_says_so(
+    cast: Cast, bob_api: Api, version: DatasetVersion, wanted: dict[str, Any]
+) -> None:
+    Dataset.objects.update(team=None)
+    bob_api("post", address(version), wanted)
+    bob = browser_of(cast.bob)
+    online("own", [gpu()], team=cast.team)
+    assert b"No worker that may do this is online." in bob.get(page_of(version), wanted).content
+    online("shared", [gpu()])
+    assert b"No worker that may do this is online." not in bob.get(page_of(version), wanted).content

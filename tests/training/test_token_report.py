@@ -83,6 +83,14 @@ def test_a_target_stands_below_its_source(tmp_path: Path) -> None:
     said = reported(tmp_path / "a", base_model, toys.echoes(4), task="seq2seq")
     assert toys.echoes(1)[0]["target"] in said["shown"][0]["answer"]
     assert said["nothing_to_learn"] == 0
+    rows = [
+        {"source": "a b", "target": "c " * 50, "split": "train"},
+        {"source": "d " * 30, "target": "e", "split": "train"},
+    ]
+    said = reported(tmp_path / "b", base_model, rows, 20, task="seq2seq")
+    assert [row["length"] for row in said["shown"]] == [101, 61], "the longer side, with its end token"
+    assert said["cut_rows"] == 2
+    assert said["cut_tokens"] == 81 + 41
 
 
 def test_of_many_rows_some_at_even_distances_are_read(

@@ -30,7 +30,7 @@ PLACES = (
         "datasets:list",
         "Datasets",
         "dataset",
-        ("datasets:list", "datasets:upload", "datasets:version", "datasets:rows", "jobs:tokens"),
+        ("datasets:list", "datasets:upload", "datasets:version", "datasets:rows", "datasets:changes", "jobs:tokens"),
     ),
     Place("basemodels:list", "Models", "model", ("basemodels:list", "basemodels:register", "basemodels:detail")),
     Place("jobs:artifacts", "Artifacts", "artifact", ("jobs:artifacts", "jobs:artifact")),

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from django.shortcuts import get_object_or_404
 from ninja import File, Form, Header, Router, Schema, Status
+from ninja.errors import HttpError
 from ninja.files import UploadedFile
 
 from webapp.accounts.auth import Caller
@@ -15,7 +16,7 @@ from webapp.accounts.permissions import teams_to_work_in
 from webapp.datasets.archiving import archive, bring_back, delete
 from webapp.datasets.browsing import Wanted, download, find_rows, problem_list
 from webapp.datasets.choices import ASK
-from webapp.datasets.comparing import ROWS_AT_MOST, TooLong, difference
+from webapp.datasets.comparing import BYTES_AT_MOST, ROWS_AT_MOST, TooLong, difference
 from webapp.datasets.deciding import decide
 from webapp.datasets.models import Dataset, DatasetVersion, VersionState
 from webapp.datasets.problems import ACCEPT
@@ -160,24 +161,32 @@ def _version(request: Any, version_id: int) -> DatasetVersion:
     return get_object_or_404(versions.select_related("dataset"), pk=version_id)
 
 
+def _to_change(request: Any, dataset_id: int) -> Dataset:
+    """What belongs to every team is out of a token's reach, whoever made it."""
+    dataset = dataset_of(request, dataset_id)
+    if request.auth.team and dataset.team_id is None:
+        raise HttpError(403, "This token reaches one team, and the dataset is every team's. Manage it in a browser.")
+    return dataset
+
+
 @datasets.post("{dataset_id}/archive")
 def archive_dataset(request: Any, dataset_id: int) -> dict[str, Any]:
     """Out of lists and forms; jobs that used it, its versions and files stay."""
-    archive(request.auth.user, dataset_of(request, dataset_id))
+    archive(request.auth.user, _to_change(request, dataset_id))
     return dataset_answer(dataset_of(request, dataset_id))
 
 
 @datasets.post("{dataset_id}/bring-back")
 def bring_dataset_back(request: Any, dataset_id: int) -> dict[str, Any]:
     """The opposite of archiving."""
-    bring_back(request.auth.user, dataset_of(request, dataset_id))
+    bring_back(request.auth.user, _to_change(request, dataset_id))
     return dataset_answer(dataset_of(request, dataset_id))
 
 
 @datasets.delete("{dataset_id}", response={204: None})
 def delete_dataset(request: Any, dataset_id: int) -> Any:
     """With all versions and files. 409 where a job used one: archive it then."""
-    delete(request.auth.user, dataset_of(request, dataset_id))
+    delete(request.auth.user, _to_change(request, dataset_id))
     return Status(204, None)
 
 
@@ -191,8 +200,11 @@ def get_changes(request: Any, version_id: int, since: int) -> dict[str, Any]:
     try:
         return asdict(difference(older, newer))
     except TooLong as error:
-        message = f"Versions of more than {ROWS_AT_MOST:,} rows are not compared."
+        message = f"Versions of more than {ROWS_AT_MOST:,} rows, or {BYTES_AT_MOST:,} bytes, are not compared."
         raise UploadRefused("dataset.changes", message, "Download both and compare them.", 422) from error
+    except FileNotFoundError as error:
+        message = "The stored rows of one of the two are gone."
+        raise UploadRefused("dataset.changes", message, "Upload it again as a new version.", 409) from error
 
 
 @dataset_versions.get("{version_id}")

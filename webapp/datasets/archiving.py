@@ -12,7 +12,7 @@ from webapp.accounts.models import AuditEntry, Role, User
 from webapp.accounts.permissions import require
 from webapp.datasets.models import Dataset, DatasetVersion, VersionState
 from webapp.datasets.uploading import UploadRefused
-from webapp.storing import forget
+from webapp.storing import forget_all
 
 
 def archive(user: User, dataset: Dataset) -> None:
@@ -33,26 +33,16 @@ def delete(user: User, dataset: Dataset) -> None:
     """With all versions and files, as long as no job used it. Raises NotAllowed, UploadRefused."""
     require(user, dataset.team_id, Role.MAINTAINER)
     with transaction.atomic():
-        versions = list(DatasetVersion.objects.select_for_update().filter(dataset=dataset))
+        Dataset.objects.select_for_update().get(pk=dataset.pk)  # no version comes in between
+        versions = list(DatasetVersion.objects.filter(dataset=dataset))
         if any(version.state == VersionState.CHECKING for version in versions):
             raise UploadRefused("dataset.state", "A version is still being checked.", "Wait for the result.", 409)
-        used = DatasetVersion.objects.filter(dataset=dataset, jobs__isnull=False).distinct().count()
-        if used:
-            raise _used(used)
         AuditEntry.note(user, dataset.team, "dataset.delete", dataset.pk, name=dataset.name)
         try:
             Dataset.objects.filter(pk=dataset.pk).delete()
-        except ProtectedError as error:  # a job was launched on it just now
-            raise _used(1) from error
-        transaction.on_commit(partial(_forget_all, versions))
-
-
-def _used(versions: int) -> UploadRefused:
-    message = f"{versions} of its versions {'is' if versions == 1 else 'are'} used by jobs, whose results refer to it."
-    return UploadRefused("dataset.used", message, "Archive it: lists and forms no longer show it.", 409)
-
-
-def _forget_all(versions: list[DatasetVersion]) -> None:
-    keys = {key for each in versions for key in (each.upload_key, each.file_key, each.problems_key) if key}
-    for key in keys:
-        forget(key)
+        except ProtectedError as error:
+            message = "Jobs or studies use a version of it, and their results refer to it."
+            hint = "Archive it: lists and forms no longer show it."
+            raise UploadRefused("dataset.used", message, hint, 409) from error
+        keys = {key for each in versions for key in (each.upload_key, each.file_key, each.problems_key) if key}
+        transaction.on_commit(partial(forget_all, keys))

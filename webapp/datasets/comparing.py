@@ -19,6 +19,7 @@ from webapp.datasets.models import DatasetVersion
 from webapp.storing import open_stored
 
 ROWS_AT_MOST = 300_000
+BYTES_AT_MOST = 200_000_000
 EXAMPLES = 10
 ANSWERS = ("label", "completion", "target")
 """Fields that say what shall be learnt; the others are what it is learnt from."""
@@ -40,13 +41,14 @@ class Difference:
 
 
 class TooLong(Exception):
-    """The versions have more rows than a page can compare."""
+    """The versions are larger than a page can compare."""
 
 
 def difference(older: DatasetVersion, newer: DatasetVersion) -> Difference:
     """Raises TooLong, and FileNotFoundError where a file is gone."""
-    if max(sum(each.rows.get(side, 0) for side in ("train", "eval")) for each in (older, newer)) > ROWS_AT_MOST:
-        raise TooLong
+    for each in (older, newer):
+        if each.bytes > BYTES_AT_MOST or sum(each.rows.get(side, 0) for side in ("train", "eval")) > ROWS_AT_MOST:
+            raise TooLong
     old, new = _hashes(older), _hashes(newer)
     gone, come = _without(old[0], new[0]), _without(new[0], old[0])
     changed = come & np.isin(new[1], old[1][gone])

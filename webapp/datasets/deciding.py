@@ -12,7 +12,7 @@ from webapp.datasets.choices import ASK, DELIMITERS
 from webapp.datasets.encodings import CHOICES
 from webapp.datasets.models import DatasetVersion, VersionState
 from webapp.datasets.problems import ACCEPT
-from webapp.datasets.uploading import UploadRefused, version_from_stored
+from webapp.datasets.uploading import UploadRefused, require_not_archived, version_from_stored
 
 ASKED_AGAIN = ("task", "mapping", "split")
 CHOICES_AT_MOST = 100
@@ -25,6 +25,7 @@ def decide(user: User, version: DatasetVersion, wishes: dict[str, Any]) -> Datas
     encoding, delimiter, entry. Raises UploadRefused, NotAllowed.
     """
     require(user, version.dataset.team_id, Role.MEMBER)
+    require_not_archived(version.dataset)
     asked = {**version.asked, **_wished(wishes)}
     fixes = dict(version.asked.get("fixes") or {})
     for place, each in enumerate(wishes.get("fixes") or []):

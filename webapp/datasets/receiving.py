@@ -29,6 +29,7 @@ from webapp.datasets.uploading import (
     UploadRefused,
     first_version,
     free_name,
+    require_not_archived,
     require_size,
     shown_name,
     version_from_stored,
@@ -53,6 +54,7 @@ def begin(
     require_size(size)
     if dataset is not None:
         require(user, dataset.team_id, Role.MEMBER)
+        require_not_archived(dataset)
         name = ""
     elif team is not None:
         name = free_name(user, team, announced["name"], announced["file_name"])

@@ -95,14 +95,22 @@ def _name_taken(name: str) -> UploadRefused:
 
 
 def new_version(user: User, dataset: Dataset, file: UploadedFile[bytes], asked: dict[str, Any]) -> DatasetVersion:
-    """A further version of a dataset, in `checking`."""
+    """A further version of a dataset, in `checking`. Raises UploadRefused, NotAllowed, DiskNearlyFull."""
     require(user, dataset.team_id, Role.MEMBER)
+    require_not_archived(dataset)
     stored = _keep(file, f"{dataset.team_id or 'site'}/uploads")
     try:
         return version_from_stored(user, dataset, stored.key, stored.bytes, file.name or "", asked)
     except BaseException:
         forget(stored.key)
         raise
+
+
+def require_not_archived(dataset: Dataset) -> None:
+    """Raises UploadRefused."""
+    if dataset.archived_at is not None:
+        hint = "Bring it back first, on its page."
+        raise UploadRefused("dataset.archived", f"{dataset.name} is archived.", hint, 409)
 
 
 def _keep(file: UploadedFile[bytes], prefix: str) -> Stored:

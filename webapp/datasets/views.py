@@ -10,11 +10,12 @@ from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.http import urlencode
 from django.views.decorators.http import require_POST
 
 from webapp.accounts.context import current_team, signed_in
 from webapp.accounts.models import Role
-from webapp.accounts.permissions import in_teams_of, may
+from webapp.accounts.permissions import may
 from webapp.datasets.archiving import archive, bring_back, delete
 from webapp.datasets.browsing import Wanted, download, find_rows, problem_list, rows_page
 from webapp.datasets.choosing import columns_form, kinds_of, wishes_of
@@ -27,7 +28,6 @@ from webapp.errors import problem, shows_refusals
 
 PAGE_SIZE = 50
 PUT_AWAY = {"archive": archive, "bring-back": bring_back, "delete": delete}
-JOBS_SHOWN = 10
 ROWS_SHOWN = 20
 SIDES = ("train", "eval")
 
@@ -43,6 +43,7 @@ def dataset_list(request: HttpRequest) -> HttpResponse:
         found = found.filter(name__icontains=words)
     page_of = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
     context: dict[str, Any] = {"page_of": page_of, "q": words, "archived": archived}
+    context["query"] = urlencode(({"q": words} if words else {}) | ({"archived": "1"} if archived else {}))
     context["put_away"] = 0 if archived else put_away.count()
     return render(request, "datasets/list.html", context)
 
@@ -109,8 +110,8 @@ def _version_page(request: HttpRequest, found: DatasetVersion, refused: UploadRe
     others = DatasetVersion.objects.filter(dataset=found.dataset).only("number", "state", "dataset_id", "rows")
     context: dict[str, Any] = {"version": found, "dataset": found.dataset, "versions": others.order_by("-number")}
     context["may_change"] = may(signed_in(request), found.dataset.team_id, Role.MEMBER)
-    jobs = found.jobs.filter(in_teams_of(signed_in(request))).only("name", "team_id", "state").order_by("-pk")
-    context |= {"jobs": jobs[:JOBS_SHOWN], "jobs_total": jobs.count()}
+    older = others.filter(number__lt=found.number).exclude(file_key="")
+    context["has_older"] = bool(found.file_key) and older.exists()
     context["may_delete"] = may(signed_in(request), found.dataset.team_id, Role.MAINTAINER)
     context |= {"refused": refused, "kinds": kinds_of(found), "columns_form": columns_form(found)}
     part = request.headers.get("HX-Target") == "version"
@@ -153,7 +154,17 @@ def changes(request: HttpRequest, dataset_id: int, number: int) -> HttpResponse:
         raise Http404
     context: dict[str, Any] = {"version": found, "dataset": found.dataset, "before": before, "older": older}
     try:
-        context["difference"] = difference(before, found)
+        told = difference(before, found)
+        context["difference"] = told
+        parts = [
+            ("Added", told.added, told.added_rows, found),
+            ("Removed", told.removed, told.removed_rows, before),
+            ("Changed", told.changed, told.changed_rows, found),
+        ]
+        context["parts"] = [
+            (title, total, of, [(place, [(name, _cell(value)) for name, value in row.items()]) for place, row in rows])
+            for title, total, rows, of in parts
+        ]
     except TooLong:
         context["too_long"] = ROWS_AT_MOST
     except FileNotFoundError:

@@ -94,7 +94,8 @@ def job_answer_in_full(job: Job) -> dict[str, Any]:
 
 def artifact_answer(artifact: Artifact) -> dict[str, Any]:
     files = [{name: file[name] for name in ("name", "bytes", "sha256")} for file in artifact.files]
-    why_not = why_not_merged(artifact.job)
+    is_delta = artifact.kind == Artifact.Kind.DELTA
+    why_not = why_not_merged(artifact.job) if is_delta else "It is a merged model already."
     return {
         "id": artifact.pk,
         "job": artifact.job_id,
@@ -106,7 +107,7 @@ def artifact_answer(artifact: Artifact) -> dict[str, Any]:
         "damaged": artifact.damaged_at is not None,
         "mergeable": not why_not,
         "not_mergeable": why_not or None,
-        "merging": merging_answer(merging_of(artifact)) if artifact.kind == Artifact.Kind.DELTA else None,
+        "merging": merging_answer(merging_of(artifact)) if is_delta else None,
         "created_at": artifact.created_at,
     }
 

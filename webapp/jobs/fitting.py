@@ -175,13 +175,13 @@ def may_run(worker: Worker, pool: str, team_id: int) -> bool:
 
 
 def equipped_for(worker: Worker, method: str) -> bool:
-    """It has the package that the method needs, or never said what it has."""
+    """It never said that it lacks the package which the method needs."""
     return method not in _methods_without_library(worker)
 
 
 def _methods_without_library(worker: Worker) -> list[str]:
-    said = worker.report.get("versions")
-    return [each.name for each in METHODS.values() if said and each.library and each.library not in said]
+    lacks = worker.report.get("lacks", ())
+    return [each.name for each in METHODS.values() if each.library in lacks]
 
 
 def queued_for(worker: Worker) -> QuerySet[Job]:

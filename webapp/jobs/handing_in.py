@@ -20,7 +20,7 @@ from webapp.jobs.reporting import renew
 from webapp.jobs.scheduling import newest_checkpoint
 from webapp.jobs.scrubbing import mark_damaged
 from webapp.jobs.transitions import StaleAttempt
-from webapp.storing import CHUNK_BYTES, Stored, chunks_of, forget, open_stored, require_space, store
+from webapp.storing import CHUNK_BYTES, Stored, chunks_of, forget, forget_all, open_stored, require_space, store
 from workers.protocol import MANIFEST
 
 ALLOWED_ENDINGS = (".safetensors", ".json", ".md", ".txt", ".jinja", ".model", ".jsonl", ".py")
@@ -100,7 +100,8 @@ def take_part(request: HttpRequest, owner: Attempt | Inspection, sha256: str) ->
     if not length.isdecimal():
         raise BadReport("A file is sent with its Content-Length, so that room for it can be checked first.")
     require_space(int(length))
-    team = owner.job.team_id if isinstance(owner, Attempt) else "site"
+    job = owner.job if isinstance(owner, Attempt) else owner.artifact.job if owner.artifact else None
+    team = job.team_id if job else "site"
     kind = "attempts" if isinstance(owner, Attempt) else "inspections"
     stored = store(f"{team}/{kind}/{owner.pk}", _body_of(request, int(length)))
     if stored.sha256 != sha256:
@@ -187,12 +188,7 @@ def _drop_old_checkpoints(attempt: Attempt) -> None:
         keys = {file["key"] for file in old.files} - {file["key"] for each in listed_elsewhere for file in each.files}
         StoredPart.objects.filter(key__in=keys).delete()
         old.delete()
-        transaction.on_commit(partial(_forget_all, keys))
-
-
-def _forget_all(keys: set[str]) -> None:
-    for key in keys:
-        forget(key)
+        transaction.on_commit(partial(forget_all, keys))
 
 
 def keep_artifact(attempt: Attempt, kind: str, files: FileList, manifest: dict[str, Any]) -> Artifact:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 from django.conf import settings
 from django.db import transaction
@@ -14,12 +14,13 @@ from webapp.basemodels.registering import refuse
 from webapp.datasets.models import Dataset, DatasetVersion
 from webapp.datasets.uploading import version_from_stored
 from webapp.jobs.handing_in import FileList, base_model_files, listed, require_whole
-from webapp.jobs.models import Artifact, Inspection
+from webapp.jobs.models import Artifact, Inspection, Worker
 from webapp.jobs.permits import permit_on_commit
 from webapp.jobs.reported import BadReport, check_parity
-from webapp.jobs.reported_tokens import check_report
+from webapp.jobs.reported_tokens import TokenReport, check_report
 from webapp.jobs.starter_catalogue import ENTRIES, Entry
 from workers.methods.shape import Shape
+from workers.protocol import Task
 
 TRIES_AT_MOST = 3
 WEIGHTS = ".safetensors"
@@ -40,6 +41,12 @@ def ask(question: dict[str, Any], **fields: Any) -> Inspection:
     return inspection
 
 
+def has_worker(inspection: Inspection) -> bool:
+    """Whether a worker that may answer it is there."""
+    workers = Worker.objects.filter(pool=inspection.pool, revoked_at=None)
+    return any(worker.serving and worker.team_id in (None, inspection.team_id) for worker in workers)
+
+
 def progress(inspection: Inspection, text: str, fraction: float | None) -> None:
     """Heartbeat: prolong the lease, note the progress."""
     until = clock.in_seconds(settings.TIMINGS.lease_seconds)
@@ -48,7 +55,7 @@ def progress(inspection: Inspection, text: str, fraction: float | None) -> None:
         progress_text=text[:200] or inspection.progress_text,
         progress_fraction=None if fraction is None else min(1.0, max(0.0, fraction)),
     )
-    if inspection.base_model_id and text and inspection.dataset_version_id is None:
+    if inspection.base_model_id and text and inspection.is_about_base_model:
         BaseModel.objects.filter(pk=inspection.base_model_id).update(progress=text[:200])
 
 
@@ -88,7 +95,7 @@ def finish(
 
 
 def _failed(inspection: Inspection, problem: dict[str, Any]) -> None:
-    if inspection.base_model and inspection.dataset_version is None:
+    if inspection.base_model and inspection.is_about_base_model:
         refuse(inspection.base_model, problem)
 
 
@@ -107,8 +114,7 @@ def _answered(inspection: Inspection, answer: dict[str, Any], files: FileList) -
         case "token_report":
             assert inspection.dataset_version is not None
             assert inspection.base_model is not None
-            brief = {"base_model": inspection.base_model.name, **check_report(answer).in_brief}
-            DatasetVersion.objects.filter(pk=inspection.dataset_version.pk).update(token_stats=brief)
+            _note_tokens(inspection.dataset_version, inspection.base_model, check_report(answer))
         case "merged_model":
             assert inspection.artifact is not None
             _list_merged(inspection.artifact, answer, files)
@@ -120,12 +126,14 @@ def _accept_base_model(model: BaseModel, facts: dict[str, Any], files: FileList)
         shape = Shape.from_json(facts["shape"])
     except (KeyError, TypeError) as error:
         raise BadReport("The shape in the answer is not complete.") from error
+    told = facts.get("tasks")
+    tasks = [task for task in get_args(Task) if isinstance(told, list) and task in told]
     model.state = BaseModelState.READY
     model.architecture = str(facts.get("architecture", ""))[:80]
     model.model_type = shape.model_type[:40]
     model.parameters = shape.parameters
     model.dtype = str(facts.get("dtype", ""))[:12]
-    model.tasks = list(facts.get("tasks", []))
+    model.tasks = tasks
     model.chat_template = bool(facts.get("chat_template"))
     model.licence = model.licence or str(facts.get("licence") or "")[:120]
     model.shape = json.loads(json.dumps(shape.as_json()))
@@ -137,6 +145,13 @@ def _accept_base_model(model: BaseModel, facts: dict[str, Any], files: FileList)
     model.save()
 
 
+def _note_tokens(version: DatasetVersion, model: BaseModel, report: TokenReport) -> None:
+    """In brief beside the dataset version; not beside every team's version where the base model is one team's own."""
+    if version.dataset.team_id is not None or model.team_id is None:
+        brief = {"base_model": model.name, **report.in_brief}
+        DatasetVersion.objects.filter(pk=version.pk).update(token_stats=brief)
+
+
 def _list_merged(delta: Artifact, answer: dict[str, Any], files: FileList) -> None:
     """The merged model stands beside the delta. Raises BadReport."""
     manifest = answer.get("manifest")
@@ -146,6 +161,7 @@ def _list_merged(delta: Artifact, answer: dict[str, Any], files: FileList) -> No
     check_parity(manifest)
     found = {"bytes": sum(file["bytes"] for file in files), "files": files, "manifest": manifest}
     named = {"job": delta.job, "attempt": delta.attempt, "kind": Artifact.Kind.MERGED}
+    Artifact.objects.filter(**named).exclude(damaged_at=None).delete()
     Artifact.objects.get_or_create(**named, defaults=found)
 
 

@@ -91,6 +91,7 @@ def launch(user: User, wanted: Launch) -> Job:
     except IntegrityError:
         repeated = _asked_before(user, wanted)  # the same request, sent twice at once: the other one won
         if repeated is None:
+            wanted.dataset_version.refresh_from_db(fields=["state"])  # or the dataset was deleted just now
             raise
         return repeated
 

@@ -37,12 +37,14 @@ class Merging:
         """not_asked, queued, running, failed or done."""
         if self.merged is not None:
             return "done"
-        return "not_asked" if self.inspection is None else str(self.inspection.state)
+        if self.inspection is None or self.inspection.state == Inspection.State.ANSWERED:  # and what came is damaged
+            return "not_asked"
+        return str(self.inspection.state)
 
 
 def merging_of(delta: Artifact) -> Merging:
     """Its state now."""
-    merged = Artifact.objects.filter(attempt=delta.attempt_id, kind=Artifact.Kind.MERGED).first()
+    merged = Artifact.objects.filter(attempt=delta.attempt_id, kind=Artifact.Kind.MERGED, damaged_at=None).first()
     return Merging(merged, delta.inspections.first())
 
 

@@ -132,7 +132,7 @@ class Parity(Schema):
 
     dtype: Name
     max_logit_difference: Finite
-    same_choice_share: Annotated[float, Field(ge=0, le=1)]
+    same_choice_share: Annotated[float, Field(strict=True, ge=0, le=1)]
 
 
 def check_parity(manifest: dict[str, Any]) -> None:
@@ -176,5 +176,6 @@ class Report(Schema):
     labels: Annotated[list[Short], Field(max_length=64)] = Field(default_factory=list)
     isolation: Annotated[dict[Name, bool], Field(max_length=64)] = Field(default_factory=dict)
     versions: Annotated[dict[Name, Short], Field(max_length=64)] = Field(default_factory=dict)
+    lacks: Annotated[list[Name], Field(max_length=64)] = Field(default_factory=list)
     draining: bool = False
     deaf: bool = False

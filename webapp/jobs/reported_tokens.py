@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 
 from webapp.jobs.reported import BadReport
 
-Count = Annotated[int, Field(ge=0, lt=2**62)]
+Count = Annotated[int, Field(strict=True, ge=0, lt=2**40)]
 Text = Annotated[str, Field(max_length=20_000)]
 
 
@@ -28,7 +28,7 @@ class TokenReport(Schema):
     """The worker's answer, checked: a report is a claim."""
 
     max_length: Count
-    distance: Annotated[int, Field(ge=1)]
+    distance: Annotated[int, Field(strict=True, ge=1, lt=2**40)]
     """1: every row was read; n: one in n."""
     rows: Count
     tokens: Count

@@ -19,6 +19,8 @@ from webapp.jobs.refusing import FieldProblem, LaunchRefused
 from workers.methods.resolving import SHORTEST, START_VALUES
 
 KIND = "token_report"
+OPEN_AT_MOST = 5
+"""Of one person: workers answer questions before they take jobs."""
 LONGEST = 1_000_000
 
 
@@ -56,7 +58,7 @@ def newest(wanted: Asked) -> Inspection | None:
 
 
 def ask_for(user: User, wanted: Asked) -> Inspection:
-    """The report that is there, is on its way, or is asked for now. Raises NotAllowed."""
+    """The report that is there, is on its way, or is asked for now. Raises NotAllowed, LaunchRefused."""
     if wanted.version.dataset.team_id is not None:
         require(user, wanted.version.dataset.team_id, Role.MEMBER)
     elif not user.is_superuser and not teams_to_work_in(user):
@@ -66,6 +68,12 @@ def ask_for(user: User, wanted: Asked) -> Inspection:
         found = newest(wanted)
         if found is not None and (found.open or found.state == Inspection.State.ANSWERED):
             return found
+        waiting = Inspection.objects.filter(
+            asked_by=user, question__kind=KIND, state__in=[Inspection.State.QUEUED, Inspection.State.RUNNING]
+        )
+        if waiting.count() >= OPEN_AT_MOST:
+            message = f"{OPEN_AT_MOST} of your questions about tokens wait for an answer."
+            raise LaunchRefused([FieldProblem("max_length", "tokens.too_many", message, "Wait for one of them.")])
         AuditEntry.note(user, wanted.version.dataset.team, "dataset.tokens", wanted.version.pk)
         return ask(
             {
@@ -84,6 +92,9 @@ def ask_for(user: User, wanted: Asked) -> Inspection:
 
 def _pair_problems(version: DatasetVersion, model: BaseModel) -> Iterator[FieldProblem]:
     fix = "Wait until its check is done, or choose another."
+    if version.dataset.archived_at is not None:
+        message = f"{version.dataset.name} is archived."
+        yield FieldProblem("dataset_version", "tokens.archived", message, "Bring it back on its page.")
     if version.state != VersionState.READY:
         yield FieldProblem("dataset_version", "tokens.not_ready", f"{version} is {version.state}.", fix)
     elif model.state != BaseModelState.READY:

@@ -45,6 +45,8 @@ class WorkerReport:
     """Sandbox layers by name and whether this host has them."""
     versions: dict[str, str] = field(default_factory=dict)
     """Of what trains here: python, torch, the GPU driver …"""
+    lacks: tuple[str, ...] = ()
+    """Packages that some methods need and that are not here."""
     protocol: int = PROTOCOL
 
     def as_json(self) -> dict[str, Any]:

@@ -60,8 +60,9 @@ def seq2seq_encoder(tokenizer: Any, max_length: int, decoder_start: int) -> Enco
         ends = source[-1:] == [tokenizer.eos_token_id]
         kept = source if len(source) <= max_length else source[: max_length - ends] + source[-1:] * ends
         labels = [*target[: max_length - 1], tokenizer.eos_token_id]
-        cut = max(0, len(source) - max_length) + max(0, len(target) + 1 - max_length)
-        return Sample(kept, labels, cut=cut, decoder_ids=[decoder_start, *labels[:-1]])
+        cut_target = max(0, len(target) + 1 - max_length)
+        cut = max(0, len(source) - max_length) + cut_target
+        return Sample(kept, labels, cut=cut, cut_target=cut_target, decoder_ids=[decoder_start, *labels[:-1]])
 
     return encode
 

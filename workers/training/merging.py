@@ -98,6 +98,12 @@ def _parity(folder: Path, spec: JobSpec, probes: dict[str, torch.Tensor], wanted
     """Of the stored files, read anew, against base model and delta."""
     kind = getattr(transformers, AUTO_CLASSES[spec.task])
     found = _logits(kind.from_pretrained(folder, use_safetensors=True, **LOCAL), probes)
+    if not found.isfinite().all():
+        raise InspectionProblem(
+            "merge.not_alike",
+            "Merged and stored in the base model's number format, the model's answers are no numbers any more.",
+            "Use the delta as its card says.",
+        )
     return {
         "max_logit_difference": float((found - wanted).abs().max()),
         "same_choice_share": float((found.argmax(-1) == wanted.argmax(-1)).float().mean()),

@@ -20,7 +20,9 @@ class Sample:
     token_types: list[int] | None = None
     """0 and 1 for the first and second text of a pair, where the network tells them apart."""
     cut: int = 0
-    """Tokens that did not fit."""
+    """Tokens that did not fit, of an encoder-decoder on both sides."""
+    cut_target: int = 0
+    """Those of them that stood in the target of an encoder-decoder."""
     decoder_ids: list[int] | None = None
     """The target moved one place to the right, behind the start token."""
     remark: str = ""
@@ -34,6 +36,12 @@ class Sample:
         if len(self.labels) == 1:
             return 1
         return sum(label != IGNORED for label in self.labels[1:])
+
+    @property
+    def length(self) -> int:
+        """As it was before the cut, and what `max_length` is held against: of an encoder-decoder the longer side."""
+        read = len(self.input_ids) + self.cut - self.cut_target
+        return max(read, len(self.labels) + self.cut_target) if self.decoder_ids is not None else read
 
     @property
     def tokens(self) -> int:

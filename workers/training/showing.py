@@ -79,7 +79,7 @@ def tokens_of(sample: Sample, tokenizer: Any) -> dict[str, Any]:
     pairs = list(zip(sample.input_ids, marks, strict=True))[:TOKENS_SHOWN]
     return {
         "tokens": [[tokenizer.decode([token]), trained, token in special] for token, trained in pairs],
-        "length": len(sample.input_ids) + sample.cut,
+        "length": sample.length,
         "cut": sample.cut,
         "supervised": sample.supervised,
         "answer": _answer(sample, tokenizer),

@@ -54,14 +54,13 @@ class Counts:
         self.remarks: Counter[str] = Counter()
 
     def add(self, sample: Sample) -> None:
-        length = len(sample.input_ids) + sample.cut
         self.rows += 1
-        self.tokens += length
+        self.tokens += sample.tokens + sample.cut
         self.supervised += sample.supervised
         self.cut_rows += bool(sample.cut)
         self.cut_tokens += sample.cut
         self.nothing_to_learn += not sample.supervised
-        self.lengths[length] += 1
+        self.lengths[sample.length] += 1
         if sample.remark:
             self.remarks[sample.remark] += 1
 

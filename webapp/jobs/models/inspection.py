@@ -57,5 +57,18 @@ class Inspection(models.Model):
         return f"{self.question.get('kind')} {self.pk}"
 
     @property
+    def team_id(self) -> int | None:
+        """The team whose own workers may answer it; None where only the shared ones may."""
+        if self.artifact is not None:
+            return self.artifact.job.team_id
+        found = self.dataset_version.dataset.team_id if self.dataset_version else None
+        return found or (self.base_model.team_id if self.base_model else None)
+
+    @property
+    def is_about_base_model(self) -> bool:
+        """Its answer decides whether the base model can be used."""
+        return self.question.get("kind") in ("base_model_shape", "hub_base_model")
+
+    @property
     def open(self) -> bool:
         return self.state in (self.State.QUEUED, self.State.RUNNING)

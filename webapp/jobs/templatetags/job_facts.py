@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django import template
+from django.template import Context
 
 from webapp.accounts.templatetags.numbers import exact, learning_rate
+from webapp.datasets.models import DatasetVersion
 from webapp.jobs.forms import OptionField
 from webapp.jobs.models import Artifact, Job, Worker, delta_of
 from webapp.jobs.queue_options import QueueOptions
@@ -17,6 +19,7 @@ from workers.protocol import Layer
 from workers.protocol import missing_layers as missing_of
 
 register = template.Library()
+JOBS_SHOWN = 10
 QUEUE_FIELDS = {fact.name for fact in describe(QueueOptions)}
 TRAINING_FIELDS = {fact.name for fact in describe(Training)}
 
@@ -25,6 +28,14 @@ TRAINING_FIELDS = {fact.name for fact in describe(Training)}
 def method_title(name: str) -> str:
     """LoRA for lora; a method that is no longer offered keeps its name."""
     return METHODS[name].title if name in METHODS else name
+
+
+@register.inclusion_tag("jobs/_used_by.html", takes_context=True)
+def used_by(context: Context, version: DatasetVersion) -> dict[str, Any]:
+    """The newest jobs on this dataset version, as far as the person may see them."""
+    jobs = Job.objects.visible_to(context["request"].user).filter(dataset_version=version).order_by("-pk")
+    total = jobs.count()
+    return {"jobs": jobs.only("name")[:JOBS_SHOWN], "more": max(0, total - JOBS_SHOWN)}
 
 
 @register.filter

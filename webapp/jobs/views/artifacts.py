@@ -17,6 +17,7 @@ from webapp.errors import problem, shows_refusals
 from webapp.jobs.downloading import Damaged, read_text
 from webapp.jobs.estimating import why_not_merged
 from webapp.jobs.handing_in import CARD
+from webapp.jobs.inspecting import has_worker
 from webapp.jobs.merging import MergeRefused, merge, merging_of
 from webapp.jobs.models import Artifact, delta_of
 
@@ -39,15 +40,17 @@ def detail(request: HttpRequest, artifact_id: int) -> HttpResponse:
     """GET: the page, or how far its merging is, for polling."""
     artifact = _artifact(request, artifact_id)
     is_delta = artifact.kind == Artifact.Kind.DELTA
+    merging = merging_of(artifact) if is_delta else None
     context = {
         "artifact": artifact,
         "job": artifact.job,
         "delta": artifact if is_delta else delta_of(artifact.job),
         "not_mergeable": why_not_merged(artifact.job),
-        "merging": merging_of(artifact) if is_delta else None,
+        "merging": merging,
+        "has_worker": merging is not None and merging.inspection is not None and has_worker(merging.inspection),
         "may_merge": may(signed_in(request), artifact.job.team_id, Role.MEMBER),
     }
-    if request.headers.get("HX-Request"):
+    if request.headers.get("HX-Request") and is_delta:
         return render(request, "jobs/_merging.html", context)
     return render(request, "jobs/artifact.html", context | card_of(artifact))
 

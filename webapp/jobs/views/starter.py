@@ -39,7 +39,7 @@ def _first_pair(catalogue: list[StarterEntry]) -> dict[str, int] | None:
     models = [each.installed for each in catalogue if isinstance(each.installed, BaseModel)]
     for each in catalogue:
         version = each.installed.newest if each.installed and not isinstance(each.installed, BaseModel) else None
-        if version is None or version.state != "ready":
+        if version is None or version.state != "ready" or version.dataset.archived_at is not None:
             continue
         for model in models:
             if version.task in model.tasks:

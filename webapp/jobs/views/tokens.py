@@ -13,8 +13,9 @@ from webapp.accounts.context import signed_in
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
 from webapp.errors import shows_refusals
+from webapp.jobs.inspecting import has_worker
 from webapp.jobs.models import Inspection
-from webapp.jobs.refusing import LaunchRefused
+from webapp.jobs.refusing import FieldProblem, LaunchRefused
 from webapp.jobs.reported_tokens import TokenReport
 from webapp.jobs.token_figure import lengths_figure
 from webapp.jobs.token_reports import ask_for, asked, newest
@@ -27,19 +28,23 @@ def tokens(request: HttpRequest, dataset_id: int, number: int) -> HttpResponse:
     version = get_object_or_404(versions, dataset_id=dataset_id, number=number)
     given = request.POST if request.method == "POST" else request.GET
     models = _models(request, version)
-    model = next((each for each in models if str(each.pk) == given.get("base_model")), next(iter(models), None))
+    model = _chosen(models, given.get("base_model", ""))
     context: dict[str, Any] = {"version": version, "dataset": version.dataset, "models": models, "base_model": model}
-    if model is None:
+    if not models:
         return render(request, "jobs/tokens.html", context)
     try:
+        if model is None:
+            hint = "Choose one of the list."
+            message = "This base model is not there, or does not go with the dataset."
+            raise LaunchRefused([FieldProblem("base_model", "tokens.base_model", message, hint)])
         wanted = asked(version, model, _length(given.get("max_length", "")))
+        if request.method == "POST":
+            ask_for(signed_in(request), wanted)
+            address = reverse("jobs:tokens", args=[dataset_id, number])
+            return redirect(f"{address}?{urlencode({'base_model': model.pk, 'max_length': wanted.max_length})}")
     except LaunchRefused as error:
         context |= {"problems": error.problems, "max_length": given.get("max_length")}
         return render(request, "jobs/tokens.html", context, status=422)
-    if request.method == "POST":
-        ask_for(signed_in(request), wanted)
-        address = reverse("jobs:tokens", args=[dataset_id, number])
-        return redirect(f"{address}?{urlencode({'base_model': model.pk, 'max_length': wanted.max_length})}")
     context |= {"max_length": wanted.max_length, **_report(newest(wanted))}
     template = "jobs/_tokens.html" if request.headers.get("HX-Request") else "jobs/tokens.html"
     return render(request, template, context)
@@ -56,13 +61,23 @@ def _models(request: HttpRequest, version: DatasetVersion) -> list[BaseModel]:
     ]
 
 
+def _chosen(models: list[BaseModel], asked: str) -> BaseModel | None:
+    return next((each for each in models if str(each.pk) == asked or not asked), None)
+
+
 def _length(text: str) -> int | None:
-    return int(text) if text.isdecimal() and len(text) < 10 else None
+    """None where none is given. Raises LaunchRefused for what is no whole number."""
+    if not text:
+        return None
+    if text.isdecimal() and len(text) < 10:
+        return int(text)
+    hint = "Write a whole number of tokens, or leave it empty."
+    raise LaunchRefused([FieldProblem("max_length", "tokens.max_length", f"`{text[:40]}` cannot be used.", hint)])
 
 
 def _report(inspection: Inspection | None) -> dict[str, Any]:
     if inspection is None or inspection.state != Inspection.State.ANSWERED:
-        return {"inspection": inspection}
+        return {"inspection": inspection, "has_worker": inspection is not None and has_worker(inspection)}
     report = TokenReport.model_validate(inspection.answer)
     figure = lengths_figure(report)
     return {"inspection": inspection, "report": report, "p50": report.at(0.5), "p95": report.at(0.95), "figure": figure}
