@@ -14,6 +14,8 @@ from launcher.requirements import SITE, TEST, WORKER
 
 CHECKS = (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy", "."))
 FAST = ["-m", "not slow and not browser"]
+TWO_AT_A_TIME = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
+"""Much of the time goes by waiting for real processes. The tests of one file share what they start."""
 ON_POSTGRES = ["tests/jobs", "tests/accounts", "tests/faults"]
 """Tests whose subject is the queue and who may see what: they run once more on a real PostgreSQL."""
 NEMESIS = "--nemesis"
@@ -47,9 +49,10 @@ def run_tests(line: list[str]) -> int:
     if any(codes):
         failed = [" ".join(check[:-1]) for check, code in zip(CHECKS, codes, strict=True) if code]
         print(f"\nFailed so far: {', '.join(failed)}. The tests run all the same.", flush=True)
-    codes.append(_show("pytest", *(FAST if fast else []), *wanted))
+    everything = TWO_AT_A_TIME if not wanted else []
+    codes.append(_show("pytest", *(FAST if fast else []), *everything, *wanted))
     if not fast and not wanted:
-        codes.append(_show("launcher.postgres", sys.executable, "-m", "pytest", *FAST, *ON_POSTGRES))
+        codes.append(_show("launcher.postgres", sys.executable, "-m", "pytest", *FAST, *TWO_AT_A_TIME, *ON_POSTGRES))
     return next((code for code in codes if code), 0)
 
 

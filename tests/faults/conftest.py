@@ -9,7 +9,7 @@ import pytest
 from tests.faults.machines import Machines, machines
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def data_centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
     with machines(tmp_path_factory.mktemp("data-centre")) as site:
         yield site

@@ -22,7 +22,7 @@ def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory, models_folder: Path) -> Iterator[Stack]:
     var = tmp_path_factory.mktemp("stack") / "var"
     with running_stack(var, DELTABOARD_MODEL_FOLDERS=os.fspath(models_folder)) as stack:
@@ -39,7 +39,7 @@ class Shelf:
     completions: int
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shelf(stack: Stack, models_folder: Path) -> Shelf:
     bert = register(stack, models_folder / "toy-bert")
     llama = register(stack, models_folder / "toy-llama")

@@ -50,9 +50,10 @@ print(json.dumps({"sum": sum(float(batch[:, 0].sum()) for batch in loader)}))
 """
 
 
-def test_data_loaders_hand_tensors_over_shared_memory(tmp_path: Path) -> None:
+def test_data_loaders_hand_tensors_over_shared_memory(tmp_path_factory: pytest.TempPathFactory) -> None:
     line = Notebook()
-    exit = run((sys.executable, "-c", LOADING), JobFolder(tmp_path), line)
+    short = tmp_path_factory.mktemp("load")  # the sockets below have names of at most 107 characters
+    exit = run((sys.executable, "-c", LOADING), JobFolder(short), line)
     assert exit.returncode == 0, line.events
     assert json.loads(line.of("log")[-1]["text"]) == {"sum": float(sum(range(64)))}
 

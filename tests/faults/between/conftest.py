@@ -12,7 +12,7 @@ PEOPLE = 12
 KEYS = 24
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def standing_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("between")
     with running_site(folder, people=PEOPLE, workers=KEYS) as site:
