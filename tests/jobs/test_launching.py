@@ -13,7 +13,7 @@ from tests.jobs.queue import Queue, gpu, online, processor
 from tests.pages.test_access import browser_of
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
-from webapp.jobs import reporting, transitions
+from webapp.jobs import answers, reporting, transitions
 from webapp.jobs.least_memory import by_arithmetic
 from webapp.jobs.models import Job
 
@@ -93,6 +93,16 @@ def test_four_bits_are_refused_where_no_worker_of_the_pool_can(bob_api: Api, wan
     online("able", [gpu()])
     assert bob_api("post", "jobs", four_bits).status_code == 201
     assert Job.objects.count() == 3
+
+
+def test_behind_many_others_a_launch_is_answered_without_its_place(
+    bob_api: Api, wanted: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "PLACED_AT_MOST", 1)
+    assert bob_api("post", "jobs", wanted).json()["queue_position"] == 1
+    second = bob_api("post", "jobs", wanted).json()
+    assert (second["state"], second["queue_position"], second["why_waiting"]) == ("queued", None, None)
+    assert bob_api("get", f"jobs/{second['id']}").json()["queue_position"] == 2
 
 
 def test_a_priority_above_zero_needs_a_maintainer(cast: Cast, bob_api: Api, wanted: dict[str, Any]) -> None:

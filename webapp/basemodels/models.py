@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -78,7 +79,7 @@ class BaseModel(models.Model):
     def get_absolute_url(self) -> str:
         return reverse("basemodels:detail", args=[self.pk])
 
-    @property
+    @cached_property
     def read_shape(self) -> Shape:
         """The stored shape. Raises ValueError before an inspection has answered."""
         if self.shape is None:

@@ -11,11 +11,13 @@ from webapp.accounts.models import User
 from webapp.jobs import outlook
 from webapp.jobs.estimating import why_not_merged
 from webapp.jobs.merging import Merging, merging_of
-from webapp.jobs.models import Artifact, Inspection, Job, Worker
+from webapp.jobs.models import Artifact, Inspection, Job, JobState, Worker
 from webapp.jobs.scheduling import newest_checkpoint
 from workers.methods.method import Method
 from workers.methods.options import describe
 
+PLACED_AT_MOST = 100
+"""Queued jobs, up to which a launch is answered with its place among them."""
 HIDDEN = {"id": None, "job_id": None, "number": None}
 """What is said of another team's attempt on a shared worker: that its devices are in use."""
 
@@ -74,7 +76,13 @@ def job_answer(job: Job, waiting: outlook.Waiting | None) -> dict[str, Any]:
     }
 
 
-def job_answer_in_full(job: Job) -> dict[str, Any]:
+def launched_answer(job: Job) -> dict[str, Any]:
+    """In full; behind many others its place, reason and time are null, since working them out looks at all of them."""
+    queued = Job.objects.filter(state=JobState.QUEUED)[: PLACED_AT_MOST + 1].count()
+    return job_answer_in_full(job, placed=queued <= PLACED_AT_MOST)
+
+
+def job_answer_in_full(job: Job, placed: bool = True) -> dict[str, Any]:
     """With what a list leaves out: artifacts, the numbers of its end, where it would resume, the frozen spec."""
     checkpoint = newest_checkpoint(job)
     artifacts = sorted(job.artifacts.all(), key=lambda each: each.kind != "delta")
@@ -83,7 +91,7 @@ def job_answer_in_full(job: Job) -> dict[str, Any]:
         for each in artifacts
     ]
     live = job.current_attempt if job.at_work else None
-    return job_answer(job, outlook.waiting(job)) | {
+    return job_answer(job, outlook.waiting(job) if placed else None) | {
         "artifacts": briefly,
         "reason_detail": job.reason_detail,
         "checkpoint_step": checkpoint.step if checkpoint else None,

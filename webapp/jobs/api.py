@@ -18,7 +18,7 @@ from webapp.accounts.permissions import may, teams_to_work_in
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
 from webapp.jobs import cancelling, enrolling, metrics, reordering, transitions
-from webapp.jobs.answers import job_answer_in_full, job_answers, method_answer, worker_answer
+from webapp.jobs.answers import job_answer_in_full, job_answers, launched_answer, method_answer, worker_answer
 from webapp.jobs.costs import costs
 from webapp.jobs.filtering import FILTERS, filtered
 from webapp.jobs.launching import Launch, launch, would_be
@@ -90,9 +90,9 @@ class NewJob(Schema):
 
 @jobs.post("", response={201: dict[str, Any]})
 def create_job(request: Any, body: NewJob, idempotency_key: Header[str | None] = None) -> Any:
-    """Queue a job. 422 names each wrong field."""
+    """Queue a job. 422 names each wrong field. Behind more than 100 others its place is null: ask for the job then."""
     wanted = _wanted(request.auth, body, idempotency_key)
-    return Status(201, job_answer_in_full(launch(request.auth.user, wanted)))
+    return Status(201, launched_answer(launch(request.auth.user, wanted)))
 
 
 @estimates.post("")

@@ -84,10 +84,11 @@ def launch(user: User, wanted: Launch) -> Job:
     _check_library(method, queue.pool, wanted.team)
     spec = _spec(wanted, method, queue.gpus)
     require_space(3 * wanted.base_model.bytes if method.name == "full" else 0)
+    worked_out = _worked_out(wanted, spec)  # before the transaction: SQLite lets one writer in at a time
     try:
         with transaction.atomic():
             quotas.require_room(wanted.team, user, queue.pool)
-            return _store(user, wanted, spec, queue)
+            return _store(user, wanted, spec, queue, worked_out)
     except IntegrityError:
         repeated = _asked_before(user, wanted)  # the same request, sent twice at once: the other one won
         if repeated is None:
@@ -224,7 +225,7 @@ def _made_up_name(wanted: Launch, method: Method) -> str:
     return f"{method.title} · {wanted.base_model.name} · {wanted.dataset_version}"[:120]
 
 
-def _store(user: User, wanted: Launch, spec: JobSpec, queue: QueueOptions) -> Job:
+def _store(user: User, wanted: Launch, spec: JobSpec, queue: QueueOptions, worked_out: dict[str, Any]) -> Job:
     job = Job.objects.create(
         team=wanted.team,
         name=spec.name,
@@ -238,8 +239,7 @@ def _store(user: User, wanted: Launch, spec: JobSpec, queue: QueueOptions) -> Jo
         priority=queue.priority,
         gpus=queue.gpus,
         run_after=queue.starts_after,
-        least_memory_bytes=least_memory_bytes(wanted.team, wanted.base_model, wanted.dataset_version, spec),
-        estimated=_estimated(wanted, spec),
+        **worked_out,
         queue_position=transitions.next_position(queue.pool),
         idempotency_key=wanted.idempotency_key,
         study=wanted.study,
@@ -251,9 +251,11 @@ def _store(user: User, wanted: Launch, spec: JobSpec, queue: QueueOptions) -> Jo
     return job
 
 
-def _estimated(wanted: Launch, spec: JobSpec) -> dict[str, Any]:
-    """Kept with the job, to be held against what it then needs."""
-    method = METHODS[spec.method]
-    resolved = {"options": spec.options, "training": spec.training}
-    exact = estimate(method, wanted.base_model, wanted.dataset_version, resolved)
-    return costs(wanted.team, method, wanted.base_model, wanted.dataset_version, exact).in_brief
+def _worked_out(wanted: Launch, spec: JobSpec) -> dict[str, Any]:
+    """The least memory that it needs, and the estimate that is kept with it, to be held against what it then needs."""
+    team, model, version, method = wanted.team, wanted.base_model, wanted.dataset_version, METHODS[spec.method]
+    exact = estimate(method, model, version, {"options": spec.options, "training": spec.training})
+    return {
+        "least_memory_bytes": least_memory_bytes(team, model, version, spec),
+        "estimated": costs(team, method, model, version, exact).in_brief,
+    }

@@ -54,10 +54,15 @@ class OptionFact:
 TYPES = {int: "integer", float: "number", bool: "boolean", str: "text"}
 
 
-def describe(options: type[Any]) -> list[OptionFact]:
-    """The options of a dataclass, in order."""
-    hints = get_type_hints(options)
-    return [_fact(each, hints[each.name]) for each in fields(options)]
+_DESCRIBED: dict[type[Any], tuple[OptionFact, ...]] = {}
+
+
+def describe(options: type[Any]) -> tuple[OptionFact, ...]:
+    """The options of a dataclass, in order; read off the class once."""
+    if options not in _DESCRIBED:
+        hints = get_type_hints(options)
+        _DESCRIBED[options] = tuple(_fact(each, hints[each.name]) for each in fields(options))
+    return _DESCRIBED[options]
 
 
 def _fact(each: Field[Any], hint: Any) -> OptionFact:
