@@ -14,6 +14,9 @@ _WORKER_PREFIXES = (
     "DELTABOARD_", "LC_", "XDG_", "CUDA_", "NVIDIA_", "NCCL_", "HF_", "TORCH_", "PYTORCH_", "OMP_", "MKL_",
 )  # fmt: skip
 
+ARENAS = "2"
+"""Heaps of glibc. Django runs each request in a thread of its own, and every heap keeps what one of them gave back."""
+
 
 def of_site(state: Path, address: str, names: list[str]) -> dict[str, str]:
     """For web, housekeeping and the short commands: ours, with what the embedded site is told."""
@@ -25,7 +28,7 @@ def of_site(state: Path, address: str, names: list[str]) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
     }
     hosts = ",".join(dict.fromkeys(["127.0.0.1", "localhost", "[::1]", *names]))
-    return {"ALLOWED_HOSTS": hosts, **os.environ, **told}
+    return {"ALLOWED_HOSTS": hosts, "MALLOC_ARENA_MAX": ARENAS, **os.environ, **told}
 
 
 def of_worker(site: dict[str, str]) -> dict[str, str]:

