@@ -1,6 +1,6 @@
 """The Fastfood projection against a dense random matrix of the same size: seconds and bytes, by the size of the tensor.
 
-    python benchmarks/fastfood.py [DIMENSION]
+    python -m benchmarks.fastfood [DIMENSION]
 
 Dense costs O(D·d) in time and memory, Fastfood O(D·log D) and 9 bytes an entry. One thread; medians of five. A dense
 matrix of more than 2 GiB is not built, only its size is printed.

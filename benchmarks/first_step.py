@@ -1,6 +1,6 @@
 """How long from the POST of a job to its first training step on an idle worker, and what the time goes into.
 
-    python benchmarks/first_step.py [ROUNDS]
+    python -m benchmarks.first_step [ROUNDS]
 
 Starts a whole Deltaboard in a temporary folder and launches small LoRA jobs on a toy encoder, one after the other.
 The first round also fetches the base model into the worker's cache; it is printed but not in the medians.

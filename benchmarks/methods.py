@@ -1,6 +1,6 @@
 """Every delta method with its own defaults on the starter encoder and a starter dataset, against full fine-tuning.
 
-    python benchmarks/methods.py [--steps 125] [--folder FOLDER] [METHOD ...]
+    python -m benchmarks.methods [--steps 125] [--folder FOLDER] [METHOD ...]
 
 Fetches MiniLM and movie_snippets as a worker does (kept in FOLDER), takes 2,000 training and 500 eval rows, and trains
 each method in a process of its own for the same number of steps of 16 rows. Gain is the accuracy above the untrained
