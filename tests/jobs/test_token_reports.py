@@ -93,6 +93,7 @@ def test_the_page_asks_waits_and_shows_every_token(
     here = sent.headers["Location"]
     assert b"Waiting for a worker" in bob.get(here, headers={"HX-Request": "true"}).content
     assert hand_in(calls).status_code == 200
+    assert bob.get(here, headers={"HX-Request": "true"}).headers["HX-Refresh"] == "true"
     shown = bob.get(here).content.decode()
     assert '<span class="token special">[CLS]</span>' in shown
     assert '<span class="token trained">&lt;b&gt;fine</span>' in shown

@@ -39,7 +39,7 @@ def test_nothing_is_left_open() -> None:
         "start": "zero",
     }
     assert set(training) == {field.name for field in fields(Training)}
-    assert training["learning_rate"] == pytest.approx(2e-3 * (150 / 300) ** 0.5)
+    assert training["learning_rate"] == pytest.approx(1e-3)
     assert (training["batch_size"], training["max_length"]) == (16, 128)
     assert training["eval_every"] == training["save_every"] == 30
 

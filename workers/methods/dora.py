@@ -33,7 +33,7 @@ def count(shape: Shape, options: DoraOptions) -> int:
 
 def learning_rate(shape: Shape, task: Task, steps: int, options: DoraOptions) -> float:
     """As LoRA."""
-    return raised_for_small(2e-4, 10, shape, steps)
+    return raised_for_small(2e-4, 10, shape, steps, at_most=5)
 
 
 def check(shape: Shape, options: DoraOptions) -> None:

@@ -53,8 +53,8 @@ def exported(shape: Shape, options: LoraOptions) -> int:
 
 
 def learning_rate(shape: Shape, task: Task, steps: int, options: LoraOptions) -> float:
-    """2e-4, 1e-4 for PiSSA, whose start is not zero; ten times as much for small models in short trainings."""
-    return raised_for_small(1e-4 if options.start == "pissa" else 2e-4, 10, shape, steps)
+    """2e-4, 1e-4 for PiSSA, whose start is not zero; five times as much for small models in short trainings."""
+    return raised_for_small(1e-4 if options.start == "pissa" else 2e-4, 10, shape, steps, at_most=5)
 
 
 def check(shape: Shape, options: LoraOptions) -> None:

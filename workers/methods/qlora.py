@@ -38,7 +38,7 @@ def count(shape: Shape, options: QloraOptions) -> int:
 
 def learning_rate(shape: Shape, task: Task, steps: int, options: QloraOptions) -> float:
     """As LoRA."""
-    return raised_for_small(2e-4, 10, shape, steps)
+    return raised_for_small(2e-4, 10, shape, steps, at_most=5)
 
 
 def check(shape: Shape, options: QloraOptions) -> None:

@@ -46,8 +46,12 @@ def tokens(request: HttpRequest, dataset_id: int, number: int) -> HttpResponse:
         context |= {"problems": error.problems, "max_length": given.get("max_length")}
         return render(request, "jobs/tokens.html", context, status=422)
     context |= {"max_length": wanted.max_length, **_report(newest(wanted))}
-    template = "jobs/_tokens.html" if request.headers.get("HX-Request") else "jobs/tokens.html"
-    return render(request, template, context)
+    if not request.headers.get("HX-Request"):
+        return render(request, "jobs/tokens.html", context)
+    answer = render(request, "jobs/_tokens.html", context)
+    if "report" in context:
+        answer["HX-Refresh"] = "true"  # a fragment brings no figure with it: the whole page does
+    return answer
 
 
 def _models(request: HttpRequest, version: DatasetVersion) -> list[BaseModel]:
