@@ -142,7 +142,7 @@ def test_a_checkpoint_of_another_job_is_not_resumed(classify: MakeJob, train: Tr
     job = classify(save_every=4)
     train(job)
     spec = json.loads(job.spec.read_text())
-    spec["training"]["learning_rate"] = 1e-3
+    spec["training"]["learning_rate"] = 3e-3
     job.spec.write_text(json.dumps(spec))
     run = train(job)
     assert run.of("plan")[0]["resumed_step"] == 0
