@@ -48,7 +48,7 @@ log = logging.getLogger("workers")
 
 
 def main(arguments: list[str] | None = None, train_with: Command = training_command) -> int:
-    """Run one worker; the process's exit code: 0 after a shutdown, 2 with a sentence if it cannot run."""
+    """Run one worker; the exit code: 0 after a shutdown, 2 with a sentence if it cannot run, 1 if Celery failed."""
     asked = _parser().parse_args(arguments)
     _set_up_logging()
     try:
@@ -67,9 +67,8 @@ def run(asked: argparse.Namespace, train_with: Command) -> int:
         clean(home)
         station = greeted(asked, home, enrolment)
         station.train_with = train_with
-        if not station.why_left:
-            serve(station, broker, enrolment.pool)
-    return last_words(station)
+        failed = 0 if station.why_left else serve(station, broker, enrolment.pool)
+    return last_words(station) or failed
 
 
 def last_words(station: Station) -> int:
@@ -146,8 +145,8 @@ def isolation() -> Isolation:
         raise CannotStart(str(error)) from error
 
 
-def serve(station: Station, broker: str, pool: str) -> None:
-    """Take permits until a signal comes; returns when the last slot is free."""
+def serve(station: Station, broker: str, pool: str) -> int:
+    """Take permits until a signal comes; returns when the last slot is free, with Celery's exit code."""
     os.environ.pop(KEY_VARIABLE, None)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     app.station = station
@@ -181,6 +180,7 @@ def serve(station: Station, broker: str, pool: str) -> None:
         last_words=lambda: last_words(station),
     ).watch()
     celery.start()
+    return celery.exitcode or 0
 
 
 def _nothing() -> None:

@@ -214,8 +214,20 @@ class Site:
             job = self.job(job_id)
             return job if job["state"] in states else None
 
-        found: dict[str, Any] = until(f"job {job_id} is {states}", reached, seconds)
+        try:
+            found: dict[str, Any] = until(f"job {job_id} is {states}", reached, seconds)
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n{self.told_of(job_id)}") from None
         return found
+
+    def told_of(self, job_id: int) -> str:
+        """What somebody needs who asks why a job has not come further: itself, who lives, the last lines of all."""
+        job = self.job(job_id)
+        facts = {name: job[name] for name in ("state", "attempt", "progress", "reason", "why_waiting")}
+        parts = (*self.workers, self.valkey, self.web, self.housekeeping)
+        ends = {part.name: part.exit_code for part in parts if not part.alive}
+        lines = (f"--- {path.name}\n{path.read_text(errors='replace')[-3000:]}" for path in self.logs.glob("*.log"))
+        return "\n".join([f"{facts}", f"ended: {ends}", *lines])
 
     def answers(self) -> bool:
         try:

@@ -61,8 +61,12 @@ def test_two_processes_train_pause_go_on_and_make_one_delta(
     assert answer["attempts"][1]["first_step"] == paused["progress"]["step"] + 1
     files = {path.name for path in download(stack, job, tmp_path).iterdir()}
     assert {"adapter_model.safetensors", "adapter_config.json", "manifest.json"} <= files
-    workers = stack.api("get", "workers").json()["items"]
-    assert [worker["busy_slots"] for worker in workers] == [0]
+    stack.wait_for("both slots to be free by the next hello", lambda: _busy_slots(stack) == [0], 15)
+
+
+def _busy_slots(stack: Stack) -> list[int]:
+    """Of each worker, as it said last."""
+    return [worker["busy_slots"] for worker in stack.api("get", "workers").json()["items"]]
 
 
 def _runs_on_two_slots(stack: Stack, job_id: int) -> None:

@@ -44,6 +44,7 @@ CELERY_SETTINGS: dict[str, Any] = {
     "task_soft_time_limit": None,
     "broker_connection_retry_on_startup": True,
     "broker_connection_max_retries": None,
+    "broker_channel_error_retry": True,  # a full broker refuses commands: no reason for a consumer to end
     "broker_transport_options": {
         "visibility_timeout": 3600,
         "global_keyprefix": "deltaboard:",

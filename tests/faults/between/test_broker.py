@@ -7,6 +7,7 @@ leases and sweeps.
 from __future__ import annotations
 
 import contextlib
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,14 +21,15 @@ from tests.nemesis.site import Site, until
 
 pytestmark = pytest.mark.slow
 LONG = {"max_steps": 150}
-LONG_STEPS = list(range(1, 151))
+LONGER = {"max_steps": 400}
+"""Eight seconds: a loaded machine needs some of them to submit four more jobs meanwhile."""
 
 
 def client_of(site: Site) -> redis.Redis:
     return redis.Redis.from_url(site.broker.url, protocol=2)
 
 
-def all_succeed(site: Site, jobs: list[int], seconds: float = 25) -> None:
+def all_succeed(site: Site, jobs: list[int], seconds: float = 60) -> None:
     for job in jobs:
         ended = site.wait_for_state(job, "succeeded", "failed", "cancelled", seconds=seconds)
         assert ended["state"] == "succeeded", ended["reason"]
@@ -36,7 +38,7 @@ def all_succeed(site: Site, jobs: list[int], seconds: float = 25) -> None:
 @pytest.mark.fault(13)
 def test_a_killed_broker_disturbs_no_running_job_and_keeps_the_queue(workers: Site) -> None:
     site = workers
-    running = [site.submit(training=LONG), site.submit(training=LONG)]
+    running = [site.submit(training=LONGER), site.submit(training=LONGER)]
     for job in running:
         site.wait_for_state(job, "running")
     waiting = [site.submit() for _ in range(4)]
@@ -47,7 +49,7 @@ def test_a_killed_broker_disturbs_no_running_job_and_keeps_the_queue(workers: Si
     assert site.queue() == waiting
     all_succeed(site, [*running, *waiting])
     assert [site.attempts(job) for job in running] == [1, 1]
-    assert [site.steps(job) for job in running] == [LONG_STEPS, LONG_STEPS]
+    assert [site.steps(job) for job in running] == 2 * [list(range(1, 401))]
 
 
 @pytest.mark.fault(14)
@@ -106,6 +108,21 @@ def test_a_full_broker_takes_no_permit_and_heals_alone(workers: Site) -> None:
         assert {site.job(job)["state"] for job in jobs} <= {"queued", "starting", "running", "succeeded"}
     all_succeed(site, jobs)
     site.wait_for_state(site.submit(), "succeeded")
+
+
+@pytest.mark.fault(16)
+def test_workers_that_take_permits_from_a_full_broker_outlive_it(workers: Site) -> None:
+    """Taking one writes, so the broker refuses it to a consumer that is connected already, and then to reconnect."""
+    site = workers
+    for worker in site.workers[:2]:
+        worker.signal(signal.SIGSTOP)
+    jobs = [site.submit() for _ in range(4)]
+    with full(site):
+        for worker in site.workers[:2]:
+            worker.signal(signal.SIGCONT)
+        time.sleep(3)  # the length of the fault itself
+    all_succeed(site, jobs)
+    assert all(worker.alive for worker in site.workers[:2])
 
 
 @pytest.mark.fault(17)
