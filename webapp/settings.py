@@ -74,7 +74,7 @@ def _database() -> dict[str, Any]:
     url = urlsplit(os.environ.get("DATABASE_URL", ""))
     if not url.scheme:
         return {
-            "ENGINE": "django.db.backends.sqlite3",
+            "ENGINE": "webapp.sqlite",
             "NAME": VAR / "deltaboard.sqlite3",
             "OPTIONS": {
                 "transaction_mode": "IMMEDIATE",

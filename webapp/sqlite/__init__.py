@@ -1,0 +1,1 @@
+"""Django's SQLite backend, whose connections outlive the request that opened them."""
