@@ -39,7 +39,7 @@ def told(job: Job) -> Costs:
 def finish(job: Job, factor: float, seconds: float) -> None:
     """It succeeded with so many times the arithmetic's memory."""
     exact, now = exact_of(job), timezone.now()
-    args = METHODS[job.method], job.base_model.read_shape, job.dataset_version
+    args = METHODS[job.method], job.base_model.read_shape, job.task
     parts = parts_of(*args, exact.trainable_parameters, exact.training, "cpu")
     Job.objects.filter(pk=job.pk).update(
         state="succeeded",
@@ -55,7 +55,7 @@ def finish(job: Job, factor: float, seconds: float) -> None:
 def test_the_parts_are_the_arithmetic_written_out(cast: Cast, wanted: Launch) -> None:
     job = launch(cast.bob, wanted)
     exact, shape = exact_of(job), job.base_model.read_shape
-    parts = parts_of(METHODS["lora"], shape, job.dataset_version, 1000, exact.training, "cpu")
+    parts = parts_of(METHODS["lora"], shape, job.task, 1000, exact.training, "cpu")
     assert parts == {
         "weights": 4 * 20_000,
         "delta": 4000,

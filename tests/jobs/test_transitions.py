@@ -118,7 +118,7 @@ def test_retry_makes_a_new_job_and_leaves_the_old_one(job: Job, cast: Cast) -> N
     again = transitions.act(job, cast.alice, "retry")
     job.refresh_from_db()
     assert again.pk != job.pk
-    assert (again.state, again.retry_of_id, again.spec["job_id"]) == ("queued", job.pk, again.pk)
+    assert (again.state, again.retry_of_id, again.full_spec["job_id"]) == ("queued", job.pk, again.pk)
     assert job.state == "cancelled"
 
 

@@ -85,7 +85,7 @@ def launched_answer(job: Job) -> dict[str, Any]:
 def job_answer_in_full(job: Job, placed: bool = True) -> dict[str, Any]:
     """With what a list leaves out: artifacts, the numbers of its end, where it would resume, the frozen spec."""
     checkpoint = newest_checkpoint(job)
-    artifacts = sorted(job.artifacts.all(), key=lambda each: each.kind != "delta")
+    artifacts = sorted(job.artifacts.all() if job.attempts_made else (), key=lambda each: each.kind != "delta")
     briefly = [
         {"id": each.pk, "kind": each.kind, "bytes": each.bytes, "damaged": each.damaged_at is not None}
         for each in artifacts
@@ -96,7 +96,7 @@ def job_answer_in_full(job: Job, placed: bool = True) -> dict[str, Any]:
         "reason_detail": job.reason_detail,
         "checkpoint_step": checkpoint.step if checkpoint else None,
         "heartbeat_age_seconds": live.heartbeat_age_seconds if live else None,
-        "spec": job.spec,
+        "spec": job.full_spec,
     }
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from django.db.models import Q
 
 from webapp.accounts.models import Team
 from webapp.basemodels.models import BaseModel
@@ -23,6 +24,8 @@ from workers.methods.shape import Shape
 
 ALIKE_NEEDED = 3
 LOOKED_AT = 100
+MEASURED = ("memory_kind", "peak_memory_bytes", "trainable_parameters", "total_steps", "started_at", "ended_at")
+"""What the arithmetic is held against, of so many finished jobs."""
 ROUGH = (0.6, 1.6)
 """Factors of the rough range; wide, for nothing measured stands behind it."""
 LEAST_WIDTH = 0.03
@@ -102,32 +105,30 @@ def costs(team: Team | None, method: Method, base_model: BaseModel, version: Dat
     """For the resolved training that `exact` was made with."""
     devices = _devices(team)
     kind = "cuda" if any(device["kind"] == "cuda" for _, device in devices) else "cpu"
-    done = _finished(team, base_model)
-    parts = parts_of(method, base_model.read_shape, version, exact.trainable_parameters, exact.training, kind)
-    factors = _factors(done, method, exact.training, kind)
+    done, shape = _finished(team, base_model), base_model.read_shape
+    parts = parts_of(method, shape, version.task, exact.trainable_parameters, exact.training, kind)
+    factors = _factors(done, shape, method, exact.training, kind)
     memory = _ranged(sum(parts.values()), factors)
 
     def high_with(rows: int) -> float:
         fewer = replace(exact.training, batch_size=rows)
-        told = parts_of(method, base_model.read_shape, version, exact.trainable_parameters, fewer, kind)
+        told = parts_of(method, shape, version.task, exact.trainable_parameters, fewer, kind)
         return _ranged(sum(told.values()), factors).high
 
     fits = [_fit(name, device, memory.high, high_with) for name, device in devices]
-    full_factors = _factors(done, METHODS["full"], exact.training, kind)
+    full_factors = _factors(done, shape, METHODS["full"], exact.training, kind)
     full = _ranged(sum(_full_parts(base_model, version, exact.training, kind).values()), full_factors)
     return Costs(memory, parts, len(factors), _seconds(done, method, exact), fits, full)
 
 
-def parts_of(
-    method: Method, shape: Shape, version: DatasetVersion, trained: int, training: Training, kind: str
-) -> dict[str, int]:
+def parts_of(method: Method, shape: Shape, task: str, trained: int, training: Training, kind: str) -> dict[str, int]:
     """Arithmetic. Activations: rows times tokens times width times blocks; with checkpointing only the blocks' ends."""
     width = QUANTIZED_BYTES.get(training.quantize, WIDTH_BYTES[training.precision] if kind == "cuda" else 4)
     frozen = shape.parameters - (trained if method.family == "full" else 0)
     tokens = training.batch_size * (training.max_length or 0)
     number = 4 if kind == "cpu" or training.precision == "fp32" else 2
     kept = 1 if training.gradient_checkpointing else ACTIVATIONS_PER_LAYER
-    logits = 0 if version.task == "text-classification" else 2 * 4 * tokens * shape.vocabulary
+    logits = 0 if task == "text-classification" else 2 * 4 * tokens * shape.vocabulary
     return {
         "weights": round(width * max(0, frozen)),
         "delta": 4 * trained,
@@ -141,14 +142,15 @@ def parts_of(
 def _full_parts(base_model: BaseModel, version: DatasetVersion, training: Training, kind: str) -> dict[str, int]:
     full, shape = METHODS["full"], base_model.read_shape
     trained = full.trainable_parameters(shape, full.options(), version.task, len(version.labels))  # type: ignore[arg-type]
-    return parts_of(full, shape, version, trained, training, kind)
+    return parts_of(full, shape, version.task, trained, training, kind)
 
 
 def _finished(team: Team | None, base_model: BaseModel) -> list[Job]:
     """The team's newest jobs of this base model that measured what they needed."""
     rows = Job.objects.filter(team=team, base_model=base_model, state=JobState.SUCCEEDED, gpus=1)
-    rows = rows.exclude(peak_memory_bytes=None).select_related("base_model", "dataset_version")
-    return list(rows.order_by("-id")[:LOOKED_AT])
+    return list(
+        rows.exclude(peak_memory_bytes=None).only("spec", "method", "task", *MEASURED).order_by("-id")[:LOOKED_AT]
+    )
 
 
 ALIKE = ("batch_size", "max_length", "precision", "quantize", "gradient_checkpointing")
@@ -160,18 +162,17 @@ def _is_alike(job: Job, method: Method, training: Training, *names: str) -> bool
     return family == method.family and all(own.get(name) == getattr(training, name) for name in names)
 
 
-def _factors(done: Sequence[Job], method: Method, training: Training, kind: str) -> list[float]:
+def _factors(done: Sequence[Job], shape: Shape, method: Method, training: Training, kind: str) -> list[float]:
     """Measured over arithmetic, of each finished job alike on the same kind of device."""
     measured_as = "VRAM" if kind == "cuda" else "process memory"
     alike = [job for job in done if job.memory_kind == measured_as and _is_alike(job, method, training, *ALIKE)]
-    return [(job.peak_memory_bytes or 0) / _arithmetic(job, kind) for job in alike]
+    return [(job.peak_memory_bytes or 0) / _arithmetic(job, shape, kind) for job in alike]
 
 
-def _arithmetic(job: Job, kind: str) -> float:
+def _arithmetic(job: Job, shape: Shape, kind: str) -> float:
     training: Training = Training.from_json(job.spec["training"])
     trained = job.trainable_parameters or 0
-    method, shape = METHODS[job.method], job.base_model.read_shape
-    return float(sum(parts_of(method, shape, job.dataset_version, trained, training, kind).values()))
+    return float(sum(parts_of(METHODS[job.method], shape, job.task, trained, training, kind).values()))
 
 
 def _ranged(value: float, factors: Sequence[float]) -> Range:
@@ -199,8 +200,7 @@ def _seconds(done: Sequence[Job], method: Method, exact: Estimate) -> Range | No
 
 def _devices(team: Team | None) -> list[tuple[str, dict[str, Any]]]:
     """Of the online workers that may take the team's jobs; CPU machines count once."""
-    rows = Worker.objects.filter(revoked_at=None)
-    able = [worker for worker in rows if worker.online and worker.team_id in (None, team.pk if team else None)]
+    able = Worker.objects.online().filter(Q(team=None) | Q(team=team))
     return [(worker.name, device) for worker in able for device in worker.report.get("devices", [])]
 
 

@@ -226,7 +226,7 @@ def _made_up_name(wanted: Launch, method: Method) -> str:
 
 
 def _store(user: User, wanted: Launch, spec: JobSpec, queue: QueueOptions, worked_out: dict[str, Any]) -> Job:
-    job = Job.objects.create(
+    job = Job(
         team=wanted.team,
         name=spec.name,
         created_by=user,
@@ -240,14 +240,11 @@ def _store(user: User, wanted: Launch, spec: JobSpec, queue: QueueOptions, worke
         gpus=queue.gpus,
         run_after=queue.starts_after,
         **worked_out,
-        queue_position=transitions.next_position(queue.pool),
         idempotency_key=wanted.idempotency_key,
         study=wanted.study,
     )
-    job.spec = {**job.spec, "job_id": job.pk}
-    job.save(update_fields=["spec"])
+    transitions.enqueue(job, user.username)
     AuditEntry.note(user, wanted.team, "job.launch", job.pk, method=spec.method)
-    transitions.created(job, user.username)
     return job
 
 

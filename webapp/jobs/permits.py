@@ -32,7 +32,7 @@ def permit(pool: str) -> None:
     """One for the pool where a worker listens to it, one for each worker that has it as a label."""
     if broker.outage.known:
         return
-    workers = [worker for worker in Worker.objects.filter(revoked_at=None) if worker.online]
+    workers = list(Worker.objects.online())
     if any(worker.pool == pool for worker in workers):
         send_permit(pool_queue(pool))
     for worker in workers:

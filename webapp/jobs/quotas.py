@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Q, Sum
+from django.db.models import Count, Q, Sum
 from django.utils import timezone
 
 from webapp.accounts.models import Team, User
@@ -141,7 +141,8 @@ def queued_now(team: Team, user: User) -> tuple[int, int]:
     A paused one keeps its place here: a resume asks for no room, so a pause must not make any.
     """
     queued = Job.objects.filter(team=team, state__in=(JobState.QUEUED, JobState.PAUSED))
-    return queued.count(), queued.filter(created_by=user).count()
+    counted = queued.aggregate(of_team=Count("pk"), own=Count("pk", filter=Q(created_by=user)))
+    return counted["of_team"], counted["own"]
 
 
 def _queue_problems(team: Team, user: User) -> Iterable[FieldProblem]:

@@ -25,6 +25,11 @@ def say(job_id: int, kind: str, body: dict[str, Any], attempt: Attempt | None = 
     record(job_id, attempt, [{"kind": kind, "time": time.time(), **body}])
 
 
+def say_first(job: Job, kind: str, body: dict[str, Any]) -> None:
+    """The same for a job stored just now, in the same transaction and with `last_event` 1: nobody else has numbers."""
+    keep(job, None, [{"kind": kind, "time": time.time(), **body}])
+
+
 def record(job_id: int, attempt: Attempt | None, events: list[dict[str, Any]]) -> None:
     """Number and keep these events, in order; tell open pages once the transaction is through."""
     if not events:

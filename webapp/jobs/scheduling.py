@@ -168,8 +168,7 @@ def newest_checkpoint(job: Job) -> Checkpoint | None:
     """What the next attempt resumes from: the job's own newest checkpoint, or that of the nearest job it retries."""
     of: Job | None = job
     while of is not None:
-        found = of.checkpoints.filter(damaged_at=None).order_by("-step", "-id").first()
-        if found is not None:
+        if of.attempts_made and (found := of.checkpoints.filter(damaged_at=None).order_by("-step", "-id").first()):
             return found
         of = of.retry_of
     return None

@@ -19,7 +19,7 @@ from webapp.jobs.consequences import consequence
 from webapp.jobs.models import AT_WORK, ENDED, Attempt, Job, JobState, StateChange
 from webapp.jobs.permits import permit_on_commit
 from webapp.jobs.reasons import sentence_for
-from webapp.jobs.recording import say
+from webapp.jobs.recording import say, say_first
 from workers.protocol import Wish
 
 ALLOWED: frozenset[tuple[str, str]] = frozenset(
@@ -86,10 +86,15 @@ def move(
     job.refresh_from_db()
 
 
-def created(job: Job, actor: str) -> None:
-    """The first line of a new job's history, and a permit for some worker."""
-    _write_history(job, "", job.state, actor, None, "", "")
+def enqueue(job: Job, actor: str) -> Job:
+    """Store a new job at the end of its pool's queue with the first line of its history; a permit for some worker."""
+    job.queue_position = _next_position(job.pool)
+    job.last_event = 1
+    job.save()
+    StateChange.objects.create(job=job, before="", after=job.state, actor=actor)
+    say_first(job, "state", {"before": "", "after": job.state, "reason": None})
     permit_on_commit(job.pool)
+    return job
 
 
 def _write_history(
@@ -188,7 +193,7 @@ def cancel_with_parent(jobs: QuerySet[Job], actor: str, sentence: str) -> None:
 def _resume(job: Job, user: User) -> Job:
     fresh: dict[str, Any] = {
         "wish": "run",
-        "queue_position": next_position(job.pool),
+        "queue_position": _next_position(job.pool),
         "reason_sentence": "",
         "not_before": None,
     }
@@ -216,17 +221,12 @@ def _retry(job: Job, user: User) -> Job:
         priority=job.priority if may(user, job.team_id, Role.MAINTAINER) else min(job.priority, 0),
         retry_of=job,
         study=job.study,
-        queue_position=next_position(job.pool),
         threads=job.threads,
     )
-    again.save()
-    Job.objects.filter(pk=again.pk).update(spec={**job.spec, "job_id": again.pk})
-    again.refresh_from_db()
-    created(again, user.username)
-    return again
+    return enqueue(again, user.username)
 
 
-def next_position(pool: str) -> float:
+def _next_position(pool: str) -> float:
     """A place at the end of the pool's queue."""
     last: float | None = Job.objects.filter(pool=pool).aggregate(last=Max("queue_position"))["last"]
     return (last or 0.0) + 1.0

@@ -114,7 +114,7 @@ def _attempt_answer(attempt: Attempt) -> dict[str, Any]:
         "kind": "job",
         "attempt": attempt.pk,
         "number": attempt.number,
-        "spec": attempt.job.spec,
+        "spec": attempt.job.full_spec,
         "threads": attempt.threads,
         "devices": attempt.devices,
         "retry_of": attempt.job.retry_of_id,

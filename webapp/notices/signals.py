@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 @receiver(post_save, sender=StateChange, dispatch_uid="tell people of a change")
 def hear(instance: StateChange, created: bool, **_: Any) -> None:
     """In the change's own transaction: both are kept or neither is. A fault of ours never keeps a job from ending."""
-    if not created:
+    if not created or not instance.before:  # of a launch nobody is told
         return
     try:
         with transaction.atomic():

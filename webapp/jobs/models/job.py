@@ -123,8 +123,13 @@ class Job(models.Model):
         return reverse("jobs:detail", args=[self.pk])
 
     @property
+    def full_spec(self) -> dict[str, Any]:
+        """With the job's own id, which is known only once the row is there."""
+        return {**self.spec, "job_id": self.pk}
+
+    @property
     def read_spec(self) -> JobSpec:
-        return JobSpec.from_json(self.spec)
+        return JobSpec.from_json(self.full_spec)
 
     @property
     def ended(self) -> bool:

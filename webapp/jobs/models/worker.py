@@ -50,6 +50,11 @@ class WorkerQuerySet(models.QuerySet["Worker"]):
         """Those that nobody has told to take no more."""
         return self.exclude(pk__in=Worker.objects.filter(takes_no_jobs()).values("pk"))
 
+    def online(self) -> WorkerQuerySet:
+        """`Worker.online`, asked of the database."""
+        since = clock.in_seconds(-silence_allowed().total_seconds())
+        return self.filter(revoked_at=None, last_hello_at__gt=since)
+
     def visible_to(self, user: User) -> WorkerQuerySet:
         """The shared pool's workers and those of the person's teams."""
         return self.filter(in_teams_of_or_shared(user), revoked_at=None)

@@ -30,7 +30,7 @@ def starter_context(request: HttpRequest) -> dict[str, Any]:
         "stored_bytes": sum(each.entry.stored_bytes for each in wanted),
         "may_install": here is not None and may(signed_in(request), here.pk, Role.MEMBER),
         "first": _first_pair(catalogue),
-        "worker_online": any(worker.online for worker in Worker.objects.visible_to(signed_in(request))),
+        "worker_online": Worker.objects.visible_to(signed_in(request)).online().exists(),
     }
 
 
