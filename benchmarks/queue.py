@@ -1,6 +1,6 @@
 """What the queue does under load, on a real site: uvicorn, housekeeping, Valkey and worker processes on this machine.
 
-    python -m benchmarks.queue [--quick] [--only NAME] [--postgresql]
+    python -m benchmarks.queue [--quick] [--seconds N] [--only NAME] [--postgresql]
 
 Prints a table with the target of each figure; exit code 1 if one is missed. The workers are the real ones with a toy
 trainer of 20 ms a step; lost worker, cancel and drain run with the timings that people get. Everything shares this
@@ -88,7 +88,7 @@ def _seconds(call: Callable[[], object]) -> float:
 
 def submits(table: Table, asked: argparse.Namespace) -> None:
     """50 a second by eight people; every one answered 201 must be there afterwards."""
-    seconds = 10 if asked.quick else 60
+    seconds = 10 if asked.quick else asked.seconds
     wanted = 50 * seconds
     with site_of(asked) as site, ExitStack() as stack:
         people = [stack.enter_context(site.client_of(person)) for person in range(PERSONS)]
@@ -227,7 +227,7 @@ def drain(table: Table, asked: argparse.Namespace) -> None:
 
 def ingest(table: Table, asked: argparse.Namespace) -> None:
     """Twenty workers, a batch of 250 points each second from each: 5,000 points/s."""
-    seconds = 10 if asked.quick else 60
+    seconds = 10 if asked.quick else asked.seconds
     with site_of(asked) as site, ExitStack() as stack:
         attempts = [_attempt_of(site, stack) for _ in range(20)]
         web = psutil.Process(site.web.pid)
@@ -259,7 +259,8 @@ def ingest(table: Table, asked: argparse.Namespace) -> None:
     table.row("batch: median, p95", f"{1000 * statistics.median(waits):.0f}, {_p95(waits):.0f} ms", "", None)
     half = sizes[len(sizes) // 2 :]
     slope = 60 * (half[-1] - half[0]) / max(1, len(half) - 1) / 1e6
-    table.row("web memory: before, after", f"{sizes[0] / 1e6:.0f}, {sizes[-1] / 1e6:.0f} MB", "", None)
+    each_minute = ", ".join(f"{size / 1e6:.0f}" for size in [*sizes[::60], sizes[-1]])
+    table.row("web memory: before, each minute, after", f"{each_minute} MB", "", None)
     table.row("web memory: slope of the second half", f"{slope:+.1f} MB/min", "flat", None)
     middle = max(descriptors[: len(descriptors) // 2])
     table.row("web descriptors: before, most in each half", f"{descriptors[0]}, {middle}, {max(descriptors)}", "", None)
@@ -287,6 +288,7 @@ PARTS: dict[str, Callable[[Table, argparse.Namespace], None]] = {
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="ten seconds where the whole takes a minute")
+    parser.add_argument("--seconds", type=int, default=60, help="of load, for submits and ingest")
     parser.add_argument("--only", choices=PARTS, action="append", help="this part alone; may be given again")
     parser.add_argument("--postgresql", action="store_true", help="PostgreSQL from its wheel instead of SQLite")
     asked = parser.parse_args()

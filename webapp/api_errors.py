@@ -14,7 +14,6 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from webapp.accounts.permissions import NotAllowed
 from webapp.basemodels.registering import RegistrationRefused
-from webapp.database_faults import AWAY, fault_of
 from webapp.datasets.uploading import UploadRefused
 from webapp.jobs.downloading import Damaged
 from webapp.jobs.enrolling import EnrolmentRefused, WorkerRunning
@@ -24,6 +23,7 @@ from webapp.jobs.refusing import LaunchRefused
 from webapp.jobs.reported import ArrivedDamaged, BadReport, TooMuch
 from webapp.jobs.transitions import NotNow, StaleAttempt
 from webapp.notices.choosing import ChoiceRefused
+from webapp.outages import AWAY, fault_of
 from webapp.storing import DiskNearlyFull
 from workers.protocol import ARRIVED_DAMAGED
 

@@ -20,8 +20,8 @@ from django.http import HttpRequest
 
 from webapp.accounts.asking import asked_by
 from webapp.api_errors import body
-from webapp.database_faults import AWAY, fault_of
 from webapp.jobs.worker_auth import AttemptToken, InspectionToken
+from webapp.outages import AWAY, fault_of
 from webapp.storing import DiskNearlyFull, require_space
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 
 from webapp.accounts.permissions import NotAllowed
-from webapp.database_faults import AWAY, Fault, fault_of
+from webapp.outages import AWAY, Fault, fault_of
 from webapp.storing import DiskNearlyFull
 
 log = logging.getLogger(__name__)

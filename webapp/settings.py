@@ -110,8 +110,8 @@ def database_pool() -> dict[str, Any]:
 def _storage() -> dict[str, Any]:
     """Uploaded and made files: a folder, or an S3 bucket where S3_BUCKET is set."""
     if bucket := os.environ.get("S3_BUCKET"):
-        options = {"bucket_name": bucket, "endpoint_url": os.environ.get("S3_ENDPOINT"), "file_overwrite": False}
-        return {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options}
+        options = {"bucket_name": bucket, "endpoint_url": os.environ.get("S3_ENDPOINT")}
+        return {"BACKEND": "webapp.bucket.Bucket", "OPTIONS": options}
     return {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": VAR / "files"}}
 
 

@@ -6,6 +6,7 @@ It knows nothing of who may see a file: callers reach it only after a permission
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import shutil
 import tempfile
@@ -36,6 +37,10 @@ class DiskNearlyFull(Exception):
         )
 
 
+class StorageAway(Exception):
+    """The store of files does not answer, or refuses; the same may work later (503). What is stored stays so."""
+
+
 @dataclass(frozen=True)
 class Stored:
     """One stored file."""
@@ -51,12 +56,24 @@ class _Hashing(File):  # type: ignore[type-arg]
     def __init__(self, chunks: Iterable[bytes]) -> None:
         super().__init__(None)
         self.source, self.hash, self.count = chunks, hashlib.sha256(), 0
+        self._coming, self._held = self.chunks(), b""
 
     def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        """What Django's folder storage reads."""
         for chunk in self.source:
             self.hash.update(chunk)
             self.count += len(chunk)
             yield chunk
+
+    def read(self, size: int = -1) -> bytes:
+        """What a bucket reads: so many bytes, fewer only at the end."""
+        parts = [self._held]
+        while (size < 0 or sum(map(len, parts)) < size) and (chunk := next(self._coming, b"")):
+            parts.append(chunk)
+        found = b"".join(parts)
+        wanted = len(found) if size < 0 else size
+        self._held = found[wanted:]
+        return found[:wanted]
 
 
 def require_space(needed: int) -> None:
@@ -73,7 +90,8 @@ def store(prefix: str, chunks: Iterable[bytes]) -> Stored:
     try:
         default_storage.save(key, content)
     except BaseException:
-        default_storage.delete(key)
+        with contextlib.suppress(StorageAway):  # what stays then is listed nowhere, and swept
+            default_storage.delete(key)
         raise
     return Stored(key, content.hash.hexdigest(), content.count)
 

@@ -21,6 +21,7 @@ CHUNK_BYTES = 16 * 1024
 MOST_HEAD_BYTES = 64 * 1024
 GATE_SECONDS = 0.02
 CONNECT_SECONDS = 5.0
+LENGTH_HEADER = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 CONNECTION_HEADER = re.compile(rb"\r\nconnection:[^\r]*", re.IGNORECASE)
 
 
@@ -44,6 +45,8 @@ class Rule:
     """RST at once."""
     drop_reply: bool = False
     """The request arrives and is answered in full; the answer does not."""
+    answer: bytes = b""
+    """The proxy says this itself once the request's head is there; nothing reaches the server."""
     times: int | None = None
     """For so many connections; None for all."""
 
@@ -144,6 +147,9 @@ class ChaosProxy:
             if rule.reset:
                 _abort(writer)
                 return
+            if rule.answer:
+                await self._say(reader, writer, head, rule.answer)
+                return
             await self._gate(line)
             opening = asyncio.open_connection(*self._upstream)
             far_reader, far_writer = await asyncio.wait_for(opening, CONNECT_SECONDS)
@@ -159,6 +165,17 @@ class ChaosProxy:
         finally:
             self._open.discard(writer)
             writer.close()
+
+    async def _say(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head: bytes, answer: bytes
+    ) -> None:
+        """After the whole request: who is answered while still sending may not read it."""
+        if b"100-continue" in head:
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if length := LENGTH_HEADER.search(head):
+            await reader.readexactly(int(length[1]))
+        writer.write(answer)
+        await writer.drain()
 
     async def _head(self, reader: asyncio.StreamReader) -> tuple[bytes, str]:
         """A request's head, asking for one request per connection; and its `METHOD /path`."""

@@ -11,8 +11,6 @@ from webapp.jobs.promises import PROMISES, PROOFS, Promise
 
 LINES = range(1, 65)
 NOT_HERE: dict[int, str] = {
-    47: "django-storages and boto3 are in the extra `production`, which the test environment does not install; "
-    "moto[server] 5.2 beside them would make S3 testable",
     52: "100 people for ten minutes need a machine of their own; benchmarks/queue.py measures the queue's share",
     53: "not measured: 100 people who sign in at once, each a password hash of a second on a busy machine",
 }

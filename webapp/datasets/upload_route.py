@@ -20,10 +20,10 @@ from django.urls import reverse
 
 from webapp.accounts.asking import Asked, asked_by, from_here
 from webapp.accounts.permissions import NotAllowed
-from webapp.database_faults import AWAY, fault_of
 from webapp.datasets import receiving
 from webapp.datasets.models import DatasetVersion, Upload
 from webapp.datasets.uploading import UploadRefused
+from webapp.outages import AWAY, fault_of
 from webapp.storing import DiskNearlyFull
 
 log = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ from django.db import DatabaseError
 from django.http import HttpRequest
 
 from webapp import broker
-from webapp.database_faults import AWAY
 from webapp.jobs.holding import seconds_since_sweep
+from webapp.outages import AWAY
 
 State = Literal["ok", "degraded", "red"]
 

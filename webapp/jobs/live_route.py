@@ -15,9 +15,9 @@ from django.db import connections
 
 from webapp.accounts.asking import asked_by, from_here
 from webapp.api_errors import body
-from webapp.database_faults import AWAY, fault_of
 from webapp.jobs import live
 from webapp.jobs.models import Job
+from webapp.outages import AWAY, fault_of
 
 log = logging.getLogger(__name__)
 Scope = dict[str, Any]
