@@ -193,6 +193,7 @@ STORAGES = {
 }
 
 AUTH_USER_MODEL = "accounts.User"
+PASSWORD_HASHERS = ["webapp.accounts.hashing.InTurn"]
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 8}},
