@@ -78,11 +78,13 @@ def test_an_open_transaction_is_not_handed_on(file: Path) -> None:
 
 
 def test_a_connection_that_had_an_error_is_not_handed_on(file: Path) -> None:
+    """By the way that the end of a request takes."""
     database = wrapper(file)
     with pytest.raises(DatabaseError), database.cursor() as cursor:
         cursor.execute("select * from missing")
     raw = database.connection
-    database.close()
+    database.close_if_unusable_or_obsolete()
+    assert database.connection is None
     assert used(file) is not raw
 
 
@@ -91,6 +93,17 @@ def test_a_file_that_was_replaced_gets_a_new_connection(file: Path) -> None:
     file.unlink()
     with sqlite3.connect(file) as restored:
         restored.execute("create table new (x)")
+    used(file, "select * from new")
+
+
+def test_a_file_that_is_replaced_while_it_is_used_leaves_no_connection_behind(file: Path) -> None:
+    used(file, "create table old (x)")
+    database = wrapper(file)
+    database.ensure_connection()
+    file.rename(file.with_suffix(".old"))
+    with sqlite3.connect(file) as restored:
+        restored.execute("create table new (x)")
+    database.close()
     used(file, "select * from new")
 
 

@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from s3transfer.exceptions import RetriesExceededError
 from storages.backends.s3 import S3Storage
 
-from webapp.storing import StorageAway
+from webapp.storing import StorageAway, require_space
 
 IN_MEMORY_BYTES = 8 * 1024**2
 """A fetched file that is larger lies on disk while it is read."""
@@ -57,8 +57,11 @@ class Bucket(S3Storage):  # type: ignore[misc]
         return settings | own
 
     def _open(self, name: str, mode: str = "rb") -> Any:
+        """Raises DiskNearlyFull where the fetched file would have no room."""
         with _asked(name):
-            return super()._open(name, mode).open()
+            file: Any = super()._open(name, mode)
+            require_space(file.size)
+            return file.open()
 
     def _save(self, name: str, content: Any) -> str:
         with _asked(name):

@@ -68,7 +68,10 @@ class _Hashing(File):  # type: ignore[type-arg]
     def read(self, size: int = -1) -> bytes:
         """What a bucket reads: so many bytes, fewer only at the end."""
         parts = [self._held]
-        while (size < 0 or sum(map(len, parts)) < size) and (chunk := next(self._coming, b"")):
+        while size < 0 or sum(map(len, parts)) < size:
+            chunk = next(self._coming, None)
+            if chunk is None:
+                break
             parts.append(chunk)
         found = b"".join(parts)
         wanted = len(found) if size < 0 else size

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Cast
+from tests.conftest import Cast, claim_next
 from tests.pages.test_access import browser_of
-from webapp.jobs import doctor
-from webapp.jobs.models import Job
+from webapp.jobs import doctor, reporting, transitions
+from webapp.jobs.models import Job, Worker
 
 TRAINING = {
     "epochs": 3.0,
@@ -30,9 +30,8 @@ def failed(job: Job, code: str, detail: dict[str, Any] | None = None, **training
     return job
 
 
-@pytest.mark.parametrize("code", ["gpu_oom", "host_oom"])
-def test_out_of_memory_halves_the_batch_and_keeps_the_rows_of_a_step(job: Job, code: str) -> None:
-    change = doctor.change_for(failed(job, code))
+def test_out_of_memory_halves_the_batch_and_keeps_the_rows_of_a_step(job: Job) -> None:
+    change = doctor.change_for(failed(job, "gpu_oom"))
     assert change is not None
     assert change.training == {"batch_size": 8, "gradient_accumulation": 2}
     assert change.label == "batch size 8 × accumulation 2"
@@ -79,12 +78,44 @@ def test_a_diverged_training_gets_a_third_of_its_learning_rate(job: Job) -> None
         ("bad_data", "Look at the dataset and its mapping"),
         ("unsafe_file", "Look at the base model"),
         ("bad_config", "Clone and change the setting"),
-        ("disk_full", "Look at the workers"),
-        ("crashed_worker", "Look at the workers"),
+        ("trainer_error", "Clone and change settings"),
+        ("no_output", "Clone and change settings"),
+        ("time_limit", "Clone and change settings"),
     ],
 )
 def test_other_ends_lead_to_the_place_of_their_cause(cast: Cast, job: Job, code: str, label: str) -> None:
     fix = doctor.fix_for(failed(job, code))
+    assert fix is not None
+    assert fix.label == label
+    assert browser_of(cast.bob).get(fix.url).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "label"),
+    [
+        ("stalled", "The last: The training made no progress and was stopped.", "Clone and change settings"),
+        ("disk_full", "The last: The worker's disk is full.", "Look at the workers"),
+        ("storage_unreachable", "The last: The worker could not hand in its files.", "Look at the workers"),
+        ("worker_lost", "The last: The worker stopped answering.", "Look at the workers"),
+        ("host_oom", "The last: The machine ran out of memory.", "Clone with batch size 8 × accumulation 2"),
+    ],
+)
+def test_a_job_given_up_tells_what_broke_it_off(
+    cast: Cast, job: Job, worker: Worker, code: str, said: str, label: str
+) -> None:
+    """By the way that three such ends really take."""
+    job.spec["training"] = TRAINING
+    job.save()
+    for number in range(3):
+        Job.objects.update(not_before=None)
+        claimed = claim_next(worker, f"claim-{number}")
+        assert claimed
+        assert claimed.attempt
+        reporting.acknowledge(claimed.attempt)
+        job = transitions.end_attempt(claimed.attempt, "worker", "failed", code)
+    assert (job.state, job.reason_code) == ("failed", "crashed_worker")
+    assert job.reason_sentence == f"Three attempts were broken off, so it was not tried again. {said}"
+    fix = doctor.fix_for(job)
     assert fix is not None
     assert fix.label == label
     assert browser_of(cast.bob).get(fix.url).status_code == 200

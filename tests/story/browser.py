@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import ConsoleMessage, Page, Request, sync_playwright
 
 from launcher.testing import find_chromium
@@ -37,7 +38,7 @@ class Browser:
     faults: list[str] = field(default_factory=list)
 
     def look(self, name: str) -> None:
-        """Screenshots of this page, light and dark, wide and narrow, for people to look at."""
+        """Screenshots of this page, light and dark, wide and narrow, for people to look at; and what axe says of it."""
         SCREENSHOTS.mkdir(exist_ok=True)
         for theme in ("light", "dark"):
             self.page.emulate_media(color_scheme=theme)
@@ -46,8 +47,14 @@ class Browser:
                 self.page.evaluate(SCROLL)
                 self.page.wait_for_timeout(500)
                 self.page.screenshot(path=SCREENSHOTS / f"{name}-{theme}-{word}.png", full_page=True)
+            self.faults += [f"{name}, {theme}: {violation}" for violation in self._violations()]
         self.page.emulate_media(color_scheme="light")
         self.page.set_viewport_size({"width": 1280, "height": 900})
+
+    def _violations(self) -> list[str]:
+        """Of accessibility, by axe-core; each with the places that have it."""
+        found = Axe().run(self.page).response["violations"]
+        return [f"axe {each['id']}: {[node['html'][:200] for node in each['nodes'][:5]]}" for each in found]
 
     def hear(self, said: ConsoleMessage) -> None:
         if said.type == "error" and not said.text.startswith(ABANDONED):
@@ -62,7 +69,7 @@ class Browser:
         """Fail if anything went wrong so far."""
         found = self.faults + self.page.evaluate("window.__violations")
         self.faults.clear()
-        assert found == []
+        assert found == [], "\n".join(found)
 
 
 @contextmanager

@@ -49,8 +49,14 @@ class Change:
     training: dict[str, Any] = field(default_factory=dict)
 
 
+def cause_of(job: Job) -> str:
+    """The reason code to go by: of a job that is given up, what broke its last attempt off."""
+    last = job.reason_detail.get("last_reason") if job.reason_code == "crashed_worker" else None
+    return str(last or job.reason_code)
+
+
 def fix_for(job: Job) -> Fix | None:
-    """The one fix suggested for a failed job; None where trying again is all there is."""
+    """The one fix suggested for a failed job; None where trying again is all there is, as with a lost checkpoint."""
     change = change_for(job)
     if change is not None:
         query = urlencode({"clone": job.pk, "fix": change.name})
@@ -63,10 +69,8 @@ def change_for(job: Job) -> Change | None:
     if job.state != JobState.FAILED:
         return None
     training = job.spec["training"]
-    match job.reason_code:
+    match cause_of(job):
         case "gpu_oom" | "host_oom":
-            return _less_memory(training, job.gpus)
-        case "crashed_worker" if job.reason_detail.get("last_reason") == "host_oom":
             return _less_memory(training, job.gpus)
         case "diverged" if rate := training.get("learning_rate"):
             lower = float(f"{rate / LOWER_RATE:.1e}")
@@ -94,14 +98,16 @@ def _place_for(job: Job) -> Fix | None:
     """Where the cause lies, if it is not in the settings."""
     if job.state != JobState.FAILED:
         return None
-    match job.reason_code:
+    match cause_of(job):
         case "no_trainable_tokens" | "bad_data":
             return Fix("Look at the dataset and its mapping", job.dataset_version.get_absolute_url())
         case "unsafe_file":
             return Fix("Look at the base model", job.base_model.get_absolute_url())
         case "bad_config":
             return Fix("Clone and change the setting", f"{reverse('jobs:new')}?{urlencode({'clone': job.pk})}")
-        case "crashed_worker" | "disk_full" | "storage_unreachable":
+        case "trainer_error" | "no_output" | "time_limit" | "stalled" | "gpu_oom" | "host_oom" | "diverged":
+            return Fix("Clone and change settings", f"{reverse('jobs:new')}?{urlencode({'clone': job.pk})}")
+        case "worker_lost" | "trainer_killed" | "disk_full" | "storage_unreachable" | "crashed_worker":
             return Fix("Look at the workers", reverse("jobs:workers"))
     return None
 

@@ -188,7 +188,7 @@ def _drop_old_checkpoints(attempt: Attempt) -> None:
         keys = {file["key"] for file in old.files} - {file["key"] for each in listed_elsewhere for file in each.files}
         StoredPart.objects.filter(key__in=keys).delete()
         old.delete()
-        transaction.on_commit(partial(forget_all, keys))
+        transaction.on_commit(partial(forget_all, keys), robust=True)  # what stays is swept
 
 
 def keep_artifact(attempt: Attempt, kind: str, files: FileList, manifest: dict[str, Any]) -> Artifact:

@@ -21,7 +21,7 @@ REASONS: dict[str, Reason] = {
     "storage_unreachable": Reason("The worker could not hand in its files.", "Check the worker's network, then retry."),
     "checkpoint_unreadable": Reason("No checkpoint could be read.", "Retry starts from the beginning."),
     "crashed_worker": Reason(
-        "Three attempts ended with their worker, so it was not tried again.",
+        "Three attempts were broken off, so it was not tried again.",
         "Look at the log of the last attempt; retry when the cause is gone.",
     ),
     "not_acked": Reason("The worker took the job but never started it."),
@@ -50,6 +50,13 @@ REASONS: dict[str, Reason] = {
 def sentence_for(code: str, own: str = "") -> str:
     """The worker's own sentence where it sent one, else ours."""
     return own or (REASONS[code].sentence if code in REASONS else "")
+
+
+def sentence_of_end(code: str, own_code: str, own: str = "") -> str:
+    """Of a job whose attempt ended by `own_code`: one that is given up also says what broke its last attempt off."""
+    if code == "crashed_worker" and own_code in REASONS:
+        return f"{sentence_for(code)} The last: {sentence_for(own_code, own)}"
+    return sentence_for(code, own if code == own_code else "")
 
 
 def advice_for(code: str) -> str:

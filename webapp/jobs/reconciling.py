@@ -47,6 +47,7 @@ class Reconciler:
     """Whether the worker API would hear a worker now."""
     heard: bool = False
     hold: Hold = field(default_factory=Hold)
+    active: bool = False
     scrub: Scrub = field(default_factory=Scrub)
     clearing: Clearing = field(default_factory=Clearing)
 
@@ -57,6 +58,7 @@ class Reconciler:
         except Exception:
             log.exception("sweep: the database does not answer")
             return False
+        self.active = active
         if active:
             self.sweep()
         else:
@@ -69,11 +71,14 @@ class Reconciler:
 
     def sweep(self) -> None:
         """One round. Each step stands alone: a fault in one does not keep the others from running."""
-        good = all([self._step(self._end_what_is_due), *map(self._step, STEPS)])
-        for step in (self.scrub.share, self.clearing.share):
-            self._step(step)
-        if good:
+        if all([self._step(self._end_what_is_due), *map(self._step, STEPS)]):
             self._step(self.hold.note_sweep)
+
+    def look_after_files(self) -> None:
+        """A share of reading and clearing, for a thread beside the sweep: a store that hangs keeps no lease alive."""
+        if self.active:
+            for step in (self.scrub.share, self.clearing.share):
+                self._step(step)
 
     def _step(self, step: Callable[[], None]) -> bool:
         try:

@@ -18,7 +18,7 @@ from webapp.jobs import quotas
 from webapp.jobs.consequences import consequence
 from webapp.jobs.models import AT_WORK, ENDED, Attempt, Job, JobState, StateChange
 from webapp.jobs.permits import permit_on_commit
-from webapp.jobs.reasons import sentence_for
+from webapp.jobs.reasons import sentence_of_end
 from webapp.jobs.recording import say, say_first
 from workers.protocol import Wish
 
@@ -88,12 +88,13 @@ def move(
 
 def enqueue(job: Job, actor: str) -> Job:
     """Store a new job at the end of its pool's queue with the first line of its history; a permit for some worker."""
-    job.queue_position = _next_position(job.pool)
-    job.last_event = 1
-    job.save()
-    StateChange.objects.create(job=job, before="", after=job.state, actor=actor)
-    say_first(job, "state", {"before": "", "after": job.state, "reason": None})
-    permit_on_commit(job.pool)
+    with transaction.atomic(savepoint=False):
+        job.queue_position = _next_position(job.pool)
+        job.last_event = 1
+        job.save()
+        StateChange.objects.create(job=job, before="", after=job.state, actor=actor)
+        say_first(job, "state", {"before": "", "after": job.state, "reason": None})
+        permit_on_commit(job.pool)
     return job
 
 
@@ -264,7 +265,7 @@ def end_attempt(
             actor,
             attempt=attempt,
             reason_code=after.code,
-            reason_sentence=sentence_for(after.code, sentence if after.code == reason_code else ""),
+            reason_sentence=sentence_of_end(after.code, reason_code, sentence),
             reason_detail=_told(after.code, reason_code, detail or {}),
             log_tail=log_tail[-50:] if log_tail else _last_lines(attempt),
             **after.fields,

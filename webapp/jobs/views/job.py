@@ -78,7 +78,7 @@ def _head(request: HttpRequest, job: Job) -> dict[str, Any]:
         "method": METHODS.get(job.method),
         "actions": transitions.actions(job, signed_in(request)),
         "may_act": may(signed_in(request), job.team_id, Role.MEMBER),
-        "waiting": waiting(job),
+        "waiting": waiting(job, signed_in(request)),
         "lost": job.at_work and lost(attempt),
         **_diagnosis(job),
         "artifact": delta_of(job),
@@ -88,7 +88,7 @@ def _head(request: HttpRequest, job: Job) -> dict[str, Any]:
 
 def _diagnosis(job: Job) -> dict[str, Any]:
     """Why it ended, its numbers, the one suggested fix, and the log around the error."""
-    said: dict[str, Any] = {"advice": advice_for(job.reason_code)}
+    said: dict[str, Any] = {"advice": advice_for(doctor.cause_of(job))}
     if job.state == JobState.FAILED:
         said |= {"fix": doctor.fix_for(job), "numbers": doctor.numbers_of(job)}
         said["log_excerpt"] = doctor.error_in_view(job.log_tail)

@@ -33,12 +33,13 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        for path in settings.HOUSEKEEPING:
-            threading.Thread(target=_again_and_again, args=(import_string(path), stop), daemon=True).start()
+        reconciler = Reconciler()
+        for step in (reconciler.look_after_files, *map(import_string, settings.HOUSEKEEPING)):
+            threading.Thread(target=_again_and_again, args=(step, stop), daemon=True).start()
         free_interrupted_checks()
         celery = subprocess.Popen([sys.executable, "-m", "celery", *CELERY])
         try:
-            self._sweep_until(stop, celery)
+            self._sweep_until(stop, reconciler, celery)
         finally:
             celery.terminate()
             try:
@@ -46,8 +47,7 @@ class Command(BaseCommand):
             except subprocess.TimeoutExpired:
                 celery.kill()
 
-    def _sweep_until(self, stop: threading.Event, celery: subprocess.Popen[bytes]) -> None:
-        reconciler = Reconciler()
+    def _sweep_until(self, stop: threading.Event, reconciler: Reconciler, celery: subprocess.Popen[bytes]) -> None:
         try:
             while not stop.wait(settings.TIMINGS.sweep_seconds):
                 close_old_connections()
