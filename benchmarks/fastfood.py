@@ -2,8 +2,9 @@
 
     python -m benchmarks.fastfood [DIMENSION]
 
-Dense costs O(D·d) in time and memory, Fastfood O(D·log D) and 9 bytes an entry. One thread; medians of five. A dense
-matrix of more than 2 GiB is not built, only its size is printed.
+Dense costs O(D·d) in time and memory, Fastfood O(D·log D) and O(D). One thread; medians of five. Memory is what the
+process's peak rose by while it made the projection and used it both ways, read from /proc (Linux). A dense matrix of
+more than 2 GiB is not built.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from workers.training.loaders.fastfood import project, project_back, stream
 SIZES = (2**14, 2**16, 2**18, 2**20, 2**22)
 ROUNDS = 5
 LARGEST_DENSE_BYTES = 2 * 2**30
-BYTES_PER_ENTRY = 1 + 4 + 4
+MEMORY = Path("/proc/self")
 
 
 def main(dimension: int) -> None:
@@ -36,15 +37,32 @@ def main(dimension: int) -> None:
 
 def print_row(elements: int, dimension: int) -> None:
     theta, gradient = torch.randn(dimension), torch.randn(elements)
-    by = stream(17, "benchmark", elements, dimension)
-    fast = median_ms(lambda: (project(theta, by, elements), project_back(gradient, by, dimension)))
-    dense_bytes = 4 * elements * dimension
-    dense = f"{'-':>10}"
-    if dense_bytes <= LARGEST_DENSE_BYTES:
+
+    def fast() -> Callable[[], object]:
+        by = stream(17, "benchmark", elements, dimension)
+        return lambda: (project(theta, by, elements), project_back(gradient, by, dimension))
+
+    def dense() -> Callable[[], object]:
         matrix = torch.randn(elements, dimension)
-        dense = f"{median_ms(lambda: (matrix @ theta, gradient @ matrix)):>10.1f}"
-    fast_mib, dense_mib = len(by.signs) * BYTES_PER_ENTRY / 2**20, dense_bytes / 2**20
-    print(f"{elements:>10,} {fast:>12.1f} {dense} {fast_mib:>13.1f} {dense_mib:>10,.0f}")
+        return lambda: (matrix @ theta, gradient @ matrix)
+
+    told = [measured(fast), measured(dense) if 4 * elements * dimension <= LARGEST_DENSE_BYTES else None]
+    times = [f"{each[0]:.1f}" if each else "-" for each in told]
+    sizes = [f"{each[1]:,.1f}" if each else "-" for each in told]
+    print(f"{elements:>10,} {times[0]:>12} {times[1]:>10} {sizes[0]:>13} {sizes[1]:>10}", flush=True)
+
+
+def measured(make: Callable[[], Callable[[], object]]) -> tuple[float, float]:
+    """Median milliseconds of a use, and MiB that making it and using it took at most."""
+    (MEMORY / "clear_refs").write_text("5")  # the peak counts from here
+    before = _kib("VmRSS")
+    took = median_ms(make())
+    return took, (_kib("VmHWM") - before) / 1024
+
+
+def _kib(name: str) -> int:
+    lines = (MEMORY / "status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith(name)))
 
 
 def median_ms(call: Callable[[], object]) -> float:

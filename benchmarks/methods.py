@@ -4,7 +4,7 @@
 
 Fetches MiniLM and movie_snippets as a worker does (kept in FOLDER), takes 2,000 training and 500 eval rows, and trains
 each method in a process of its own for the same number of steps of 16 rows. Gain is the accuracy above the untrained
-head, as a share of full fine-tuning's. One thread, so that the figures can be repeated.
+head of full fine-tuning, as a share of full fine-tuning's own. One thread, so that the figures can be repeated.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def outcome_of(job: JobFolder, method: str) -> Outcome:
 
 def print_row(outcome: Outcome, full: Outcome) -> None:
     span = full.accuracy - full.before
-    gain = (outcome.accuracy - outcome.before) / span if span else float("nan")
+    gain = (outcome.accuracy - full.before) / span if span else float("nan")
     print(
         f"{outcome.method:<20} {outcome.accuracy:>8.3f} {gain:>6.0%} {outcome.percent:>7.2f}% "
         f"{outcome.delta_bytes / 1000:>9,.0f} {outcome.peak_bytes / 2**20:>9,.0f} {outcome.step_seconds:>7.3f}",

@@ -16,7 +16,7 @@ CHECKS = (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy", "
 FAST = ["-m", "not slow and not browser"]
 TWO_AT_A_TIME = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
 """Much of the time goes by waiting for real processes. The tests of one file share what they start."""
-ON_POSTGRES = ["tests/jobs", "tests/accounts", "tests/faults"]
+ON_POSTGRES = ["-m", "not browser and (not slow or both_databases)", "tests/jobs", "tests/accounts", "tests/faults"]
 """Tests whose subject is the queue and who may see what: they run once more on a real PostgreSQL."""
 NEMESIS = "--nemesis"
 USAGE = """\
@@ -52,7 +52,7 @@ def run_tests(line: list[str]) -> int:
     everything = TWO_AT_A_TIME if not wanted else []
     codes.append(_show("pytest", *(FAST if fast else []), *everything, *wanted))
     if not fast and not wanted:
-        codes.append(_show("launcher.postgres", sys.executable, "-m", "pytest", *FAST, *TWO_AT_A_TIME, *ON_POSTGRES))
+        codes.append(_show("launcher.postgres", sys.executable, "-m", "pytest", *TWO_AT_A_TIME, *ON_POSTGRES))
     return next((code for code in codes if code), 0)
 
 

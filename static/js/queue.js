@@ -1,4 +1,4 @@
-// The queue: choosing many rows, and dragging one before another. Buttons do all of it too.
+// The queue: choosing many rows, and dragging one before another, or behind the last. Buttons do all of it too.
 
 const box = () => document.getElementById("queue");
 const chosen = (name) => [...document.querySelectorAll(`input[name="${name}"]:checked`)];
@@ -6,7 +6,8 @@ let dragged = null;
 
 document.addEventListener("change", (event) => {
   const all = event.target.dataset.chooseAll;
-  if (all) for (const each of document.querySelectorAll(`input[name="${all}"]`)) each.checked = event.target.checked;
+  if (!all) return;
+  for (const each of event.target.closest("table").querySelectorAll(`input[name="${all}"]`)) each.checked = event.target.checked;
 });
 
 // Before page.js asks whether to go on: nothing chosen is nothing to ask about.
@@ -42,16 +43,16 @@ document.addEventListener("dragstart", (event) => {
 });
 
 document.addEventListener("dragover", (event) => {
-  const row = target(event);
-  mark(row);
-  if (row) event.preventDefault();
+  const aim = target(event);
+  mark(aim);
+  if (aim) event.preventDefault();
 });
 
 document.addEventListener("drop", (event) => {
-  const row = target(event);
-  if (!row) return;
+  const aim = target(event);
+  if (!aim) return;
   event.preventDefault();
-  move(dragged.dataset.move, row.dataset.job);
+  move(dragged.dataset.move, aim);
 });
 
 document.addEventListener("dragend", () => {
@@ -61,21 +62,24 @@ document.addEventListener("dragend", () => {
   dragged = null;
 });
 
+/** The row under the hand, and on which side of it the dragged one would land. */
 function target(event) {
   const row = dragged && event.target.closest?.("tr[data-job]");
-  return row && row !== dragged ? row : null;
+  if (!row || row === dragged) return null;
+  const { top, height } = row.getBoundingClientRect();
+  return { row, side: !row.nextElementSibling && event.clientY > top + height / 2 ? "after" : "before" };
 }
 
-function mark(row) {
-  for (const each of document.querySelectorAll("tr.drop-before")) if (each !== row) each.classList.remove("drop-before");
-  row?.classList.add("drop-before");
+function mark(aim) {
+  for (const each of document.querySelectorAll("tr[data-drop]")) if (each !== aim?.row) delete each.dataset.drop;
+  if (aim) aim.row.dataset.drop = aim.side;
 }
 
 /** Sends what the buttons would send; the page then comes back with the new order. */
-function move(address, before) {
+function move(address, { row, side }) {
   const form = document.getElementById("queue-form");
   const field = document.createElement("input");
-  Object.assign(field, { type: "hidden", name: "before", value: before });
+  Object.assign(field, { type: "hidden", name: side, value: row.dataset.job });
   form.append(field);
   for (const each of chosen("job")) each.checked = false;
   form.action = address;

@@ -50,6 +50,7 @@ def claim_all(worker: Worker, barrier: Barrier) -> list[int]:
 
 
 @pytest.mark.slow
+@pytest.mark.both_databases
 @pytest.mark.fault(11)
 @pytest.mark.django_db(transaction=True)
 def test_eight_claimers_at_once_get_five_hundred_jobs_each_once(

@@ -59,6 +59,19 @@ def test_dragging_puts_a_job_before_another(cast: Cast, online: Worker, three: l
     assert names_in_order(answer.content.decode()) == ["C", "A", "B"]
 
 
+def test_dragging_puts_a_job_behind_the_last(cast: Cast, online: Worker, three: list[Job]) -> None:
+    answer = browser_of(cast.alice).post(f"/jobs/{three[0].pk}/move/", {"after": str(three[2].pk)}, follow=True)
+    assert names_in_order(answer.content.decode()) == ["B", "C", "A"]
+
+
+def test_jobs_at_work_and_paused_can_be_chosen_too(cast: Cast, online: Worker, three: list[Job]) -> None:
+    Job.objects.filter(pk=three[0].pk).update(state="running")
+    Job.objects.filter(pk=three[1].pk).update(state="paused")
+    page = home(cast.bob)
+    assert all(f'name="job" value="{job.pk}"' in page for job in three)
+    assert page.count("Cancel chosen") == 3
+
+
 def test_a_move_that_shares_outweigh_is_explained(
     cast: Cast, worker: Worker, base_model: BaseModel, version: DatasetVersion
 ) -> None:

@@ -23,6 +23,6 @@ def adapter_parameters(shape: Shape, roles: tuple[str, ...], bottleneck: int) ->
     return sum(2 * linear.outputs * bottleneck + linear.outputs + bottleneck for linear in behind(shape, roles))
 
 
-def adapter_rate(shape: Shape, steps: int) -> float:
-    """3e-4 on encoders, 1e-4 on decoders; a good three times as much for small models in short trainings."""
-    return raised_for_small(1e-4 if shape.is_decoder else 3e-4, 10, shape, steps, at_most=10 / 3)
+def adapter_rate(shape: Shape, steps: int, at_most: float) -> float:
+    """3e-4 on encoders, 1e-4 on decoders; up to so many times as much for small models in short trainings."""
+    return raised_for_small(1e-4 if shape.is_decoder else 3e-4, 10, shape, steps, at_most)

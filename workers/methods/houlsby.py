@@ -42,7 +42,7 @@ def added(shape: Shape, options: HoulsbyOptions) -> int:
 
 
 def learning_rate(shape: Shape, task: Task, steps: int, options: HoulsbyOptions) -> float:
-    return adapter_rate(shape, steps)
+    return adapter_rate(shape, steps, at_most=10 / 3)
 
 
 def check(shape: Shape, options: HoulsbyOptions) -> None:

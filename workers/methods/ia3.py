@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from workers.methods.method import Method
 from workers.methods.options import Options, option
 from workers.methods.shape import ROLES, Shape
+from workers.methods.sizes import raised_for_small
 from workers.methods.targets import adapted, check_targets, unknown_layers
 from workers.protocol import Task
 
@@ -33,8 +34,8 @@ def count(shape: Shape, options: Ia3Options) -> int:
 
 
 def learning_rate(shape: Shape, task: Task, steps: int, options: Ia3Options) -> float:
-    """3e-3: scales that start at 1 hardly move at the rates of LoRA."""
-    return 3e-3
+    """3e-3, for scales that start at 1 hardly move at the rates of LoRA; ten times as much for small models."""
+    return raised_for_small(3e-3, 10, shape, steps)
 
 
 def check(shape: Shape, options: Ia3Options) -> None:

@@ -35,7 +35,7 @@ def count(shape: Shape, options: PfeifferOptions) -> int:
 
 
 def learning_rate(shape: Shape, task: Task, steps: int, options: PfeifferOptions) -> float:
-    return adapter_rate(shape, steps)
+    return adapter_rate(shape, steps, at_most=20 / 3)
 
 
 def check(shape: Shape, options: PfeifferOptions) -> None:

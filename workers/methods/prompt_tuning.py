@@ -8,6 +8,7 @@ from workers.methods.method import Method
 from workers.methods.options import Options, option
 from workers.methods.prompts import LENGTH_HELP, NOT_MERGEABLE, last_token_classifiers
 from workers.methods.shape import Shape
+from workers.methods.sizes import raised_for_small
 from workers.protocol import Task
 
 
@@ -33,8 +34,8 @@ def count(shape: Shape, options: PromptTuningOptions) -> int:
 
 
 def learning_rate(shape: Shape, task: Task, steps: int, options: PromptTuningOptions) -> float:
-    """1e-3; encoder-decoders want far more, 0.3."""
-    return 0.3 if shape.decoder_layers else 1e-3
+    """1e-3, thirty times as much for small models in short trainings; encoder-decoders want far more, 0.3."""
+    return 0.3 if shape.decoder_layers else raised_for_small(1e-3, 30, shape, steps)
 
 
 def check(shape: Shape, options: PromptTuningOptions) -> None:

@@ -33,6 +33,7 @@ PAGE_SIZE = 50
 SHOWN_AT_MOST = 60
 """Of jobs that are at work or paused; the rest stands in the list of all jobs."""
 RECENT_SHOWN = 8
+BESIDE = {"before": reordering.move_before, "after": reordering.move_after}
 SECTIONS = {"running": "Running", "queued": "Queued", "paused": "Paused", "ended": "Recent"}
 EVERY_TEAM = "all"
 
@@ -151,7 +152,7 @@ def _queue(request: HttpRequest, filters: Filters, census: Census) -> dict[str, 
         "fair_share": FAIR_SHARE,
     }
     return context | {
-        "may_choose": any(row.actions for row in context["queued"]),
+        "may_choose": any(row.actions for name in ("running", "queued", "paused") for row in context[name]),
         "filtered": filters != Filters(),
         "nothing": not any(context[section] for section in context["shown"] if section != "ended"),
     }
@@ -200,16 +201,18 @@ def back_to_queue(request: HttpRequest) -> HttpResponse:
 @require_POST
 @shows_refusals
 def move(request: HttpRequest, job_id: int) -> HttpResponse:
-    """Up or down one place, or before another job of the team (`before`, from dragging)."""
+    """Up or down one place, or `before` or `after` another job of the team, from dragging."""
     user = signed_in(request)
     seen = Job.objects.visible_to(user).select_related("team")
     job = get_object_or_404(seen, pk=job_id)
-    before = request.POST.get("before", "")
+    side = next((side for side in BESIDE if request.POST.get(side)), None)
     try:
-        if before:
-            other = get_object_or_404(seen, pk=int(before) if before.isascii() and before.isdigit() else 0)
-            reordering.move_before(job, other, user)
-            _explain(request, job, other)
+        if side:
+            named = request.POST[side]
+            other = get_object_or_404(seen, pk=int(named) if named.isascii() and named.isdigit() else 0)
+            BESIDE[side](job, other, user)
+            if side == "before":
+                _explain(request, job, other)
         else:
             (reordering.move_down if request.POST.get("to") == "down" else reordering.move_up)(job, user)
     except transitions.NotNow as error:
