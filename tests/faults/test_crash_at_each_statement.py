@@ -21,6 +21,7 @@ from tests.faults.legality import awake_reconciler, check_legal, let_every_lease
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
 from webapp.jobs import reporting, transitions
+from webapp.jobs.launching import Launch, launch
 from webapp.jobs.models import Artifact, Attempt, Job, Worker
 from webapp.jobs.reconciling import Reconciler
 
@@ -110,7 +111,17 @@ def _cancel_queued(world: World) -> Act:
 
 
 def _pause(world: World) -> Act:
+    world.running()
     return lambda: transitions.act(world.job, world.cast.bob, "pause")
+
+
+def _pause_queued(world: World) -> Act:
+    return lambda: transitions.act(world.job, world.cast.bob, "pause")
+
+
+def _launch(world: World) -> Act:
+    wanted = Launch(world.cast.team, world.base_model, world.version, "lora", queue={"pool": world.worker.pool})
+    return lambda: launch(world.cast.bob, wanted)
 
 
 def _retry(world: World) -> Act:
@@ -134,6 +145,8 @@ ACTS = {
     "cancel": _cancel,
     "cancel queued": _cancel_queued,
     "pause": _pause,
+    "pause queued": _pause_queued,
+    "launch": _launch,
     "retry": _retry,
     "sweep": _sweep,
 }
@@ -160,7 +173,8 @@ def _raise() -> None:
 
 def _check_afterwards(world: World) -> None:
     """Legal at once; legal after a sweep; and with every lease over nothing is left at work."""
-    check_legal(world.job.pk)
+    for job in Job.objects.filter(pool=world.job.pool):
+        check_legal(job.pk)
     reconciler = awake_reconciler()
     check_legal(world.job.pk)
     let_every_lease_run_out()

@@ -5,6 +5,7 @@ A failing order is printed with the line that replays it (`@reproduce_failure`).
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -25,7 +26,8 @@ from webapp.jobs.models import ENDED, Artifact, Attempt, Job, Worker
 from webapp.jobs.reported import BadReport
 from workers.protocol import INFRASTRUCTURE_REASONS, USER_REASONS
 
-EXAMPLES, STEPS = 25, 20
+EXAMPLES, STEPS = int(os.environ.get("DELTABOARD_EXAMPLES", 25)), 20
+"""Few at each run; `DELTABOARD_EXAMPLES=1000 manage.py test tests/faults/test_interleavings.py` takes its time."""
 ENDS = [
     ("succeeded", ""),
     ("cancelled", "cancelled_by_user"),

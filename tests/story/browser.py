@@ -38,7 +38,7 @@ class Browser:
     faults: list[str] = field(default_factory=list)
 
     def look(self, name: str, ours: bool = True) -> None:
-        """Screenshots of this page, light and dark, wide and narrow, for people to look at; of ours also what axe says."""
+        """Screenshots of this page, light and dark, wide and narrow, for people to look at; of ours, axe's word too."""
         SCREENSHOTS.mkdir(exist_ok=True)
         for theme in ("light", "dark"):
             self.page.emulate_media(color_scheme=theme)
