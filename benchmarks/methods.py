@@ -1,10 +1,11 @@
-"""Every delta method with its own defaults on the starter encoder and a starter dataset, against full fine-tuning.
+"""Every delta method with its own defaults on a starter base model and dataset, against full fine-tuning.
 
-    python -m benchmarks.methods [--steps 125] [--folder FOLDER] [METHOD ...]
+    python -m benchmarks.methods [--on minilm] [--steps 125] [--folder FOLDER] [METHOD[:OPTION=VALUE,…] ...]
 
-Fetches MiniLM and movie_snippets as a worker does (kept in FOLDER), takes 2,000 training and 500 eval rows, and trains
-each method in a process of its own for the same number of steps of 16 rows. Gain is the accuracy above the untrained
-head of full fine-tuning, as a share of full fine-tuning's own. One thread, so that the figures can be repeated.
+Fetches the base model and its dataset as a worker does (kept in FOLDER), takes up to 2,000 training and 500 eval rows,
+and trains each method in a process of its own for the same number of steps of as many rows. Gain is how far the
+accuracy rises above (for language models: the loss falls below) where full fine-tuning began, as a share of how far
+full fine-tuning came. One thread, so that the figures can be repeated.
 """
 
 from __future__ import annotations
@@ -27,12 +28,41 @@ from workers.fetching import fetch
 from workers.methods import METHODS
 from workers.methods.resolving import resolve
 from workers.methods.shape import Shape
-from workers.protocol import BaseModelRef, DatasetRef, InspectionFolder, JobFolder, JobSpec
+from workers.protocol import BaseModelRef, DatasetRef, InspectionFolder, JobFolder, JobSpec, Task
 
 ROOT = Path(__file__).resolve().parent.parent
-TRAIN_ROWS, EVAL_ROWS, BATCH_SIZE, MAX_LENGTH = 2_000, 500, 16, 64
-LABELS = ("neg", "pos")
 YARDSTICK = "full"
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What is trained on, and by what it is judged."""
+
+    base_model: str
+    dataset: str
+    task: Task
+    metric: str
+    rows: dict[str, int]
+    batch_size: int
+    max_length: int
+    labels: tuple[str, ...] = ()
+
+
+GROUNDS = {
+    "minilm": Ground(
+        *("minilm", "movie_snippets", "text-classification", "eval_accuracy"),
+        rows={"train": 2_000, "eval": 500},
+        batch_size=16,
+        max_length=64,
+        labels=("neg", "pos"),
+    ),
+    "smollm2": Ground(
+        *("smollm2", "chatterbot_en", "causal-lm", "eval_loss"),
+        rows={"train": 600, "eval": 50},
+        batch_size=4,
+        max_length=64,
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -41,7 +71,7 @@ class Outcome:
 
     method: str
     before: float
-    accuracy: float
+    score: float
     percent: float
     delta_bytes: int
     peak_bytes: float
@@ -50,18 +80,22 @@ class Outcome:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--on", choices=GROUNDS, default="minilm")
     parser.add_argument("--steps", type=int, default=125)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "deltaboard-benchmark")
     parser.add_argument("methods", nargs="*", metavar="METHOD")
     given = parser.parse_args()
-    wanted = given.methods or [name for name, each in METHODS.items() if "text-classification" in each.tasks]
-    base_model, facts = fetched(given.folder, "minilm")
-    rows = chosen_rows(fetched(given.folder, "movie_snippets")[0] / "rows.jsonl")
-    print(f"{'method':<20} {'accuracy':>8} {'gain':>6} {'trained':>8} {'delta kB':>9} {'peak MiB':>9} {'s/step':>7}")
+    ground = GROUNDS[given.on]
+    wanted = given.methods or [name for name, each in METHODS.items() if ground.task in each.tasks]
+    base_model, facts = fetched(given.folder, ground.base_model)
+    rows = chosen_rows(fetched(given.folder, ground.dataset)[0] / "rows.jsonl", ground.rows)
+    print(f"{ground.base_model}, {ground.dataset}, {given.steps} steps of {ground.batch_size}; score: {ground.metric}")
+    print(f"{'method':<26} {'score':>6} {'gain':>6} {'trained':>8} {'delta kB':>9} {'peak MiB':>9} {'s/step':>7}")
     full: Outcome | None = None
     for name in [YARDSTICK, *(each for each in wanted if each != YARDSTICK)]:
         with tempfile.TemporaryDirectory() as folder:
-            outcome = trained(Path(folder), base_model, Shape.from_json(facts["shape"]), rows, name, given.steps)
+            shape = Shape.from_json(facts["shape"])
+            outcome = trained(Path(folder), base_model, shape, rows, ground, name, given.steps)
         full = full or outcome
         print_row(outcome, full)
 
@@ -80,40 +114,56 @@ def fetched(folder: Path, name: str) -> tuple[Path, dict[str, Any]]:
     return place.output, answer
 
 
-def chosen_rows(path: Path) -> list[str]:
-    """Lines spread evenly over each part: the file goes from bad films to good ones."""
+def chosen_rows(path: Path, wanted: dict[str, int]) -> dict[str, list[str]]:
+    """Lines spread evenly over each part: a file may go from bad films to good ones."""
     parts: dict[str, list[str]] = {"train": [], "eval": []}
     for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
         parts[json.loads(line)["split"]].append(line)
-    wanted = {"train": TRAIN_ROWS, "eval": EVAL_ROWS}
-    return [line for part, lines in parts.items() for line in lines[:: len(lines) // wanted[part]][: wanted[part]]]
+    steps = {part: max(1, len(lines) // wanted[part]) for part, lines in parts.items()}
+    return {part: lines[:: steps[part]][: wanted[part]] for part, lines in parts.items()}
 
 
-def trained(folder: Path, base_model: Path, shape: Shape, rows: list[str], method: str, steps: int) -> Outcome:
+def trained(
+    folder: Path, base_model: Path, shape: Shape, rows: dict[str, list[str]], ground: Ground, named: str, steps: int
+) -> Outcome:
     """Train in a process of its own, as a worker would, with the method's own defaults."""
     job = JobFolder(folder)
     job.base_model.symlink_to(base_model.resolve(), target_is_directory=True)
-    content = "".join(rows)
+    content = "".join(line for part in rows.values() for line in part)
     job.dataset.write_text(content, encoding="utf-8")
-    training = {"max_steps": steps, "epochs": 1000, "batch_size": BATCH_SIZE, "max_length": MAX_LENGTH}
+    method, _, told = named.partition(":")
+    options = dict(each.split("=", 1) for each in told.split(",") if each)
+    training = {"max_steps": steps, "epochs": 1000, "batch_size": ground.batch_size, "max_length": ground.max_length}
     training |= {"eval_every": steps, "save_every": steps}
-    resolved = resolve(METHODS[method], {}, training, shape, "text-classification", TRAIN_ROWS, EVAL_ROWS)
+    counts = len(rows["train"]), len(rows["eval"])
+    resolved = resolve(METHODS[method], _typed(options), training, shape, ground.task, *counts)
     digest = hashlib.sha256(content.encode()).hexdigest()
     spec = JobSpec(
         job_id=1,
         name=method,
-        task="text-classification",
-        base_model=BaseModelRef(1, "MiniLM", "starter", "", ()),
-        dataset=DatasetRef(1, "movie_snippets", 1, len(content), digest, LABELS),
+        task=ground.task,
+        base_model=BaseModelRef(1, ground.base_model, "starter", "", ()),
+        dataset=DatasetRef(1, ground.dataset, 1, len(content), digest, ground.labels),
         method=method,
         options=resolved[0],
         training=resolved[1],
     )
     job.spec.write_text(json.dumps(spec.as_json()))
-    return outcome_of(job, method)
+    return outcome_of(job, named, ground.metric)
 
 
-def outcome_of(job: JobFolder, method: str) -> Outcome:
+def _typed(options: dict[str, str]) -> dict[str, Any]:
+    """As JSON where it is JSON, else as text."""
+    typed: dict[str, Any] = {}
+    for name, text in options.items():
+        try:
+            typed[name] = json.loads(text)
+        except json.JSONDecodeError:
+            typed[name] = text
+    return typed
+
+
+def outcome_of(job: JobFolder, named: str, metric: str) -> Outcome:
     variables = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-m", "workers.training", str(job.path)],
@@ -130,9 +180,9 @@ def outcome_of(job: JobFolder, method: str) -> Outcome:
     result = next(event for event in events if event["kind"] == "result")
     seconds = sorted(point["step_seconds"] for point in points if "step_seconds" in point)
     return Outcome(
-        method=method,
-        before=next(point["eval_accuracy"] for point in points if "eval_accuracy" in point),
-        accuracy=result["final_metrics"]["eval_accuracy"],
+        method=named,
+        before=next(point[metric] for point in points if metric in point),
+        score=result["final_metrics"][metric],
         percent=100 * plan["trainable_parameters"] / plan["total_parameters"],
         delta_bytes=sum(path.stat().st_size for path in job.artifact.glob("*.safetensors")),
         peak_bytes=max(point["device_memory_peak_bytes"] for point in points if "device_memory_peak_bytes" in point),
@@ -141,10 +191,10 @@ def outcome_of(job: JobFolder, method: str) -> Outcome:
 
 
 def print_row(outcome: Outcome, full: Outcome) -> None:
-    span = full.accuracy - full.before
-    gain = (outcome.accuracy - full.before) / span if span else float("nan")
+    span = full.score - full.before
+    gain = (outcome.score - full.before) / span if span else float("nan")
     print(
-        f"{outcome.method:<20} {outcome.accuracy:>8.3f} {gain:>6.0%} {outcome.percent:>7.2f}% "
+        f"{outcome.method:<26} {outcome.score:>6.3f} {gain:>6.0%} {outcome.percent:>7.2f}% "
         f"{outcome.delta_bytes / 1000:>9,.0f} {outcome.peak_bytes / 2**20:>9,.0f} {outcome.step_seconds:>7.3f}",
         flush=True,
     )
