@@ -351,6 +351,7 @@ def test_few_checkpoints_are_kept_and_none_for_long(tmp_path: Path) -> None:
     assert list((tmp_path / "kept").iterdir()) == []
 
 
+@pytest.mark.nemesis(13)
 def test_only_the_very_next_attempt_goes_on_from_what_was_kept(tmp_path: Path) -> None:
     """Another one has trained meanwhile: its steps stand in the series, and the kept ones would leave a hole."""
     kept, target = Kept(tmp_path / "kept"), tmp_path / "new"

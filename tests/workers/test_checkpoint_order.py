@@ -52,6 +52,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.nemesis(12)
 def test_it_waits_for_the_events_before_it_and_no_longer(folder: Path) -> None:
     attempt, events = Listing(), Events(last_said=7, last_seq=3)
     checkpoints = Checkpoints(attempt, folder, 0, 30, events)
@@ -65,6 +66,7 @@ def test_it_waits_for_the_events_before_it_and_no_longer(folder: Path) -> None:
     checkpoints.abandon()
 
 
+@pytest.mark.nemesis(12)
 def test_without_them_it_is_never_listed(folder: Path) -> None:
     attempt, events = Listing(), Events(last_said=7)
     checkpoints = Checkpoints(attempt, folder, 0, 30, events)

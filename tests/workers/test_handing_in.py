@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from workers.handing_in import NotComplete, files_of, manifest_of
-from workers.protocol import MANIFEST, JobFolder
+from workers.client import Claimed, SiteClient, SiteRefused, never
+from workers.handing_in import NotComplete, files_of, hand_in, manifest_of
+from workers.protocol import ARRIVED_DAMAGED, MANIFEST, FileRef, JobFolder
 
 
 @pytest.fixture
@@ -59,3 +61,28 @@ def test_a_name_that_no_site_would_take_is_refused_with_a_sentence(step: Path) -
     (step / "a\\b").write_bytes(b"x")
     with pytest.raises(NotComplete, match="not a plain relative path"):
         files_of(step)
+
+
+class Flipping(Claimed):
+    """A way on which a byte of the first file is turned round, so that the site refuses what arrives."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(SiteClient("http://127.0.0.1:9"), "attempts", 1, "token")
+        self.code, self.sent = code, list[str]()
+
+    def upload(self, file: FileRef, chunks: Iterator[bytes]) -> None:
+        self.sent.append(file.name)
+        if len(self.sent) == 1:
+            raise SiteRefused(422, self.code, "Not the announced sha256.", "")
+
+
+@pytest.mark.nemesis(14)
+def test_a_file_damaged_on_its_way_is_sent_again(step: Path) -> None:
+    way = Flipping(ARRIVED_DAMAGED)
+    hand_in(way, step, never, 30)
+    assert way.sent == [MANIFEST, MANIFEST, "optimizer/state.safetensors"]
+
+
+def test_a_file_refused_for_another_reason_is_not(step: Path) -> None:
+    with pytest.raises(SiteRefused):
+        hand_in(Flipping("too_large"), step, never, 30)
