@@ -15,7 +15,8 @@ from peft import PrefixTuningConfig
 
 from workers.methods.prefix_tuning import METHOD, PrefixTuningOptions
 from workers.training.methods.equipping import Equipment, Setting, is_empty
-from workers.training.methods.peft_native import equipped, export_native, refuse_merge, snippet
+from workers.training.methods.peft_native import equipped, export_native, refuse_merge
+from workers.training.methods.prompt_loading import prefix_snippet
 from workers.training.methods.prompt_start import prompt_care, text_ids
 
 
@@ -50,5 +51,5 @@ def text_table(network: Any, ids: list[int]) -> torch.Tensor:
 
 
 EQUIPMENT = Equipment(
-    equip, export_native, snippet, refuse_merge(METHOD.not_mergeable), freezes_base=True, care=prompt_care
+    equip, export_native, prefix_snippet, refuse_merge(METHOD.not_mergeable), freezes_base=True, care=prompt_care
 )
