@@ -14,6 +14,10 @@ BYTES_PER_PARAMETER = 4
 """Trained parameters are kept and stored in fp32, whatever the base model is kept in."""
 
 
+CAUSAL_ONLY = "In vLLM only after a causal-lm job, and only on architectures that vLLM knows."
+"""Of methods that vLLM serves."""
+
+
 class Count(Protocol):
     """An exact number of parameters of the delta, without the task's head."""
 
@@ -83,6 +87,8 @@ class Method:
     """Places of the base model's context that the delta takes for itself; None: none."""
     quantize: str = "none"
     """What the frozen base is kept in while this method trains; `quantize` of the training."""
+    serving: str = ""
+    """Where `servable` does not hold for everything that the method can do: a sentence that says for what it does."""
     elsewhere: str = ""
     """Why it is not offered for the tasks that are not in `tasks`, in a sentence, where there is more to say."""
     why_not: WhyNot | None = None

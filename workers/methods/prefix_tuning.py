@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from workers.methods.hyperparameters import Training
 from workers.methods.method import Method
 from workers.methods.options import Options, OptionsError, option
-from workers.methods.prompts import LENGTH_HELP, NOT_MERGEABLE
+from workers.methods.prompts import CARD_GENERATES, LENGTH_HELP, NOT_MERGEABLE
 from workers.methods.shape import Shape
 from workers.protocol import Task
 
@@ -96,6 +96,7 @@ METHOD = Method(
     options=PrefixTuningOptions,
     tasks=("causal-lm", "seq2seq"),
     servable=("peft",),
+    serving=f"{CARD_GENERATES} In an encoder-decoder it answers rightly with those lines alone.",
     count=count,
     exported=exported,
     learning_rate=learning_rate,
