@@ -48,6 +48,7 @@ METHOD = Method(
     servable=("transformers", "vllm"),
     serving=CAUSAL_ONLY,
     count=count,
+    trains_output=lambda options: True,
     learning_rate=learning_rate,
     check=check,
     not_mergeable="The artifact is a whole model already; there is nothing to merge.",

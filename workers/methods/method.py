@@ -30,6 +30,12 @@ class LearningRate(Protocol):
     def __call__(self, shape: Shape, task: Task, steps: int, options: Any) -> float: ...
 
 
+class TrainsOutput(Protocol):
+    """Whether a language model's output layer trains, where it is not the table of embeddings."""
+
+    def __call__(self, options: Any) -> bool: ...
+
+
 class Check(Protocol):
     """Raises OptionsError where the options cannot work on this base model."""
 
@@ -79,6 +85,7 @@ class Method:
     check: Check
     not_mergeable: str = ""
     """A sentence why its deltas cannot be merged into a base model; empty where they can."""
+    trains_output: TrainsOutput = lambda options: False
     added: Count | None = None
     """Parameters that the base model does not have; None: all that are counted."""
     exported: Count | None = None
@@ -120,7 +127,7 @@ class Method:
 
     def trainable_parameters(self, shape: Shape, options: Options, task: Task, labels: int) -> int:
         """Exact trainable parameters, with the classification head where the task has one."""
-        return self.count(shape, options) + self._beside(shape, task, labels)
+        return self.count(shape, options) + self._beside(shape, options, task, labels)
 
     def total_parameters(self, shape: Shape, options: Options, task: Task, labels: int) -> int:
         """Everything that answers: the base model, the task's head, and what the delta adds. Tied weights once."""
@@ -131,11 +138,11 @@ class Method:
     def artifact_bytes(self, shape: Shape, options: Options, task: Task, labels: int) -> int:
         """Of the stored weights; names, tokenizer and card come on top, some hundred kilobytes at most."""
         exported = self.exported or self.count
-        return BYTES_PER_PARAMETER * (exported(shape, options) + self._beside(shape, task, labels))
+        return BYTES_PER_PARAMETER * (exported(shape, options) + self._beside(shape, options, task, labels))
 
-    def _beside(self, shape: Shape, task: Task, labels: int) -> int:
-        """What trains beside the delta: a new classification head; in full fine-tuning an output layer, too."""
+    def _beside(self, shape: Shape, options: Options, task: Task, labels: int) -> int:
+        """What trains beside the delta: a new classification head, or a language model's output layer."""
         if task == "text-classification":
             return shape.head_parameters(labels)
-        # A delta leaves the output layer of a language model alone; full fine-tuning trains it with the rest.
-        return shape.untied_output_parameters() if self.family == "full" else 0
+        # Most deltas leave that layer alone.
+        return shape.untied_output_parameters() if self.trains_output(options) else 0
