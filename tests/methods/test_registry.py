@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.methods.shapes import smollm2
 from workers.methods import METHODS, find_method
 from workers.methods.options import OptionsError, describe
 
@@ -19,7 +20,15 @@ def test_every_method_says_what_it_is() -> None:
         assert method.paper
         assert method.formula
         assert method.servable
+        assert "vllm" not in method.servable or "only after a causal-lm job" in method.serving
         assert not method.not_mergeable or method.not_mergeable.endswith(".")
+
+
+def test_a_method_that_is_not_for_every_task_says_why() -> None:
+    for name, method in METHODS.items():
+        offered_everywhere = {"text-classification", "causal-lm", "seq2seq"} <= set(method.tasks)
+        assert offered_everywhere or method.elsewhere.endswith("."), name
+    assert "brings its head along" in METHODS["head"].refusal(smollm2(), "causal-lm")
 
 
 def test_an_unknown_method_is_refused_with_the_known_ones() -> None:

@@ -22,6 +22,22 @@ def test_a_method_tells_its_formula_paper_options_and_cost(cast: Cast, name: str
     assert ("can be merged" in page) == method.mergeable
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_tells_what_it_is_for_and_where_it_runs(cast: Cast, name: str) -> None:
+    method = METHODS[name]
+    page = browser_of(cast.vera).get(f"/methods/{name}/").content.decode()
+    for text in (method.summary, method.choose_when, method.inference_cost, method.elsewhere, method.serving):
+        assert escape(text) in page
+    assert ", ".join(method.servable) in page
+
+
+def test_a_number_without_an_upper_bound_says_or_more(cast: Cast) -> None:
+    for name, least in (("last_k", 1), ("intrinsic_dimension", 2)):
+        page = browser_of(cast.vera).get(f"/methods/{name}/").content.decode()
+        assert f'<td class="nowrap">{least} or more</td>' in page
+    assert all("to None" not in browser_of(cast.vera).get(f"/methods/{name}/").content.decode() for name in METHODS)
+
+
 def test_the_list_leads_to_all_of_them(cast: Cast) -> None:
     page = browser_of(cast.vera).get("/methods/").content.decode()
     assert all(f"/methods/{name}/" in page for name in METHODS)

@@ -11,6 +11,7 @@ from tests.pages.test_access import browser_of
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
 from webapp.jobs.models import Job
+from workers.methods import METHODS
 
 
 @pytest.fixture
@@ -54,6 +55,13 @@ def test_a_wrong_value_is_named_and_kept(
     assert f'id="{anchor}-fault"' in page
     assert f'value="{text}"' in page
     assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize("method", ["head", "layer_norm", "full"])
+def test_a_method_without_options_says_only_that(cast: Cast, chosen: dict[str, Any], method: str) -> None:
+    page = browser_of(cast.bob).get("/jobs/new/", chosen | {"method": method}).content.decode()
+    assert f"{METHODS[method].title} has none; what is left to choose is the training." in page
+    assert "every weight" not in page
 
 
 def test_nothing_chosen_is_said(cast: Cast) -> None:

@@ -167,4 +167,5 @@ def method_answer(method: Method) -> dict[str, Any]:
         "not_mergeable": method.not_mergeable or None,
         "tasks": method.tasks,
         "servable": method.servable,
+        "serving": method.serving or None,
     }

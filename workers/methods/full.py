@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from workers.methods.method import Method
+from workers.methods.method import CAUSAL_ONLY, Method
 from workers.methods.options import Options
 from workers.methods.shape import Shape
 from workers.methods.sizes import LARGE_PARAMETERS, raised_for_small
@@ -46,7 +46,9 @@ METHOD = Method(
     options=FullOptions,
     tasks=("text-classification", "causal-lm", "seq2seq"),
     servable=("transformers", "vllm"),
+    serving=CAUSAL_ONLY,
     count=count,
+    trains_output=lambda options: True,
     learning_rate=learning_rate,
     check=check,
     not_mergeable="The artifact is a whole model already; there is nothing to merge.",

@@ -42,6 +42,10 @@ METHOD = Method(
     formula="C·f(x) + c, only C and c trained",
     options=HeadOptions,
     tasks=("text-classification",),
+    elsewhere=(
+        "A language model brings its head along, so there is no new one to train; often that head is the table of "
+        "embeddings, and training it would move what the frozen network reads."
+    ),
     servable=("transformers",),
     count=count,
     learning_rate=learning_rate,

@@ -22,10 +22,15 @@ class LastKOptions(Options):
     pooler: bool = option(
         True, "Also train an encoder's pooler, where there is one; a classification head always trains."
     )
+    head: bool = option(
+        False,
+        "Also train a language model's output layer, where it is not the table of embeddings itself; "
+        "in classification the new head always trains.",
+    )
 
 
 def count(shape: Shape, options: LastKOptions) -> int:
-    """The last blocks, the final norm and the pooler."""
+    """The last blocks, the final norm and the pooler; an output layer trains beside them, see `trains_output`."""
     norms = sum(norm.width * (1 + norm.bias) for norm in shape.norms if norm.final)
     blocks = sum(shape.blocks[-options.k :])
     return blocks + norms * options.final_norm + shape.pooler * options.pooler
@@ -37,11 +42,18 @@ def learning_rate(shape: Shape, task: Task, steps: int, options: LastKOptions) -
 
 
 def check(shape: Shape, options: LastKOptions) -> None:
-    if options.k > len(shape.blocks):
+    blocks, stack = shape.decoder_layers or len(shape.blocks), "decoder" if shape.decoder_layers else "base model"
+    if options.k > blocks:
         raise OptionsError(
             "k",
-            f"`k` is {options.k:,}, but this base model has {len(shape.blocks):,} blocks.",
-            f"Use {len(shape.blocks):,} or less; all of them is close to full fine-tuning.",
+            f"`k` is {options.k:,}, but the {stack} has {blocks:,} blocks.",
+            f"Use {blocks:,} or less; to train nearly everything, choose full fine-tuning.",
+        )
+    if options.head and shape.tied_embeddings:
+        raise OptionsError(
+            "head",
+            "The output layer of this base model is its table of embeddings, so training it would train those, too.",
+            "Leave `head` off, or choose full fine-tuning; in classification the new head trains in any case.",
         )
 
 
@@ -67,6 +79,7 @@ METHOD = Method(
     tasks=("text-classification", "causal-lm", "seq2seq"),
     servable=("transformers",),
     count=count,
+    trains_output=lambda options: options.head,
     added=lambda shape, options: 0,
     learning_rate=learning_rate,
     check=check,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from workers.methods.method import Method
+from workers.methods.method import CAUSAL_ONLY, Method
 from workers.methods.options import Options, OptionsError, option
 from workers.methods.shape import ROLES, Shape
 from workers.methods.sizes import raised_for_small
@@ -80,6 +80,7 @@ METHOD = Method(
     options=LoraOptions,
     tasks=("text-classification", "causal-lm", "seq2seq"),
     servable=("peft", "vllm"),
+    serving=f"{CAUSAL_ONLY} A delta that started with PiSSA has twice its rank there.",
     count=count,
     exported=exported,
     learning_rate=learning_rate,

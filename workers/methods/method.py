@@ -14,6 +14,10 @@ BYTES_PER_PARAMETER = 4
 """Trained parameters are kept and stored in fp32, whatever the base model is kept in."""
 
 
+CAUSAL_ONLY = "In vLLM only after a causal-lm job, and only on architectures that vLLM knows."
+"""Of methods that vLLM serves."""
+
+
 class Count(Protocol):
     """An exact number of parameters of the delta, without the task's head."""
 
@@ -24,6 +28,12 @@ class LearningRate(Protocol):
     """Start value for this task and base model; `steps` is the length of the training in optimizer steps."""
 
     def __call__(self, shape: Shape, task: Task, steps: int, options: Any) -> float: ...
+
+
+class TrainsOutput(Protocol):
+    """Whether a language model's output layer trains, where it is not the table of embeddings."""
+
+    def __call__(self, options: Any) -> bool: ...
 
 
 class Check(Protocol):
@@ -75,6 +85,7 @@ class Method:
     check: Check
     not_mergeable: str = ""
     """A sentence why its deltas cannot be merged into a base model; empty where they can."""
+    trains_output: TrainsOutput = lambda options: False
     added: Count | None = None
     """Parameters that the base model does not have; None: all that are counted."""
     exported: Count | None = None
@@ -83,6 +94,8 @@ class Method:
     """Places of the base model's context that the delta takes for itself; None: none."""
     quantize: str = "none"
     """What the frozen base is kept in while this method trains; `quantize` of the training."""
+    serving: str = ""
+    """Where `servable` does not hold for everything that the method can do: a sentence that says for what it does."""
     elsewhere: str = ""
     """Why it is not offered for the tasks that are not in `tasks`, in a sentence, where there is more to say."""
     why_not: WhyNot | None = None
@@ -114,7 +127,7 @@ class Method:
 
     def trainable_parameters(self, shape: Shape, options: Options, task: Task, labels: int) -> int:
         """Exact trainable parameters, with the classification head where the task has one."""
-        return self.count(shape, options) + self._beside(shape, task, labels)
+        return self.count(shape, options) + self._beside(shape, options, task, labels)
 
     def total_parameters(self, shape: Shape, options: Options, task: Task, labels: int) -> int:
         """Everything that answers: the base model, the task's head, and what the delta adds. Tied weights once."""
@@ -125,11 +138,11 @@ class Method:
     def artifact_bytes(self, shape: Shape, options: Options, task: Task, labels: int) -> int:
         """Of the stored weights; names, tokenizer and card come on top, some hundred kilobytes at most."""
         exported = self.exported or self.count
-        return BYTES_PER_PARAMETER * (exported(shape, options) + self._beside(shape, task, labels))
+        return BYTES_PER_PARAMETER * (exported(shape, options) + self._beside(shape, options, task, labels))
 
-    def _beside(self, shape: Shape, task: Task, labels: int) -> int:
-        """What trains beside the delta: a new classification head; in full fine-tuning an output layer, too."""
+    def _beside(self, shape: Shape, options: Options, task: Task, labels: int) -> int:
+        """What trains beside the delta: a new classification head, or a language model's output layer."""
         if task == "text-classification":
             return shape.head_parameters(labels)
-        # A delta leaves the output layer of a language model alone; full fine-tuning trains it with the rest.
-        return shape.untied_output_parameters() if self.family == "full" else 0
+        # Most deltas leave that layer alone.
+        return shape.untied_output_parameters() if self.trains_output(options) else 0

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from workers.methods.hyperparameters import Training
 from workers.methods.method import Method
 from workers.methods.options import Options, OptionsError, option
-from workers.methods.prompts import LENGTH_HELP, NOT_MERGEABLE
+from workers.methods.prompts import CARD_GENERATES, LENGTH_HELP, NOT_MERGEABLE
 from workers.methods.shape import Shape
 from workers.protocol import Task
 
 ELSEWHERE = (
-    "The peft library hands prefixes to classifiers in a way that transformers no longer knows, and gives the blocks "
-    "of an encoder-decoder one another's prefixes."
+    "The peft library hands a prefix to a classifier under a name that transformers no longer knows, and refuses to go "
+    "on."
 )
 
 
@@ -30,7 +30,8 @@ class PrefixTuningOptions(Options):
     width: int = option(512, "Width of that network.", minimum=1, maximum=16384)
     start: str = option(
         "text",
-        "Where the prefix starts: at the keys and values that the base model has for a text, or at random numbers.",
+        "Where the prefix starts: at the keys and values that the base model has for a text, or at random numbers. "
+        "In an encoder-decoder they are the decoder's, with the same text as its source.",
         choices=("text", "random"),
     )
     start_text: str = option(
@@ -39,15 +40,20 @@ class PrefixTuningOptions(Options):
 
 
 def exported(shape: Shape, options: PrefixTuningOptions) -> int:
-    """length · layers · 2 · width of keys and values."""
-    return options.length * shape.layers * 2 * shape.key_value
+    """length · layers · 2 · width of keys and values; of an encoder-decoder, the layers of the decoder."""
+    return options.length * prefixed_layers(shape) * 2 * shape.key_value
+
+
+def prefixed_layers(shape: Shape) -> int:
+    """Blocks whose attention gets a prefix."""
+    return shape.decoder_layers or shape.layers
 
 
 def count(shape: Shape, options: PrefixTuningOptions) -> int:
     """The table itself, or what makes it: P·kv + (kv·h + h) + (h·2L·kv + 2L·kv)."""
     if not options.mlp:
         return exported(shape, options)
-    width, row = options.width, 2 * shape.layers * shape.key_value
+    width, row = options.width, 2 * prefixed_layers(shape) * shape.key_value
     return options.length * shape.key_value + (shape.key_value * width + width) + (width * row + row)
 
 
@@ -58,6 +64,12 @@ def learning_rate(shape: Shape, task: Task, steps: int, options: PrefixTuningOpt
 
 def check(shape: Shape, options: PrefixTuningOptions) -> None:
     """Whether prefix and rows fit into the context is checked with the longest row."""
+
+
+def why_not(shape: Shape, task: Task) -> str:
+    if shape.decoder_layers and not any(linear.role == "k" for linear in shape.linears):
+        return f"The attention of this architecture ({shape.model_type}) is not known here, so no prefix fits it."
+    return ""
 
 
 def check_training(shape: Shape, options: PrefixTuningOptions, training: Training, steps: int) -> None:
@@ -74,16 +86,17 @@ METHOD = Method(
     title="Prefix tuning",
     family="addition",
     summary=(
-        "Learns keys and values that every block's attention sees in front of the text. Stronger than prompt tuning, "
-        "since it reaches every block; how it starts matters much."
+        "Learns keys and values that every block's attention (in an encoder-decoder: the decoder's, to itself) sees in "
+        "front of the text. Stronger than prompt tuning, since it reaches every block; how it starts matters much."
     ),
     choose_when="For generation from little data, where the weights must stay untouched.",
     inference_cost="A few percent: the prefix is attended to, but never computed again.",
     paper="Li and Liang, Prefix-Tuning: Optimizing Continuous Prompts for Generation, 2021, arXiv:2101.00190",
     formula="attention(q, [P_k; k], [P_v; v]) in every block, only P trained",
     options=PrefixTuningOptions,
-    tasks=("causal-lm",),
+    tasks=("causal-lm", "seq2seq"),
     servable=("peft",),
+    serving=f"{CARD_GENERATES} In an encoder-decoder it answers rightly with those lines alone.",
     count=count,
     exported=exported,
     learning_rate=learning_rate,
@@ -91,5 +104,6 @@ METHOD = Method(
     not_mergeable=NOT_MERGEABLE,
     positions=lambda shape, options: options.length,
     elsewhere=ELSEWHERE,
+    why_not=why_not,
     check_training=check_training,
 )

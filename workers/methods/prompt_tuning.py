@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from workers.methods.method import Method
 from workers.methods.options import Options, option
-from workers.methods.prompts import LENGTH_HELP, NOT_MERGEABLE, last_token_classifiers
+from workers.methods.prompts import CARD_GENERATES, LENGTH_HELP, NOT_MERGEABLE, last_token_classifiers
 from workers.methods.shape import Shape
 from workers.methods.sizes import raised_for_small
 from workers.protocol import Task
@@ -58,6 +58,7 @@ METHOD = Method(
     options=PromptTuningOptions,
     tasks=("text-classification", "causal-lm", "seq2seq"),
     servable=("peft",),
+    serving=CARD_GENERATES,
     count=count,
     learning_rate=learning_rate,
     check=check,

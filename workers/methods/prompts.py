@@ -10,6 +10,8 @@ NOT_MERGEABLE = (
     "The delta is no change of weights but something that the network reads besides the text, so there is nothing to "
     "merge it into."
 )
+CARD_GENERATES = "To generate text with a decoder, load it with the lines of the artifact's card."
+"""PEFT and transformers call the cache by different names; the card brings them together."""
 
 
 def last_token_classifiers(shape: Shape, task: Task) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from workers.methods.method import Method
+from workers.methods.method import CAUSAL_ONLY, Method
 from workers.methods.options import Options, option
 from workers.methods.shape import ROLES, Shape
 from workers.methods.sizes import raised_for_small
@@ -61,6 +61,7 @@ METHOD = Method(
     options=QloraOptions,
     tasks=("text-classification", "causal-lm", "seq2seq"),
     servable=("peft", "vllm"),
+    serving=CAUSAL_ONLY,
     count=count,
     learning_rate=learning_rate,
     check=check,

@@ -159,7 +159,7 @@ def _shape(config: PretrainedConfig, model: Any, head: str) -> Shape:
         norms=_norms(config, model),
         blocks=_blocks(config, model),
         pooler=sum(each.numel() for name, each in model.named_parameters() if is_pooler(name)),
-        decoder_layers=_decoder_blocks(config) if config.is_encoder_decoder else 0,
+        decoder_layers=decoder_blocks(config) if config.is_encoder_decoder else 0,
     )
 
 
@@ -243,7 +243,8 @@ def _encoder_blocks(config: PretrainedConfig) -> int:
     return int(getattr(config, "encoder_layers", None) or config.num_hidden_layers)
 
 
-def _decoder_blocks(config: PretrainedConfig) -> int:
+def decoder_blocks(config: PretrainedConfig) -> int:
+    """Blocks of the decoder of an encoder-decoder."""
     own = getattr(config, "decoder_layers", None) or getattr(config, "num_decoder_layers", None)
     return int(own or config.num_hidden_layers)
 

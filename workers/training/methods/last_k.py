@@ -1,4 +1,4 @@
-"""Last-k, torch half: the last blocks train, with the norm and the pooler behind them; the rest is frozen."""
+"""Last-k, torch half: the last blocks train, and what stands behind them as far as it is wished; the rest is frozen."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ def equip(network: Any, options: LastKOptions, setting: Setting) -> Any:
     blocks = {name: block_number(config, name) for name in names}
     first = max(blocks.values()) + 1 - options.k
     norms = (final_norms(config, network) & bare) if options.final_norm else set()
-    chosen = {
+    output = output_names(network) if options.head else set()
+    chosen = output | {
         name
         for name in names
         if blocks[name] >= first
@@ -24,6 +25,15 @@ def equip(network: Any, options: LastKOptions, setting: Setting) -> Any:
         or (options.pooler and is_pooler(name) and name.rpartition(".")[0] in bare)
     }
     return trains(network, chosen, setting.task)
+
+
+def output_names(network: Any) -> set[str]:
+    """Names of the parameters of a language model's output layer; of one that is the table of embeddings, none."""
+    output, embeddings = network.get_output_embeddings(), network.get_input_embeddings().weight
+    if output is None or output.weight is embeddings:
+        return set()
+    own = {id(each) for each in output.parameters()}
+    return {name for name, each in network.named_parameters() if id(each) in own}
 
 
 EQUIPMENT = Equipment(equip, export, snippet, merge, freezes_base=False, load=load)

@@ -13,7 +13,8 @@ from peft import PromptEncoderConfig, PromptEncoderReparameterizationType
 
 from workers.methods.p_tuning import METHOD, PTuningOptions
 from workers.training.methods.equipping import Equipment, Setting
-from workers.training.methods.peft_native import equipped, export_native, refuse_merge, snippet
+from workers.training.methods.peft_native import equipped, export_native, refuse_merge
+from workers.training.methods.prompt_loading import snippet
 from workers.training.methods.prompt_start import prompt_care
 
 

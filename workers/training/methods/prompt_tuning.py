@@ -14,7 +14,8 @@ from peft import PromptTuningConfig, PromptTuningInit
 
 from workers.methods.prompt_tuning import METHOD, PromptTuningOptions
 from workers.training.methods.equipping import Equipment, Setting, is_empty
-from workers.training.methods.peft_native import equipped, export_native, refuse_merge, snippet
+from workers.training.methods.peft_native import equipped, export_native, refuse_merge
+from workers.training.methods.prompt_loading import snippet
 from workers.training.methods.prompt_start import prompt_care, text_ids, vocabulary_ids
 
 
