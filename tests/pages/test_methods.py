@@ -26,7 +26,14 @@ def test_a_method_tells_its_formula_paper_options_and_cost(cast: Cast, name: str
 def test_a_method_tells_what_it_is_for_and_where_it_runs(cast: Cast, name: str) -> None:
     method = METHODS[name]
     page = browser_of(cast.vera).get(f"/methods/{name}/").content.decode()
-    for text in (method.summary, method.choose_when, method.inference_cost, method.elsewhere, method.serving):
+    for text in (
+        method.summary,
+        method.choose_when,
+        method.inference_cost,
+        method.elsewhere,
+        method.serving,
+        method.shortfall,
+    ):
         assert escape(text) in page
     assert ", ".join(method.servable) in page
 

@@ -168,4 +168,5 @@ def method_answer(method: Method) -> dict[str, Any]:
         "tasks": method.tasks,
         "servable": method.servable,
         "serving": method.serving or None,
+        "shortfall": method.shortfall or None,
     }

@@ -98,6 +98,8 @@ class Method:
     """Where `servable` does not hold for everything that the method can do: a sentence that says for what it does."""
     elsewhere: str = ""
     """Why it is not offered for the tasks that are not in `tasks`, in a sentence, where there is more to say."""
+    shortfall: str = ""
+    """By how much its defaults miss nine tenths of full fine-tuning's gain in `benchmarks/methods.py`, and why."""
     why_not: WhyNot | None = None
     why_not_merged: WhyNotMerged | None = None
     check_training: CheckTraining | None = None
