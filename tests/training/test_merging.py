@@ -7,15 +7,17 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from peft import PeftModel
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from tests.training import toys
 from tests.training.conftest import MakeJob, Trainer
 from tests.training.test_cards import CLASSIFY, score_by_card
+from workers.methods import METHODS
 from workers.protocol import InspectionFolder, JobFolder
 from workers.training.completing import verified
 from workers.training.inspection import answer
@@ -84,13 +86,48 @@ def test_it_is_stored_in_the_base_models_own_number_format(
     assert AutoConfig.from_pretrained(folder.output).dtype == torch.bfloat16
 
 
-@pytest.mark.parametrize("method", ["bitfit", "last_k", "intrinsic_dimension"])
-def test_deltas_of_our_own_merge_too(classify: MakeJob, train: Trainer, tmp_path: Path, method: str) -> None:
-    job = classify(method=method, options={"dimension": 50} if method == "intrinsic_dimension" else {}, max_steps=4)
+OPTIONS: dict[str, dict[str, Any]] = {
+    "lora": {"rank": 4},
+    "dora": {"rank": 4},
+    "qlora": {"rank": 4},
+    "adalora": {"initial_rank": 6, "target_rank": 3},
+    "vera": {"rank": 16},
+    "oft": {"block_size": 8},
+    "loha": {"rank": 4},
+    "lokr": {"rank": 2},
+    "intrinsic_dimension": {"dimension": 50},
+}
+MERGEABLE = sorted(name for name, method in METHODS.items() if method.mergeable)
+TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 2**-7}
+"""Of the largest logit: sums in another order; weights of 8 bits."""
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES, ids=["fp32", "bf16"])
+@pytest.mark.parametrize("method", MERGEABLE)
+def test_stored_it_answers_as_base_and_delta_do_within_its_number_format(
+    method: str, dtype: torch.dtype, encoder: Path, train: Trainer, tmp_path: Path
+) -> None:
+    base_model = tmp_path / "base"
+    shutil.copytree(encoder, base_model)
+    AutoModel.from_pretrained(encoder, dtype=dtype).save_pretrained(base_model)
+    given = {"max_steps": 4, "learning_rate": 2e-2, "eval_every": 4}
+    job = toys.job(tmp_path / "job", base_model, toys.opinions(32), method, OPTIONS.get(method, {}), **given)
     assert train(job).error is None
     folder = asked_for(job, tmp_path / "merge")
-    assert answer(folder)["manifest"]["parity"]["max_logit_difference"] < 1e-4
+    assert answer(folder)["manifest"]["parity"]["dtype"] == str(dtype).removeprefix("torch.")
     assert not (folder.output / "load_delta.py").exists()
+    stored = AutoModelForSequenceClassification.from_pretrained(folder.output, dtype=torch.float32).eval()
+    plain = toys.network(base_model, "text-classification", ("no", "yes"))
+    base = {name: each.clone() for name, each in plain.base_model.named_parameters()}
+    moved = [name for name, each in stored.base_model.named_parameters() if not each.equal(base[name])]
+    assert bool(moved) == (method != "head"), moved
+    load = EQUIPMENT[method].load
+    assert load is not None
+    rows = {"input_ids": torch.tensor([[4, 5, 6, 7], [20, 9, 11, 5], [8, 23, 17, 12]])}
+    with torch.no_grad():
+        wanted = load(plain, job.artifact).eval()(**rows).logits
+        difference = float((stored(**rows).logits - wanted).abs().max())
+    assert difference <= TOLERANCES[dtype] * float(wanted.abs().max())
 
 
 def test_what_cannot_be_merged_says_why(classify: MakeJob, train: Trainer, tmp_path: Path) -> None:

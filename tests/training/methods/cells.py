@@ -183,7 +183,11 @@ def job_of(folder: Path, base_model: Path, cell: Cell) -> JobFolder:
 
 
 def trained(folder: Path, base_model: Path, cell: Cell) -> Trained:
-    job = job_of(folder / "whole", base_model, cell)
+    return trained_in(folder, job_of(folder / "whole", base_model, cell), cell)
+
+
+def trained_in(folder: Path, job: JobFolder, cell: Cell) -> Trained:
+    """This very job of a cell, whose settings may be others than all cells have."""
     trainer = Trainer(folder, WatchedAttempt)
     run = trainer(job)
     assert run.error is None, repr(run.error)

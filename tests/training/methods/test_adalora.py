@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from tests.training import toys
@@ -16,6 +17,7 @@ from workers.methods.options import OptionsError
 from workers.protocol import JobFolder
 from workers.training.failures import Stopped
 from workers.training.methods.adalora import values
+from workers.training.methods.peft_native import load
 
 OPTIONS: dict[str, Any] = {"initial_rank": 6, "target_rank": 2, "targets": ["q", "v"]}
 LAYERS = 4
@@ -51,6 +53,26 @@ def test_weights_older_than_the_pruning_are_handed_in_whole(classify: MakeJob, t
     best = train(job).result["best_metric"]
     assert best["step"] < 10
     assert stored_ranks(job) == OPTIONS["initial_rank"] * LAYERS
+
+
+def test_loaded_again_it_is_the_kept_triplets_bit_for_bit(classify: MakeJob, tmp_path: Path, encoder: Path) -> None:
+    """Only their sums are shorter than those of the training, which adds up zeros for what it pruned."""
+    job, train = classify(method="adalora", options=OPTIONS, learning_rate=1e-2), Trainer(tmp_path, WatchedAttempt)
+    assert train(job).error is None
+    assert isinstance(train.attempt, WatchedAttempt)
+    trained: Any = train.attempt.loop.moving.model
+    loaded = load(toys.network(encoder, "text-classification", ("no", "yes")), job.artifact)
+    ranks = []
+    for name in (name.removesuffix(".lora_E.default") for name in values(loaded)):
+        here = trained.base_model.model.get_submodule(name)
+        there = loaded.base_model.model.get_submodule(name)
+        kept = (here.lora_E["default"] != 0).view(-1)
+        assert torch.equal(there.lora_E["default"], here.lora_E["default"][kept])
+        assert torch.equal(there.lora_A["default"], here.lora_A["default"][kept])
+        assert torch.equal(there.lora_B["default"], here.lora_B["default"][:, kept])
+        assert torch.equal(there.ranknum["default"], here.ranknum["default"])
+        ranks.append(int(kept.sum()))
+    assert sum(ranks) < OPTIONS["initial_rank"] * LAYERS
 
 
 @pytest.mark.parametrize(
