@@ -84,7 +84,10 @@ def test_a_method_that_cannot_work_here_says_so_before_launch(bob_api: Api, want
 
 
 def test_the_prompt_must_leave_room_for_the_rows(bob_api: Api, wanted: dict[str, Any]) -> None:
-    asked = wanted | {"method": "prompt_tuning", "options": {"length": 60}, "training": {"max_length": 32}}
+    asked = wanted | {"method": "prompt_tuning", "options": {"length": 40}, "training": {"max_length": 32}}
     answer = bob_api("post", "jobs", asked)
     assert answer.status_code == 422
     assert answer.json()["problems"][0]["field"] == "training.max_length"
+    answer = bob_api("post", "jobs", asked | {"options": {"length": 60}, "training": {}})
+    assert answer.status_code == 422
+    assert answer.json()["problems"][0]["field"] == "options.length"

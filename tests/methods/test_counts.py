@@ -87,6 +87,9 @@ def test_every_method_is_counted_on_a_real_network() -> None:
         ("loha", {"rank": 385}, "rank", "384"),
         ("dora", {"targets": ["gate"]}, "targets", "no linear layer of the kind gate"),
         ("ia3", {"targets": ["gate"]}, "targets", "q, k, v"),
+        ("prompt_tuning", {"length": 600}, "length", "Use 504 or less"),
+        ("p_tuning", {"length": 600}, "length", "`length` is 600"),
+        ("prefix_tuning", {"length": 600}, "length", "512 places"),
     ],
 )
 def test_what_cannot_work_is_refused_with_what_can(
