@@ -21,6 +21,7 @@ def equip(network: Any, options: QloraOptions, setting: Setting) -> Any:
     for module in network.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
             # On some CPUs an evaluation would repack the weights for speed, and training would go on with other ones.
+            # The card's code turns it off, too: it would answer otherwise than what was trained.
             module.support_avx512bf16_for_cpu = False
     config = LoraConfig(
         r=options.rank,
@@ -45,7 +46,11 @@ base = """
     loaded = loaded.replace("import AutoTokenizer", "import AutoTokenizer, BitsAndBytesConfig", 1)
     loaded = loaded.replace("base = ", quantised, 1)
     loaded = loaded.replace("(base_model, ", "(base_model, quantization_config=four_bits, ", 1)
-    return f"{loaded}model = PeftModel.from_pretrained(base, artifact).eval()\n"
+    repacking = """for layer in base.modules():
+    if hasattr(layer, "support_avx512bf16_for_cpu"):
+        layer.support_avx512bf16_for_cpu = False  # as in training: no rounding of the weights to bf16
+"""
+    return f"{loaded}{repacking}model = PeftModel.from_pretrained(base, artifact).eval()\n"
 
 
 EQUIPMENT = Equipment(equip, export_native, snippet, merge, freezes_base=True, load=load)
