@@ -13,7 +13,6 @@ from workers.methods.targets import (
     adapted,
     check_rank,
     check_targets,
-    transposed_layers,
     unknown_layers,
 )
 from workers.protocol import Task
@@ -82,6 +81,6 @@ METHOD = Method(
     count=count,
     learning_rate=learning_rate,
     check=check,
-    why_not=lambda shape, task: unknown_layers(shape) or transposed_layers(shape) or unpackable_layers(shape),
+    why_not=lambda shape, task: unknown_layers(shape) or unpackable_layers(shape),
     quantize="nf4",
 )

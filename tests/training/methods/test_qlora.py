@@ -90,7 +90,7 @@ def test_counts_freezes_and_merges_into_the_base_in_full_precision(
     torch.testing.assert_close(full, wanted, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("architecture", ["llama"])
+@pytest.mark.parametrize("architecture", ["llama", "gpt2"])
 def test_the_card_as_it_is_written_gives_the_trained_model(
     architecture: str, base_models: dict[str, Path], load_by_card: LoadByCard, tmp_path: Path
 ) -> None:
@@ -98,6 +98,17 @@ def test_the_card_as_it_is_written_gives_the_trained_model(
     assert "quantization_config=four_bits" in cell.snippet()
     assert torch.equal(load_by_card(cell, tmp_path), cell.logits())
     assert any(each.dtype == torch.uint8 for each in cell.model.parameters())
+
+
+def test_transposed_linears_train_in_4_bits_and_merge_into_the_whole_base(
+    base_models: dict[str, Path], tmp_path: Path
+) -> None:
+    cell = trained(tmp_path, base_models["wide gpt2"], Cell("gpt2", "causal-lm", "qlora", RANK))
+    assert json.loads((cell.job.artifact / "adapter_config.json").read_text())["fan_in_fan_out"]
+    base = toys.network(base_models["wide gpt2"], "causal-lm", ())
+    merged = cell.logits(cell.merged())
+    torch.testing.assert_close(merged, cell.logits(cell.on_whole_base()), rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(merged, cell.logits(base), atol=1e-2)
 
 
 @pytest.mark.parametrize("width", [64, 128, 192, 384, 576, 768])

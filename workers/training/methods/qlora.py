@@ -14,7 +14,7 @@ from peft import LoraConfig
 from workers.methods.qlora import QloraOptions
 from workers.protocol import JobSpec
 from workers.training.methods.equipping import Equipment, Setting, load_base
-from workers.training.methods.peft_native import equipped, export_native, load, merge, targets
+from workers.training.methods.peft_native import equipped, export_native, load, merge, targets, transposed
 
 
 def equip(network: Any, options: QloraOptions, setting: Setting) -> Any:
@@ -27,6 +27,8 @@ def equip(network: Any, options: QloraOptions, setting: Setting) -> Any:
         r=options.rank,
         lora_alpha=options.alpha,
         lora_dropout=options.dropout,
+        # In 4 bits no linear is transposed any more, but the artifact must also fit the whole base model.
+        fan_in_fan_out=transposed(network),
         target_modules=targets(network, options.targets),
     )
     return equipped(network, config, setting.task)
