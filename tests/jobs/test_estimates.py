@@ -39,6 +39,12 @@ def test_counts_are_exact_and_nothing_is_queued(
     assert not Job.objects.exists()
 
 
+def test_only_what_training_prunes_is_told_as_an_upper_bound(bob_api: Api, wanted: dict[str, Any]) -> None:
+    for method, at_most in (("lora", False), ("adalora", True)):
+        said = bob_api("post", "estimates", wanted | {"method": method, "options": {"targets": ["q"]}}).json()
+        assert said["artifact_at_most"] is at_most
+
+
 def test_a_wrong_field_is_named_as_at_a_launch(bob_api: Api, wanted: dict[str, Any]) -> None:
     answer = bob_api("post", "estimates", wanted | {"options": {"rank": 0}})
     assert answer.status_code == 422

@@ -95,6 +95,7 @@ METHOD = Method(
     count=count,
     learning_rate=learning_rate,
     check=check,
+    exported_at_most=True,
     why_not=lambda shape, task: unknown_layers(shape),
     check_training=check_training,
 )
