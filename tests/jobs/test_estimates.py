@@ -39,6 +39,12 @@ def test_counts_are_exact_and_nothing_is_queued(
     assert not Job.objects.exists()
 
 
+def test_only_what_training_prunes_is_told_as_an_upper_bound(bob_api: Api, wanted: dict[str, Any]) -> None:
+    for method, at_most in (("lora", False), ("adalora", True)):
+        said = bob_api("post", "estimates", wanted | {"method": method, "options": {"targets": ["q"]}}).json()
+        assert said["artifact_at_most"] is at_most
+
+
 def test_a_wrong_field_is_named_as_at_a_launch(bob_api: Api, wanted: dict[str, Any]) -> None:
     answer = bob_api("post", "estimates", wanted | {"options": {"rank": 0}})
     assert answer.status_code == 422
@@ -84,7 +90,10 @@ def test_a_method_that_cannot_work_here_says_so_before_launch(bob_api: Api, want
 
 
 def test_the_prompt_must_leave_room_for_the_rows(bob_api: Api, wanted: dict[str, Any]) -> None:
-    asked = wanted | {"method": "prompt_tuning", "options": {"length": 60}, "training": {"max_length": 32}}
+    asked = wanted | {"method": "prompt_tuning", "options": {"length": 40}, "training": {"max_length": 32}}
     answer = bob_api("post", "jobs", asked)
     assert answer.status_code == 422
     assert answer.json()["problems"][0]["field"] == "training.max_length"
+    answer = bob_api("post", "jobs", asked | {"options": {"length": 60}, "training": {}})
+    assert answer.status_code == 422
+    assert answer.json()["problems"][0]["field"] == "options.length"

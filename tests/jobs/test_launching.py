@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from tests.conftest import Api, Cast, api_of
 from tests.jobs.queue import Queue, gpu, online, processor
+from tests.methods.shapes import minilm
 from tests.pages.test_access import browser_of
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
@@ -78,7 +79,10 @@ def test_a_wrong_wish_is_named_with_reason_and_fix(
     assert not Job.objects.exists()
 
 
-def test_four_bits_are_refused_where_no_worker_of_the_pool_can(bob_api: Api, wanted: dict[str, Any]) -> None:
+def test_four_bits_are_refused_where_no_worker_of_the_pool_can(
+    bob_api: Api, wanted: dict[str, Any], base_model: BaseModel
+) -> None:
+    BaseModel.objects.filter(pk=base_model.pk).update(shape=minilm().as_json())
     four_bits = wanted | {"method": "qlora"}
     assert bob_api("post", "jobs", four_bits).status_code == 201, "with no worker yet, it waits for one"
     online("w", [gpu()], report={"lacks": ["bitsandbytes"]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -87,6 +88,15 @@ def test_every_method_is_counted_on_a_real_network() -> None:
         ("loha", {"rank": 385}, "rank", "384"),
         ("dora", {"targets": ["gate"]}, "targets", "no linear layer of the kind gate"),
         ("ia3", {"targets": ["gate"]}, "targets", "q, k, v"),
+        ("lora", {"targets": ["q", "gate"]}, "targets", "Choose of those it has: q, k, v, o, up, down."),
+        ("vera", {"targets": ["q", "v", "gate"]}, "targets", "no linear layer of the kind gate."),
+        ("vera", {"rank": 16_384}, "rank", "Use 1,024 or less"),
+        ("lokr", {"rank": 4_096}, "rank", "384 or less"),
+        ("houlsby", {"bottleneck": 16_384}, "bottleneck", "384 wide"),
+        ("pfeiffer", {"bottleneck": 385}, "bottleneck", "Use 384 or less"),
+        ("prompt_tuning", {"length": 600}, "length", "Use 504 or less"),
+        ("p_tuning", {"length": 600}, "length", "`length` is 600"),
+        ("prefix_tuning", {"length": 600}, "length", "512 places"),
     ],
 )
 def test_what_cannot_work_is_refused_with_what_can(
@@ -96,6 +106,30 @@ def test_what_cannot_work_is_refused_with_what_can(
         find_method(method).check(minilm(), find_method(method).options.from_json(options))
     assert refused.value.field == field
     assert words in refused.value.message + refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("lora", {"targets": ["q", "k", "v", "o", "up", "gate", "down"]}),
+        ("vera", {"targets": ["q", "k", "v", "o", "up", "gate", "down"]}),
+        ("vera", {"rank": 1_024}),
+        ("lokr", {"rank": 384}),
+        ("houlsby", {"bottleneck": 384}),
+    ],
+)
+def test_all_kinds_mean_those_that_are_there_and_the_largest_size_fits(method: str, options: dict[str, Any]) -> None:
+    find_method(method).check(minilm(), find_method(method).options.from_json(options))
+
+
+@pytest.mark.parametrize("method", ["houlsby", "pfeiffer", "vera"])
+def test_start_values_work_on_the_narrowest_base_models(method: str) -> None:
+    find_method(method).check(replace(fused(), hidden=16), find_method(method).options.from_json({}))
+
+
+def test_a_vera_rank_may_be_as_large_as_a_wide_base_model() -> None:
+    vera = find_method("vera")
+    vera.check(replace(minilm(), hidden=4_096), vera.options.from_json({"rank": 4_096}))
 
 
 def test_bitfit_needs_biases_or_leave_to_add_some() -> None:

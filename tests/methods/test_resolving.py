@@ -69,6 +69,18 @@ def test_length_never_passes_what_the_base_model_reads() -> None:
     assert refused.value.field == "max_length"
 
 
+@pytest.mark.parametrize("method", ["prompt_tuning", "p_tuning", "prefix_tuning"])
+def test_a_prompt_longer_than_the_context_is_told_of_the_prompt(method: str) -> None:
+    short = replace(smollm2(), positions=512)
+    for length in (505, 600):
+        with pytest.raises(OptionsError) as refused:
+            resolve(find_method(method), {"length": length}, {}, short, "causal-lm", 100, 10)
+        assert refused.value.field == "length"
+        assert f"`length` is {length}" in refused.value.message
+    _, training = resolve(find_method(method), {"length": 504}, {}, short, "causal-lm", 100, 10)
+    assert training["max_length"] == 8
+
+
 @pytest.mark.parametrize(
     ("training", "field"),
     [

@@ -1,4 +1,4 @@
-"""Toy base models of the architectures that every delta method is held against: two layers, width 32, random weights.
+"""Toy base models of the architectures that every delta method is held against: two layers, random weights.
 
 Beside the BERT and the Llama of `toys`: a RoBERTa (dense head, shifted positions), a GPT-2 (fused and transposed
 linears, biases), a T5 (encoder and decoder, gated feed-forward, relative positions, no biases).
@@ -28,15 +28,15 @@ from workers.protocol import Task
 WIDTH, POSITIONS = toys.WIDTH, toys.POSITIONS
 
 
-def roberta_folder(folder: Path) -> Path:
+def roberta_folder(folder: Path, *, width: int = WIDTH) -> Path:
     torch.manual_seed(1)
     tokenizer = toys.word_tokenizer()
     config = RobertaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=WIDTH,
+        hidden_size=width,
         num_hidden_layers=2,
         num_attention_heads=2,
-        intermediate_size=2 * WIDTH,
+        intermediate_size=2 * width,
         max_position_embeddings=POSITIONS + 1,
         type_vocab_size=1,
         pad_token_id=0,
@@ -52,12 +52,12 @@ def roberta_folder(folder: Path) -> Path:
     return folder
 
 
-def gpt2_folder(folder: Path) -> Path:
+def gpt2_folder(folder: Path, *, width: int = WIDTH) -> Path:
     torch.manual_seed(1)
     tokenizer = toys.byte_tokenizer()
     config = GPT2Config(
         vocab_size=len(tokenizer),
-        n_embd=WIDTH,
+        n_embd=width,
         n_layer=2,
         n_head=2,
         n_positions=POSITIONS,
@@ -71,14 +71,14 @@ def gpt2_folder(folder: Path) -> Path:
     return folder
 
 
-def t5_folder(folder: Path) -> Path:
+def t5_folder(folder: Path, *, width: int = WIDTH) -> Path:
     torch.manual_seed(1)
     tokenizer = ended_byte_tokenizer()
     config = T5Config(
         vocab_size=len(tokenizer),
-        d_model=WIDTH,
-        d_kv=8,
-        d_ff=2 * WIDTH,
+        d_model=width,
+        d_kv=width // 4,
+        d_ff=2 * width,
         num_layers=2,
         num_decoder_layers=2,
         num_heads=2,
@@ -107,7 +107,7 @@ def ended_byte_tokenizer() -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
 
 
-ARCHITECTURES: dict[str, tuple[Callable[[Path], Path], tuple[Task, ...]]] = {
+ARCHITECTURES: dict[str, tuple[Callable[..., Path], tuple[Task, ...]]] = {
     "bert": (toys.encoder_folder, ("text-classification",)),
     "roberta": (roberta_folder, ("text-classification",)),
     "llama": (toys.decoder_folder, ("causal-lm", "text-classification")),

@@ -26,6 +26,8 @@ GOOD = ("good", "fine", "great", "lovely", "bright")
 BAD = ("bad", "awful", "poor", "dull", "sad")
 PLAIN = ("the", "film", "was", "and", "a", "story", "actor", "music", "scene", "very")
 WIDTH = 32
+WIDE = 128
+"""Width of toys that are kept in 4 bits: a multiple of the blocks of weights that are packed together."""
 POSITIONS = 64
 
 CHAT_TEMPLATE = (
@@ -65,16 +67,16 @@ def byte_tokenizer() -> Any:
     )
 
 
-def encoder_folder(folder: Path) -> Path:
+def encoder_folder(folder: Path, *, width: int = WIDTH) -> Path:
     """A BERT of two layers with random weights."""
     torch.manual_seed(1)
     tokenizer = word_tokenizer()
     config = BertConfig(
         vocab_size=len(tokenizer),
-        hidden_size=WIDTH,
+        hidden_size=width,
         num_hidden_layers=2,
         num_attention_heads=2,
-        intermediate_size=2 * WIDTH,
+        intermediate_size=2 * width,
         max_position_embeddings=POSITIONS,
         pad_token_id=0,
         initializer_range=0.1,
@@ -86,17 +88,17 @@ def encoder_folder(folder: Path) -> Path:
     return folder
 
 
-def decoder_folder(folder: Path, *, tied: bool = True) -> Path:
+def decoder_folder(folder: Path, *, tied: bool = True, width: int = WIDTH) -> Path:
     """A Llama of two layers with random weights and grouped queries."""
     torch.manual_seed(1)
     tokenizer = byte_tokenizer()
     config = LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=WIDTH,
+        hidden_size=width,
         num_hidden_layers=2,
         num_attention_heads=2,
         num_key_value_heads=1,
-        intermediate_size=2 * WIDTH,
+        intermediate_size=2 * width,
         max_position_embeddings=POSITIONS,
         tie_word_embeddings=tied,
         bos_token_id=None,

@@ -97,7 +97,10 @@ def create_job(request: Any, body: NewJob, idempotency_key: Header[str | None] =
 
 @estimates.post("")
 def estimate_job(request: Any, body: NewJob) -> dict[str, Any]:
-    """Exact counts, memory and time as ranges, and which devices it fits; nothing is queued. Same body as a job."""
+    """Exact counts, memory and time as ranges, and which devices it fits; nothing is queued. Same body as a job.
+
+    `artifact_bytes` are those of the weights, without tokenizer and card; an upper bound where `artifact_at_most`.
+    """
     wanted = _wanted(request.auth, body)
     exact = would_be(request.auth.user, wanted)
     told = costs(wanted.team, METHODS[wanted.method], wanted.base_model, wanted.dataset_version, exact)

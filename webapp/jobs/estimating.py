@@ -25,7 +25,9 @@ class Estimate:
     trainable_parameters: int
     total_parameters: int
     artifact_bytes: int
-    """Of the stored weights."""
+    """Of the stored weights; at most so many where training decides what is kept."""
+    at_most: bool
+    """Whether the artifact may turn out smaller, as with AdaLoRA, which prunes."""
     steps: int
     evaluations: int
     training: Training
@@ -47,6 +49,7 @@ class Estimate:
             "total_parameters": self.total_parameters,
             "trainable_percent": self.trainable_percent,
             "artifact_bytes": self.artifact_bytes,
+            "artifact_at_most": self.at_most,
             "steps": self.steps,
             "mergeable": not self.not_mergeable,
             "not_mergeable": self.not_mergeable or None,
@@ -64,6 +67,7 @@ def estimate(method: Method, base_model: BaseModel, version: DatasetVersion, res
         trainable_parameters=method.trainable_parameters(*given),  # type: ignore[arg-type]
         total_parameters=method.total_parameters(*given),  # type: ignore[arg-type]
         artifact_bytes=method.artifact_bytes(*given),  # type: ignore[arg-type]
+        at_most=method.exported_at_most,
         steps=steps,
         evaluations=max(1, steps // (training.eval_every or steps)),
         training=training,

@@ -16,7 +16,8 @@ from webapp.jobs.handing_in import base_model_files
 from webapp.jobs.inspecting import WEIGHTS, ask
 from webapp.jobs.models import Inspection
 from webapp.jobs.refusing import FieldProblem, LaunchRefused
-from workers.methods.resolving import SHORTEST, START_VALUES
+from workers.methods.hyperparameters import SHORTEST
+from workers.methods.resolving import START_VALUES
 
 KIND = "token_report"
 OPEN_AT_MOST = 5

@@ -57,12 +57,24 @@ def check(shape: Shape, options: AdaloraOptions) -> None:
     check_rank(check_targets(shape, options.targets), options.initial_rank, "initial_rank")
 
 
+def phases(options: AdaloraOptions, steps: int) -> tuple[int, int]:
+    """Steps before the first pruning, and steps after the last one."""
+    return round(options.warm_up * steps), round(options.settling * steps)
+
+
 def check_training(shape: Shape, options: AdaloraOptions, training: Training, steps: int) -> None:
     if steps < FEWEST_STEPS:
         raise OptionsError(
             "max_steps",
             f"AdaLoRA prunes while it trains, and this training has {steps:,} steps.",
             f"Train for {FEWEST_STEPS} steps or more.",
+        )
+    warming, settling = phases(options, steps)
+    if warming + settling >= steps:
+        raise OptionsError(
+            "warm_up",
+            f"Of {steps:,} steps, `warm_up` takes {warming:,} and `settling` {settling:,}: none is left to prune in.",
+            "Lower one of the two, or train for more steps.",
         )
 
 
@@ -85,6 +97,7 @@ METHOD = Method(
     count=count,
     learning_rate=learning_rate,
     check=check,
+    exported_at_most=True,
     why_not=lambda shape, task: unknown_layers(shape),
     check_training=check_training,
 )

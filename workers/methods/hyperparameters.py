@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from workers.methods.options import Options, OptionsError, option
 
+SHORTEST = 8
+"""Tokens that a row must be allowed to have."""
+
 
 @dataclass(frozen=True)
 class Training(Options):
@@ -32,7 +35,7 @@ class Training(Options):
         advanced=True,
     )
     max_length: int | None = option(
-        None, "Longest row in tokens; longer ones are cut and counted.", minimum=8, maximum=131_072
+        None, "Longest row in tokens; longer ones are cut and counted.", minimum=SHORTEST, maximum=131_072
     )
     precision: str = option(
         "auto",

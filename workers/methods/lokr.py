@@ -9,7 +9,7 @@ from workers.methods.method import Method
 from workers.methods.options import Options, option
 from workers.methods.shape import ROLES, Linear, Shape
 from workers.methods.sizes import raised_for_small
-from workers.methods.targets import TARGETS_HELP, adapted, check_targets, transposed_layers, unknown_layers
+from workers.methods.targets import TARGETS_HELP, adapted, check_rank, check_targets, transposed_layers, unknown_layers
 from workers.protocol import Task
 
 
@@ -50,7 +50,7 @@ def learning_rate(shape: Shape, task: Task, steps: int, options: LokrOptions) ->
 
 
 def check(shape: Shape, options: LokrOptions) -> None:
-    check_targets(shape, options.targets)
+    check_rank(check_targets(shape, options.targets), options.rank)
 
 
 METHOD = Method(

@@ -90,6 +90,8 @@ class Method:
     """Parameters that the base model does not have; None: all that are counted."""
     exported: Count | None = None
     """Parameters in the artifact; None: those that are trained."""
+    exported_at_most: bool = False
+    """Whether the artifact may turn out smaller, since training decides what is kept."""
     positions: Count | None = None
     """Places of the base model's context that the delta takes for itself; None: none."""
     quantize: str = "none"
@@ -138,7 +140,7 @@ class Method:
         return shape.parameters + head + (0 if self.family == "full" else added(shape, options))
 
     def artifact_bytes(self, shape: Shape, options: Options, task: Task, labels: int) -> int:
-        """Of the stored weights; names, tokenizer and card come on top, some hundred kilobytes at most."""
+        """Of the stored weights; card and tokenizer come on top, megabytes where the vocabulary is large."""
         exported = self.exported or self.count
         return BYTES_PER_PARAMETER * (exported(shape, options) + self._beside(shape, options, task, labels))
 

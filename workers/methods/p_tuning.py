@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from workers.methods.method import Method
 from workers.methods.options import Options, option
-from workers.methods.prompts import CARD_GENERATES, LENGTH_HELP, NOT_MERGEABLE, last_token_classifiers
+from workers.methods.prompts import CARD_GENERATES, LENGTH_HELP, NOT_MERGEABLE, check_length, last_token_classifiers
 from workers.methods.shape import Shape
 from workers.methods.sizes import raised_for_small
 from workers.protocol import Task
@@ -43,7 +43,7 @@ def learning_rate(shape: Shape, task: Task, steps: int, options: PTuningOptions)
 
 
 def check(shape: Shape, options: PTuningOptions) -> None:
-    """Whether prompt and rows fit into the context is checked with the longest row."""
+    check_length(shape, options.length)
 
 
 METHOD = Method(

@@ -8,8 +8,10 @@ from workers.methods.adapters import (
     BOTTLENECK_HELP,
     NOT_MERGEABLE,
     SCALE_HELP,
+    USUAL_BOTTLENECK,
     adapter_parameters,
     adapter_rate,
+    check_bottleneck,
 )
 from workers.methods.method import Method
 from workers.methods.options import Options, option
@@ -25,7 +27,7 @@ ROLES_BEFORE = ("down",)
 class PfeifferOptions(Options):
     """What the Pfeiffer adapter lets you choose."""
 
-    bottleneck: int = option(64, BOTTLENECK_HELP, minimum=1, maximum=16384)
+    bottleneck: int = option(USUAL_BOTTLENECK, BOTTLENECK_HELP, minimum=1, maximum=16384)
     scale: float = option(1.0, SCALE_HELP, minimum=0.001, maximum=100, advanced=True)
 
 
@@ -39,7 +41,7 @@ def learning_rate(shape: Shape, task: Task, steps: int, options: PfeifferOptions
 
 
 def check(shape: Shape, options: PfeifferOptions) -> None:
-    """Works with every width."""
+    check_bottleneck(shape, ROLES_BEFORE, options.bottleneck)
 
 
 METHOD = Method(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from workers.methods.hyperparameters import Training
 from workers.methods.method import Method
 from workers.methods.options import Options, OptionsError, option
-from workers.methods.prompts import CARD_GENERATES, LENGTH_HELP, NOT_MERGEABLE
+from workers.methods.prompts import CARD_GENERATES, LENGTH_HELP, NOT_MERGEABLE, check_length
 from workers.methods.shape import Shape
 from workers.protocol import Task
 
@@ -63,7 +63,7 @@ def learning_rate(shape: Shape, task: Task, steps: int, options: PrefixTuningOpt
 
 
 def check(shape: Shape, options: PrefixTuningOptions) -> None:
-    """Whether prefix and rows fit into the context is checked with the longest row."""
+    check_length(shape, options.length)
 
 
 def why_not(shape: Shape, task: Task) -> str:

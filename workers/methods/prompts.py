@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from workers.methods.hyperparameters import SHORTEST
+from workers.methods.options import OptionsError
 from workers.methods.shape import Shape
 from workers.protocol import Task
 
@@ -12,6 +14,19 @@ NOT_MERGEABLE = (
 )
 CARD_GENERATES = "To generate text with a decoder, load it with the lines of the artifact's card."
 """PEFT and transformers call the cache by different names; the card brings them together."""
+
+
+def check_length(shape: Shape, length: int) -> None:
+    """Refuses a prompt that leaves no room for a text; whether the longest row fits is checked with the training."""
+    if not shape.positions or shape.positions - length >= SHORTEST:
+        return
+    longest = shape.positions - SHORTEST
+    raise OptionsError(
+        "length",
+        f"`length` is {length:,}, and of the {shape.positions:,} places that this base model reads, a text needs "
+        f"{SHORTEST} or more.",
+        f"Use {longest:,} or less." if longest > 0 else "Choose a method that takes no places.",
+    )
 
 
 def last_token_classifiers(shape: Shape, task: Task) -> str:

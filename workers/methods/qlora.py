@@ -13,10 +13,12 @@ from workers.methods.targets import (
     adapted,
     check_rank,
     check_targets,
-    transposed_layers,
     unknown_layers,
 )
 from workers.protocol import Task
+
+BLOCK = 64
+"""Weights that are packed together, and share a scale."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,21 @@ def check(shape: Shape, options: QloraOptions) -> None:
     check_rank(check_targets(shape, options.targets), options.rank)
 
 
+def unpackable_layers(shape: Shape) -> str:
+    """Why this base model is not kept in 4 bits; '' where it is.
+
+    Blocks that reach over the end of a row are read back with the wrong scales on CPUs with AVX-512 where rows are a
+    multiple of 16 (bitsandbytes 0.50), and its faster inference on some of them fails with every such row.
+    """
+    linear = next((linear for linear in shape.linears if linear.inputs % BLOCK), None)
+    if linear is None:
+        return ""
+    return (
+        f"In 4 bits, {BLOCK} weights are packed together, and the rows of `{linear.name}` are {linear.inputs:,} wide, "
+        f"no multiple of {BLOCK}, which some CPUs read back wrongly; LoRA trains this base model unpacked."
+    )
+
+
 METHOD = Method(
     name="qlora",
     title="QLoRA",
@@ -65,6 +82,6 @@ METHOD = Method(
     count=count,
     learning_rate=learning_rate,
     check=check,
-    why_not=lambda shape, task: unknown_layers(shape) or transposed_layers(shape),
+    why_not=lambda shape, task: unknown_layers(shape) or unpackable_layers(shape),
     quantize="nf4",
 )

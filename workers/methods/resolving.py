@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, fields, replace
 from typing import Any
 
-from workers.methods.hyperparameters import Training
+from workers.methods.hyperparameters import SHORTEST, Training
 from workers.methods.method import Method
 from workers.methods.options import Options, OptionsError
 from workers.methods.shape import Shape
@@ -18,8 +18,6 @@ START_VALUES: dict[Task, dict[str, Any]] = {
 }
 """Start values of the training that depend on the task."""
 
-SHORTEST = 8
-"""Tokens that a row must be allowed to have."""
 MANY_ROWS = 5_000
 """From so many rows on, one epoch is the start value: the next ones rarely pay for their time."""
 EVALUATIONS_PER_JOB = 10
@@ -111,7 +109,7 @@ def _check_training(training: Training, shape: Shape, eval_rows: int, positions_
             "max_length",
             f"`max_length` is {length:,}, and the delta takes {positions_taken:,} of the {shape.positions:,} places "
             "that this base model reads.",
-            f"Use {room:,} or less, or a shorter prompt." if room >= SHORTEST else "Use a shorter prompt.",
+            f"Use {room:,} or less, or a shorter prompt.",
         )
     if shape.positions and length > shape.positions:
         raise OptionsError(

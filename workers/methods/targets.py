@@ -5,7 +5,10 @@ from __future__ import annotations
 from workers.methods.options import OptionsError
 from workers.methods.shape import ROLES, Linear, Shape
 
-TARGETS_HELP = "Linear layers that get a delta: attention q, k, v, o and feed-forward up, gate, down."
+TARGETS_HELP = (
+    "Linear layers that get a delta: attention q, k, v, o and feed-forward up, gate, down; all of them mean every "
+    "one there is."
+)
 USUAL_RANKS = "8 to 64 is usual"
 
 
@@ -20,17 +23,26 @@ def adapted(shape: Shape, targets: tuple[str, ...]) -> tuple[Linear, ...]:
 
 
 def check_targets(shape: Shape, targets: tuple[str, ...]) -> tuple[Linear, ...]:
-    """The linears that get a delta. Raises OptionsError, naming those that exist, where there is none."""
-    chosen = adapted(shape, targets)
-    if chosen:
+    """The linears that get a delta. Raises OptionsError, naming those that exist, where a chosen kind does not.
+
+    All kinds together, the default of many methods, mean every known linear that there is.
+    """
+    chosen, existing = adapted(shape, targets), existing_roles(shape)
+    missing = [role for role in targets if role not in existing]
+    if chosen and (not missing or targets == ROLES):
         return chosen
-    message = f"This base model ({shape.model_type}) has no linear layer of the kind {', '.join(targets)}."
+    message = f"This base model ({shape.model_type}) has no linear layer of the kind {', '.join(missing)}."
     raise OptionsError("targets", message, existing_targets(shape))
+
+
+def existing_roles(shape: Shape) -> list[str]:
+    """The kinds of linear layers that can be chosen on this base model."""
+    return [role for role in ROLES if any(is_target(linear.role, (role,)) for linear in shape.linears)]
 
 
 def existing_targets(shape: Shape) -> str:
     """Which roles this base model has, as a hint."""
-    existing = [role for role in ROLES if any(is_target(linear.role, (role,)) for linear in shape.linears)]
+    existing = existing_roles(shape)
     if not existing:
         return "None of its layers is known here; choose full fine-tuning."
     return f"Choose of those it has: {', '.join(existing)}."

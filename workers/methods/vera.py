@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from workers.methods.method import Method
-from workers.methods.options import Options, option
+from workers.methods.options import Options, OptionsError, option
 from workers.methods.shape import ROLES, Shape
 from workers.methods.sizes import raised_for_small
 from workers.methods.targets import TARGETS_HELP, adapted, check_targets, unknown_layers
 from workers.protocol import Task
+
+WIDEST_ON_SMALL = 1024
+"""VeRA works with ranks that LoRA cannot hold, and its paper goes up to here; beyond, wider base models alone gain."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,13 @@ def learning_rate(shape: Shape, task: Task, steps: int, options: VeraOptions) ->
 
 def check(shape: Shape, options: VeraOptions) -> None:
     check_targets(shape, options.targets)
+    largest = max(shape.hidden, WIDEST_ON_SMALL)
+    if options.rank > largest:
+        raise OptionsError(
+            "rank",
+            f"Rank {options.rank:,} is more than VeRA can use on a base model that is {shape.hidden:,} wide.",
+            f"Use {largest:,} or less; 256 is usual.",
+        )
 
 
 METHOD = Method(

@@ -59,6 +59,11 @@ FOR_VARIANTS = {("bert", "text-classification"), ("gpt2", "causal-lm"), ("t5", "
 """Where a method's second and further variants are tried; the first one is everywhere."""
 
 
+def base_of(method: str, architecture: str) -> str:
+    """The toy that a method is tried on: a wide one where it is kept in 4 bits."""
+    return architecture if METHODS[method].quantize == "none" else f"wide {architecture}"
+
+
 @dataclass(frozen=True)
 class Cell:
     """One combination."""
@@ -67,6 +72,11 @@ class Cell:
     task: Task
     method: str
     options: str = "{}"
+
+    @property
+    def base(self) -> str:
+        """Its base model among the toys."""
+        return base_of(self.method, self.architecture)
 
     def __str__(self) -> str:
         chosen = "-".join(str(value) for value in json.loads(self.options).values())
@@ -150,17 +160,20 @@ class Trained:
 
     def merged(self) -> Any:
         """As a worker does it: from the artifact, on a base model of its own."""
-        equipment = EQUIPMENT[self.cell.method]
-        assert equipment.load is not None
+        return EQUIPMENT[self.cell.method].merge(self.on_whole_base())
+
+    def on_whole_base(self) -> Any:
+        """The artifact beside a base model in full precision."""
+        load = EQUIPMENT[self.cell.method].load
+        assert load is not None
         network = toys.network(self.job.base_model.resolve(), self.cell.task, self.spec.dataset.labels)
-        return equipment.merge(equipment.load(network, self.job.artifact))
+        return load(network, self.job.artifact)
 
     def snippet(self) -> str:
         """The card's own code with this machine's paths in it."""
         found = re.search(r"```python\n(.*?)```", (self.job.artifact / "README.md").read_text(), re.DOTALL)
         assert found is not None
         code = found[1].replace("'deltaboard/toy'", repr(str(self.job.base_model.resolve())))
-        code = code.replace("quantization_config=four_bits, ", "")  # as the card says for full precision
         return code.replace('artifact = "."', f"artifact = {str(self.job.artifact)!r}")
 
 

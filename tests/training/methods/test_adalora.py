@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from peft import AdaLoraConfig
 from safetensors.torch import load_file
 
+from tests.methods.shapes import minilm
 from tests.training import toys
 from tests.training.conftest import MakeJob, StopAt, Trainer
 from tests.training.methods.cells import WatchedAttempt
 from workers.methods import find_method
+from workers.methods.adalora import AdaloraOptions, check_training, phases
+from workers.methods.hyperparameters import Training
 from workers.methods.options import OptionsError
 from workers.protocol import JobFolder
 from workers.training.failures import Stopped
@@ -82,6 +87,7 @@ def test_loaded_again_it_is_the_kept_triplets_bit_for_bit(classify: MakeJob, tmp
         ({"initial_rank": 64, "target_rank": 6}, {}, "initial_rank"),
         ({"warm_up": 0.5, "settling": 0.5}, {}, "settling"),
         ({}, {"max_steps": 3}, "max_steps"),
+        ({"warm_up": 0.5, "settling": 0.45}, {"max_steps": 6}, "warm_up"),
     ],
 )
 def test_what_leaves_nothing_to_prune_is_refused(
@@ -91,3 +97,20 @@ def test_what_leaves_nothing_to_prune_is_refused(
         toys.job(tmp_path / "job", encoder, toys.opinions(40), "adalora", options, **training)
     assert refused.value.field == field
     assert find_method("adalora").mergeable
+
+
+def test_whatever_is_accepted_suits_peft() -> None:
+    """PEFT would refuse a schedule without a step to prune in, but only on the worker."""
+    refused = 0
+    for warm_up, settling, steps in product((0, 0.1, 0.45, 0.5, 0.7), (0, 0.25, 0.3, 0.45), range(4, 13)):
+        options = AdaloraOptions(warm_up=warm_up, settling=settling)
+        warming, settled = phases(options, steps)
+        try:
+            AdaLoraConfig(total_step=steps, tinit=warming, tfinal=settled)
+        except ValueError:
+            refused += 1
+            with pytest.raises(OptionsError, match="none is left to prune in"):
+                check_training(minilm(), options, Training(), steps)
+        else:
+            check_training(minilm(), options, Training(), steps)
+    assert refused

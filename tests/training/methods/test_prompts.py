@@ -216,7 +216,7 @@ def test_the_longest_row_leaves_room_for_the_prompt(decoder: Path, tmp_path: Pat
         toys.job(tmp_path / "a", decoder, rows, "prompt_tuning", {"length": 20}, max_length=60)
     assert refused.value.field == "max_length"
     assert "44" in refused.value.hint
-    with pytest.raises(OptionsError, match="takes 100 of the 64 places"):
+    with pytest.raises(OptionsError, match="`length` is 100, and of the 64 places"):
         toys.job(tmp_path / "b", decoder, rows, "prompt_tuning", {"length": 100})
     assert toys.job(tmp_path / "c", decoder, rows, "prompt_tuning", {"length": 20}).spec.is_file()
 

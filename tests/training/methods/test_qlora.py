@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from bitsandbytes.functional import dequantize_4bit, quantize_4bit
 from peft import PeftModel
 
+from tests.methods.shapes import fused
 from tests.training import toys
 from tests.training.conftest import MakeJob, Trainer
-from tests.training.methods.cells import WatchedAttempt
+from tests.training.methods.cells import Cell, WatchedAttempt, trained
+from tests.training.methods.loading import LoadByCard
 from workers.methods import find_method
 from workers.methods.options import OptionsError
+from workers.methods.resolving import resolve
+from workers.methods.shape import Linear
 from workers.protocol import JobFolder
 from workers.training import base_model
 from workers.training.methods.peft_native import load, merge
 
 QLORA = find_method("qlora")
+RANK = json.dumps({"rank": 4})
 GIVEN: dict[str, Any] = {
     "method": "qlora",
     "options": {"rank": 4},
@@ -27,6 +35,16 @@ GIVEN: dict[str, Any] = {
     "learning_rate": 2e-2,
     "eval_every": 2,
 }
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return toys.encoder_folder(tmp_path_factory.mktemp("wide-encoder"), width=toys.WIDE)
+
+
+@pytest.fixture(scope="session")
+def decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return toys.decoder_folder(tmp_path_factory.mktemp("wide-decoder"), width=toys.WIDE)
 
 
 def test_a_worker_without_bitsandbytes_says_what_is_missing(
@@ -70,6 +88,47 @@ def test_counts_freezes_and_merges_into_the_base_in_full_precision(
     with torch.no_grad():
         wanted = PeftModel.from_pretrained(plain, job.artifact).eval()(**inputs).logits
     torch.testing.assert_close(full, wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gpt2"])
+def test_the_card_as_it_is_written_gives_the_trained_model(
+    architecture: str, base_models: dict[str, Path], load_by_card: LoadByCard, tmp_path: Path
+) -> None:
+    cell = trained(tmp_path, base_models[f"wide {architecture}"], Cell(architecture, "causal-lm", "qlora", RANK))
+    assert "quantization_config=four_bits" in cell.snippet()
+    assert torch.equal(load_by_card(cell, tmp_path), cell.logits())
+    assert any(each.dtype == torch.uint8 for each in cell.model.parameters())
+
+
+def test_transposed_linears_train_in_4_bits_and_merge_into_the_whole_base(
+    base_models: dict[str, Path], tmp_path: Path
+) -> None:
+    cell = trained(tmp_path, base_models["wide gpt2"], Cell("gpt2", "causal-lm", "qlora", RANK))
+    assert json.loads((cell.job.artifact / "adapter_config.json").read_text())["fan_in_fan_out"]
+    base = toys.network(base_models["wide gpt2"], "causal-lm", ())
+    merged = cell.logits(cell.merged())
+    torch.testing.assert_close(merged, cell.logits(cell.on_whole_base()), rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(merged, cell.logits(base), atol=1e-2)
+
+
+@pytest.mark.parametrize("width", [64, 128, 192, 384, 576, 768])
+def test_rows_of_whole_blocks_are_read_back_rightly(width: int) -> None:
+    shape = replace(fused(), linears=(Linear("h.0.mlp.c_fc", "up", 0, width, 64, bias=True),))
+    assert not QLORA.refusal(shape, "causal-lm")
+    weights = torch.randn(64, width, generator=torch.Generator().manual_seed(1))
+    packed, state = quantize_4bit(weights, compress_statistics=True, quant_type="nf4")
+    assert (dequantize_4bit(packed, state) - weights).norm() < 0.12 * weights.norm()
+
+
+@pytest.mark.parametrize("width", [32, 96, 312, 480])
+def test_rows_that_do_not_fill_their_blocks_are_refused(width: int) -> None:
+    """Rows of 96 or 480 come back from a CPU with AVX-512 with an error of a quarter instead of a tenth."""
+    shape = replace(fused(), linears=(Linear("h.0.mlp.c_fc", "up", 0, width, 64, bias=True),))
+    with pytest.raises(OptionsError) as refused:
+        resolve(QLORA, {}, {}, shape, "causal-lm", 10, 2)
+    assert refused.value.field == "method"
+    assert f"`h.0.mlp.c_fc` are {width} wide" in refused.value.message
+    assert "another method" in refused.value.hint
 
 
 @pytest.mark.parametrize(("method", "quantize"), [("qlora", "none"), ("qlora", "int8"), ("lora", "nf4")])

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from peft import AdaLoraConfig
 
-from workers.methods.adalora import AdaloraOptions
+from workers.methods.adalora import AdaloraOptions, phases
 from workers.protocol import JobSpec
 from workers.training.methods.equipping import Equipment, Setting
 from workers.training.methods.peft_native import equipped, export_native, load, merge, snippet, targets, transposed
@@ -24,6 +24,7 @@ SMOOTHED = ("ipt", "exp_avg_ipt", "exp_avg_unc")
 
 
 def equip(network: Any, options: AdaloraOptions, setting: Setting) -> Any:
+    warming, settling = phases(options, setting.total_steps)
     config = AdaLoraConfig(
         init_r=options.initial_rank,
         target_r=options.target_rank,
@@ -31,8 +32,8 @@ def equip(network: Any, options: AdaloraOptions, setting: Setting) -> Any:
         lora_dropout=options.dropout,
         orth_reg_weight=options.orthogonality,
         total_step=setting.total_steps,
-        tinit=round(options.warm_up * setting.total_steps),
-        tfinal=round(options.settling * setting.total_steps),
+        tinit=warming,
+        tfinal=settling,
         fan_in_fan_out=transposed(network),
         target_modules=targets(network, options.targets),
     )

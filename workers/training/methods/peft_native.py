@@ -51,7 +51,8 @@ def targets(network: Any, roles: tuple[str, ...]) -> list[str]:
 
 def transposed(network: Any) -> bool:
     """Whether the network keeps its linears transposed, as GPT-2 does; the config of a PEFT method must say so."""
-    return any(isinstance(module, Conv1D) for module in network.modules())
+    # In 4 bits such a linear was turned around and remembers what it was.
+    return any(Conv1D in (type(module), getattr(module, "source_cls", None)) for module in network.modules())
 
 
 def export_native(model: Any, folder: Path, spec: JobSpec) -> None:

@@ -14,18 +14,21 @@ from peft import LoraConfig
 from workers.methods.qlora import QloraOptions
 from workers.protocol import JobSpec
 from workers.training.methods.equipping import Equipment, Setting, load_base
-from workers.training.methods.peft_native import equipped, export_native, load, merge, targets
+from workers.training.methods.peft_native import equipped, export_native, load, merge, targets, transposed
 
 
 def equip(network: Any, options: QloraOptions, setting: Setting) -> Any:
     for module in network.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
             # On some CPUs an evaluation would repack the weights for speed, and training would go on with other ones.
+            # The card's code turns it off, too: it would answer otherwise than what was trained.
             module.support_avx512bf16_for_cpu = False
     config = LoraConfig(
         r=options.rank,
         lora_alpha=options.alpha,
         lora_dropout=options.dropout,
+        # In 4 bits no linear is transposed any more, but the artifact must also fit the whole base model.
+        fan_in_fan_out=transposed(network),
         target_modules=targets(network, options.targets),
     )
     return equipped(network, config, setting.task)
@@ -45,7 +48,11 @@ base = """
     loaded = loaded.replace("import AutoTokenizer", "import AutoTokenizer, BitsAndBytesConfig", 1)
     loaded = loaded.replace("base = ", quantised, 1)
     loaded = loaded.replace("(base_model, ", "(base_model, quantization_config=four_bits, ", 1)
-    return f"{loaded}model = PeftModel.from_pretrained(base, artifact).eval()\n"
+    repacking = """for layer in base.modules():
+    if hasattr(layer, "support_avx512bf16_for_cpu"):
+        layer.support_avx512bf16_for_cpu = False  # as in training: no rounding of the weights to bf16
+"""
+    return f"{loaded}{repacking}model = PeftModel.from_pretrained(base, artifact).eval()\n"
 
 
 EQUIPMENT = Equipment(equip, export_native, snippet, merge, freezes_base=True, load=load)
