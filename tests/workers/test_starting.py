@@ -107,7 +107,7 @@ def test_each_refusal_is_one_sentence(
 ) -> None:
     where = site_address.format(site=address)
     with start(tmp_path, "--site", where, **environment) as worker:
-        _, said = worker.communicate(timeout=20)
+        _, said = worker.communicate(timeout=60)
     assert worker.returncode == 2
     assert sentence in said
     assert "Traceback" not in said
@@ -127,10 +127,10 @@ def test_a_whole_worker_over_a_real_broker(site: ReferenceSite, address: str, br
         permits.send_task(RUN_NEXT_JOB, queue=pool_queue("default"))
         until(lambda: len(first.events) > 3, STARTED_WITHIN)
         with start(tmp_path, *arguments, **environment) as second:
-            assert "already runs on this machine" in second.communicate(timeout=20)[1]
+            assert "already runs on this machine" in second.communicate(timeout=60)[1]
         assert second.returncode == 2
         worker.send_signal(signal.SIGTERM)
-        _, said = worker.communicate(timeout=20)
+        _, said = worker.communicate(timeout=60)
     assert worker.returncode == 0
     assert "Traceback" not in said
     assert first.end is not None
@@ -151,7 +151,7 @@ def _again_on_its_own_queue(
         until(lambda: second.end, STARTED_WITHIN)
         assert not left.exists()
         worker.send_signal(signal.SIGTERM)
-        worker.communicate(timeout=20)
+        worker.communicate(timeout=60)
     assert worker.returncode == 0
     assert second.end is not None
     assert second.end["outcome"] == "succeeded"
@@ -196,7 +196,7 @@ def test_a_removed_worker_says_so_and_forgets_its_token(
         if while_it_runs:
             until(lambda: len(site.hellos) > 3, STARTED_WITHIN)
             site.answer_hello = {"remove": True}
-        _, said = worker.communicate(timeout=20)
+        _, said = worker.communicate(timeout=60)
     assert worker.returncode == 2
     assert said.strip().endswith("This worker was removed on the site.")
     assert not (tmp_path / "workers" / "w" / "token.json").exists()
