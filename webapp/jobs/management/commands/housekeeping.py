@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -37,7 +38,8 @@ class Command(BaseCommand):
         for step in (reconciler.look_after_files, *map(import_string, settings.HOUSEKEEPING)):
             threading.Thread(target=_again_and_again, args=(step, stop), daemon=True).start()
         free_interrupted_checks()
-        celery = subprocess.Popen([sys.executable, "-m", "celery", *CELERY])
+        bound = (sys.executable, "-m", "launcher.child", str(os.getpid()))  # it dies with us, whatever ends us
+        celery = subprocess.Popen([*bound, sys.executable, "-m", "celery", *CELERY])
         try:
             self._sweep_until(stop, reconciler, celery)
         finally:
