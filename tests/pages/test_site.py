@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from typing import Any
+
+import httpx
+import pytest
+from django.contrib.auth.views import LoginView
+from django.middleware.security import SecurityMiddleware
 from django.test import Client
 
 from tests.conftest import Cast
 from tests.pages.test_access import browser_of
+from webapp.asgi import application
 from webapp.jobs.models import Job
 from webapp.jobs.promises import PROMISES, proofs
 
@@ -36,3 +45,31 @@ def test_the_team_sees_what_it_uses_of_what_it_may(cast: Cast, job: Job) -> None
 
 def test_a_stranger_sees_their_own_teams_quotas_only(cast: Cast, job: Job) -> None:
     assert "0 of 1,000" in browser_of(cast.charlie).get("/team/quotas/").content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_request_runs_in_one_thread_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outermost middleware and view: who changed threads between them would pay for each change."""
+    threads: list[int] = []
+
+    def noting(kind: type, name: str) -> None:
+        plain = getattr(kind, name)
+
+        def noted(*args: Any, **more: Any) -> Any:
+            threads.append(threading.get_ident())
+            return plain(*args, **more)
+
+        monkeypatch.setattr(kind, name, noted)
+
+    noting(SecurityMiddleware, "process_request")
+    noting(LoginView, "get")
+
+    async def get() -> httpx.Response:
+        transport = httpx.ASGITransport(app=application)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as browser:
+            return await browser.get("/sign-in/")
+
+    assert asyncio.run(get()).status_code == 200
+    assert len(threads) == 2
+    assert len(set(threads)) == 1
+    assert threading.get_ident() not in threads
