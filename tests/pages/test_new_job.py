@@ -12,6 +12,7 @@ from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
 from webapp.jobs.models import Job
 from workers.methods import METHODS
+from workers.methods.shape import ROLES
 
 
 @pytest.fixture
@@ -94,3 +95,19 @@ def test_each_method_tells_its_price_and_why_it_does_not_go_with_the_choice(cast
     assert "When the model answers: About a fifth more time per token" in page
     assert "no change of the base model&#x27;s weights" in page
     assert "Prefix tuning is not offered for text-classification" in page
+
+
+def test_kinds_of_layers_that_a_base_model_lacks_stay_ticked_and_out_of_the_way(
+    cast: Cast, chosen: dict[str, Any]
+) -> None:
+    """The toy has q, k and v: all ticked is still the default, one unticked is the rest of those that it has."""
+    page = browser_of(cast.bob).get("/jobs/new/", chosen).content.decode()
+    assert '<input type="hidden" name="options.targets" value="gate">' in page
+    assert 'id="options-targets-gate"' not in page
+    for ticked, kept in (
+        ([*ROLES], [*ROLES]),
+        ([role for role in ROLES if role != "k"], ["q", "v"]),
+    ):
+        sent = chosen | {"options.targets.shown": "1", "options.targets": ticked}
+        assert browser_of(cast.bob).post("/jobs/new/", sent).status_code == 302
+        assert Job.objects.latest("id").spec["options"]["targets"] == kept

@@ -45,7 +45,7 @@ class Browser:
             for width, word in ((1280, "wide"), (390, "narrow")):
                 self.page.set_viewport_size({"width": width, "height": 900})
                 self.page.evaluate(SCROLL)
-                self.page.wait_for_timeout(500)
+                self.page.wait_for_timeout(300)
                 self.page.screenshot(path=SCREENSHOTS / f"{name}-{theme}-{word}.png", full_page=True)
             if ours:
                 self.faults += [f"{name}, {theme}: {violation}" for violation in self._violations()]

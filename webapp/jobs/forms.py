@@ -8,11 +8,14 @@ from typing import Any
 
 from django.http import QueryDict
 
+from webapp.basemodels.models import BaseModel
 from webapp.jobs.queue_options import QueueOptions
 from webapp.jobs.refusing import FieldProblem
 from workers.methods.hyperparameters import Training
 from workers.methods.method import Method
 from workers.methods.options import OptionFact, describe
+from workers.methods.shape import ROLES
+from workers.methods.targets import existing_roles
 
 TRUE = "on"
 LABELS = {
@@ -34,6 +37,8 @@ class OptionField:
     own: Any
     """What applies if it is left empty."""
     problem: FieldProblem | None = None
+    absent: frozenset[str] = frozenset()
+    """Of its choices those that the chosen base model does not have."""
 
     @property
     def name(self) -> str:
@@ -71,7 +76,12 @@ def parsed(fact: OptionFact, value: Any) -> Any:
     return int(number) if fact.type == "integer" and number.is_integer() else number
 
 
-def sent(data: QueryDict, group: str, options: type[Any]) -> dict[str, Any]:
+def absent_kinds(base_model: BaseModel | None) -> frozenset[str]:
+    """The kinds of layers that this base model does not have; they stay ticked in the form for the next one."""
+    return frozenset(ROLES).difference(existing_roles(base_model.read_shape)) if base_model else frozenset()
+
+
+def sent(data: QueryDict, group: str, options: type[Any], absent: frozenset[str] = frozenset()) -> dict[str, Any]:
     """What the person set, typed; an empty field means the method's own value and is left out."""
     values: dict[str, Any] = {}
     for fact in describe(options):
@@ -81,7 +91,9 @@ def sent(data: QueryDict, group: str, options: type[Any]) -> dict[str, Any]:
                 values[fact.name] = data.get(name) == TRUE
         elif fact.type == "choices":
             if f"{name}.shown" in data:
-                values[fact.name] = data.getlist(name)
+                ticked = data.getlist(name)
+                every = ticked == _plain(fact.default)
+                values[fact.name] = ticked if every else [each for each in ticked if each not in absent]
         elif text := str(data.get(name, "")).strip():
             values[fact.name] = parsed(fact, text)
     return values
@@ -119,14 +131,24 @@ class FieldGroup:
 
 
 def field_group(
-    group: str, options: type[Any], data: QueryDict, own: Mapping[str, Any], problems: list[FieldProblem]
+    group: str,
+    options: type[Any],
+    data: QueryDict,
+    own: Mapping[str, Any],
+    problems: list[FieldProblem],
+    absent: frozenset[str] = frozenset(),
 ) -> FieldGroup:
     """Fields of one options class; `own` are the values that apply where nothing is typed."""
-    return FieldGroup([_field(group, fact, data, own, problems) for fact in describe(options)])
+    return FieldGroup([_field(group, fact, data, own, problems, absent) for fact in describe(options)])
 
 
 def _field(
-    group: str, fact: OptionFact, data: QueryDict, own: Mapping[str, Any], problems: list[FieldProblem]
+    group: str,
+    fact: OptionFact,
+    data: QueryDict,
+    own: Mapping[str, Any],
+    problems: list[FieldProblem],
+    absent: frozenset[str],
 ) -> OptionField:
     name = f"{group}.{fact.name}"
     default = own.get(fact.name, fact.default)
@@ -137,15 +159,19 @@ def _field(
     else:
         value = data.get(name, "")
     problem = next((each for each in problems if each.field in (name, fact.name)), None)
-    return OptionField(fact, group, value, default, problem)
+    return OptionField(fact, group, value, default, problem, absent.intersection(fact.choices or ()))
 
 
 def all_groups(
-    method: Method, data: QueryDict, own: tuple[Mapping[str, Any], Mapping[str, Any]], problems: list[FieldProblem]
+    method: Method,
+    data: QueryDict,
+    own: tuple[Mapping[str, Any], Mapping[str, Any]],
+    problems: list[FieldProblem],
+    absent: frozenset[str],
 ) -> dict[str, FieldGroup]:
     """The method's own options, those of the training, and how it is queued."""
     return {
-        "option_fields": field_group("options", method.options, data, own[0], problems),
+        "option_fields": field_group("options", method.options, data, own[0], problems, absent),
         "training_fields": field_group("training", Training, data, own[1], problems),
         "queue_fields": field_group("queue", QueueOptions, data, {}, problems),
     }

@@ -29,7 +29,7 @@ def check_targets(shape: Shape, targets: tuple[str, ...]) -> tuple[Linear, ...]:
     """
     chosen, existing = adapted(shape, targets), existing_roles(shape)
     missing = [role for role in targets if role not in existing]
-    if chosen and (not missing or targets == ROLES):
+    if chosen and (not missing or set(targets) == set(ROLES)):
         return chosen
     message = f"This base model ({shape.model_type}) has no linear layer of the kind {', '.join(missing)}."
     raise OptionsError("targets", message, existing_targets(shape))

@@ -18,7 +18,7 @@ from webapp.jobs import doctor
 from webapp.jobs.costs import costs
 from webapp.jobs.estimating import Estimate, estimate, resolved_or_none
 from webapp.jobs.fair_share import FAIR_SHARE
-from webapp.jobs.forms import all_groups, sent
+from webapp.jobs.forms import absent_kinds, all_groups, sent
 from webapp.jobs.launching import Launch, launch, pairing
 from webapp.jobs.models import Job
 from webapp.jobs.queue_options import QueueOptions
@@ -79,7 +79,7 @@ def _start(request: HttpRequest) -> HttpResponse:
         base_model=chosen.base_model,
         dataset_version=chosen.version,
         method=chosen.method.name,
-        options=sent(request.POST, "options", chosen.method.options),
+        options=sent(request.POST, "options", chosen.method.options, absent_kinds(chosen.base_model)),
         training=sent(request.POST, "training", Training),
         queue=sent(request.POST, "queue", QueueOptions),
         name=request.POST.get("name", ""),
@@ -148,7 +148,7 @@ def _form(
         "fair_share": FAIR_SHARE,
         "name": data.get("name", ""),
         "may_start": team is not None and may(signed_in(request), team.pk, Role.MEMBER),
-        **all_groups(chosen.method, data, own, problems),
+        **all_groups(chosen.method, data, own, problems, absent_kinds(chosen.base_model)),
     }
     return render(request, "jobs/new.html", context, status=status)
 
@@ -188,7 +188,7 @@ def _told_before(chosen: Chosen, data: QueryDict, team: Team | None) -> dict[str
 
 def _estimate(chosen: Chosen, data: QueryDict) -> Estimate | None:
     """Exact counts for what is chosen now; None while something is missing or out of its range."""
-    options = sent(data, "options", chosen.method.options)
+    options = sent(data, "options", chosen.method.options, absent_kinds(chosen.base_model))
     training = sent(data, "training", Training)
     resolved = resolved_or_none(chosen.method, chosen.base_model, chosen.version, options, training)
     if resolved is None or chosen.base_model is None or chosen.version is None:

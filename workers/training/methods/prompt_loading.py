@@ -11,7 +11,7 @@ from typing import Any
 from transformers import DynamicCache, EncoderDecoderCache
 
 from workers.protocol import JobSpec
-from workers.training.methods import peft_native
+from workers.training.methods.peft_native import snippet as plain_snippet
 
 GENERATES = '''\
 
@@ -41,15 +41,15 @@ model.get_prompt = lambda *args, **kwargs: EncoderDecoderCache(prefix(*args, **k
 def snippet(spec: JobSpec) -> str:
     """As every method of PEFT; in front of a decoder, generation is mended."""
     if spec.task != "causal-lm":
-        return peft_native.snippet(spec)
-    return f"import inspect\n\n{peft_native.snippet(spec)}{GENERATES}"
+        return plain_snippet(spec)
+    return f"import inspect\n\n{plain_snippet(spec)}{GENERATES}"
 
 
 def prefix_snippet(spec: JobSpec) -> str:
     """As `snippet`; in an encoder-decoder the prefix stands beside the attention over the source."""
     if spec.task != "seq2seq":
         return snippet(spec)
-    loaded = peft_native.snippet(spec).replace(
+    loaded = plain_snippet(spec).replace(
         "import AutoTokenizer, AutoModelForSeq2SeqLM",
         "import AutoModelForSeq2SeqLM, AutoTokenizer, DynamicCache, EncoderDecoderCache",
     )
