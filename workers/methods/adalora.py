@@ -89,6 +89,10 @@ METHOD = Method(
     ),
     choose_when="When the delta must be small and it is not known which layers need it.",
     inference_cost="As LoRA; nothing once merged.",
+    shortfall=(
+        "Its defaults reach 84 % of full fine-tuning's gain on the starter encoder in 125 steps: of so few, most go "
+        "by while ranks are still being pruned. It is made for longer trainings."
+    ),
     paper="Zhang et al., AdaLoRA: Adaptive Budget Allocation, 2023, arXiv:2303.10512",
     formula="W·x + (α/r)·P·diag(λ)·Q·x, λ zero at the start, its least important values pruned",
     options=AdaloraOptions,

@@ -43,6 +43,10 @@ METHOD = Method(
     ),
     choose_when="For the smallest deltas of a base model, also on decoders without biases.",
     inference_cost="None.",
+    shortfall=(
+        "Its defaults reach 55 % of full fine-tuning's gain on the starter encoder in 125 steps: it trains 0.05 % of "
+        "the parameters, and scales alone need more steps."
+    ),
     paper="Zhao et al., Tuning LayerNorm in Attention, 2023, arXiv:2312.11420",
     formula="γ·norm(x) + β, only γ and β trained",
     options=LayerNormOptions,

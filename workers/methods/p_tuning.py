@@ -56,6 +56,10 @@ METHOD = Method(
     ),
     choose_when="When prompt tuning learns too slowly.",
     inference_cost="As prompt tuning.",
+    shortfall=(
+        "Its defaults reach 57 % of full fine-tuning's gain on the starter encoder in 125 steps: what stands before "
+        "the text steers a small model weakly, which is known of all prompts."
+    ),
     paper="Liu et al., GPT Understands, Too, 2021, arXiv:2103.10385",
     formula="f([MLP(p₁) … MLP(p_P); x]), p and the MLP trained",
     options=PTuningOptions,
