@@ -39,8 +39,8 @@ METHOD = Method(
     choose_when="As the lower yardstick, or where every forward pass but the last layer's must be shared.",
     inference_cost="None.",
     shortfall=(
-        "It reaches 19 % of full fine-tuning's gain on the starter encoder in 125 steps: nothing below the head learns. "
-        "It is the floor that every other method is held against."
+        "It reaches 19 % of full fine-tuning's gain on the starter encoder in 125 steps: nothing below the head "
+        "learns. It is the floor that every other method is held against."
     ),
     paper="Devlin et al., BERT: Pre-training of Deep Bidirectional Transformers, 2019, arXiv:1810.04805",
     formula="C·f(x) + c, only C and c trained",
