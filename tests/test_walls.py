@@ -12,6 +12,7 @@ from workers.methods import METHODS
 
 ROOT = Path(__file__).resolve().parent.parent
 PLAIN = ("workers/methods", "workers/protocol", "workers/walls")
+METHOD_TESTS = "tests/training/methods/test_{}.py"
 ROOMS = {
     "accounts": {"accounts"},
     "datasets": {"accounts", "datasets"},
@@ -125,10 +126,10 @@ def test_there_is_no_ring_of_imports() -> None:
         walk(name, ())
 
 
-def test_the_two_halves_of_each_method_have_the_same_name() -> None:
-    for name in METHODS:
-        assert (ROOT / "workers/methods" / f"{name}.py").exists()
-        assert (ROOT / "workers/training/methods" / f"{name}.py").exists()
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("file", ["workers/methods/{}.py", "workers/training/methods/{}.py", METHOD_TESTS])
+def test_each_method_has_two_halves_and_a_test_of_its_name(file: str, name: str) -> None:
+    assert (ROOT / file.format(name)).is_file()
 
 
 UNSAFE = {("pickle", "load"), ("pickle", "loads"), ("os", "system"), ("yaml", "load")}

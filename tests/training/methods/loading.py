@@ -1,4 +1,4 @@
-"""One process that loads artifacts by their cards' own code, for all tests that want it."""
+"""Loads artifacts by their cards' own code: in one process for all tests that want it, or right here."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from tests.training.methods.cells import Trained
+from workers.protocol import JobSpec
+from workers.training import base_model
+from workers.training.methods import EQUIPMENT
 
 SERVER = Path(__file__).with_name("loading_server.py")
 LoadByCard = Callable[[Trained, Path], torch.Tensor]
@@ -49,3 +53,14 @@ def load_by_card() -> Iterator[LoadByCard]:
     assert process.stdin is not None
     process.stdin.close()
     process.wait(60)
+
+
+def loaded_by_card(model: Any, spec: JobSpec, base: Path, artifact: Path) -> Any:
+    """The model that the lines of the artifact's card leave behind, on the weights that this one has now."""
+    model.get_base_model().save_pretrained(artifact / "base")
+    EQUIPMENT[spec.method].export(model, artifact, spec)
+    code = EQUIPMENT[spec.method].snippet(spec).replace("'deltaboard/toy'", repr(str(artifact / "base")))
+    base_model.load_tokenizer(base).save_pretrained(artifact)
+    namespace: dict[str, Any] = {}
+    exec(compile(code.replace('artifact = "."', f"artifact = {str(artifact)!r}"), "card.py", "exec"), namespace)
+    return namespace["model"]

@@ -1,4 +1,4 @@
-"""Single promises of single methods, each against its formula: scales, rates and starts that no count can show."""
+"""LoRA's scale, the faster B of LoRA+, and where PiSSA starts."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ import torch
 
 from tests.training.conftest import MakeJob, Trainer
 from tests.training.methods.cells import WatchedAttempt
-from tests.training.methods.starting import started
-from workers.training.methods.peft_native import load, merge
+from tests.training.methods.starting import QUERIES, started
 
 RATE = 1e-3
-ADAPTED = "bert.encoder.layer.1.attention.self.query"
 
 
 @pytest.mark.parametrize("ratio", [1, 16])
@@ -44,36 +42,22 @@ def test_lora_is_scaled_by_alpha_over_rank_and_rslora_over_its_root(
 ) -> None:
     options = {"rank": 9, "alpha": 12, "use_rslora": use_rslora}
     start = started(encoder, "lora", "text-classification", options)
-    layer = start.model.get_submodule(f"base_model.model.{ADAPTED}")
+    plain, layer = start.layers(QUERIES["bert"])
     a, b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
     with torch.no_grad():
         b.normal_()
         x = torch.randn(3, 32)
-        wanted = start.plain.get_submodule(ADAPTED)(x) + scale * (x @ a.T @ b.T)
+        wanted = plain(x) + scale * (x @ a.T @ b.T)
         torch.testing.assert_close(layer(x), wanted, rtol=1e-5, atol=1e-5)
 
 
-def test_vera_starts_with_d_at_a_tenth_and_b_at_zero(encoder: Path) -> None:
-    named = dict(started(encoder, "vera", "text-classification", {"rank": 16}).model.named_parameters())
-    d = [each for name, each in named.items() if ".vera_lambda_d." in name]
-    b = [each for name, each in named.items() if ".vera_lambda_b." in name]
-    assert [each.shape for each in d] == [torch.Size([16])] * 4
-    assert all((each == 0.1).all() for each in d)
-    assert [each.shape for each in b] == [torch.Size([32])] * 4
-    assert not any(each.any() for each in b)
-
-
-def test_a_trained_oft_rotates_and_stretches_nothing(classify: MakeJob, train: Trainer, encoder: Path) -> None:
-    given: dict[str, Any] = {"max_steps": 3, "learning_rate": 0.1, "warmup": 0.0, "scheduler": "constant"}
-    job = classify(method="oft", options={"block_size": 8}, **given)
-    assert train(job).error is None
-    start = started(encoder, "head", "text-classification", {})
-    merged = merge(load(start.model, job.artifact)).get_submodule(ADAPTED).weight
-    base = start.plain.get_submodule(ADAPTED).weight
-    # W·R with R = W⁻¹·(W·R), since the base's W is square and of full rank.
-    rotation = torch.linalg.solve(base.double(), merged.double())
-    eye = torch.eye(32, dtype=torch.float64)
-    assert float((rotation - eye).abs().max()) > 0.1
-    torch.testing.assert_close(rotation @ rotation.T, eye, rtol=0, atol=1e-4)
-    outside = torch.kron(torch.eye(4), torch.ones(8, 8)) == 0
-    assert float(rotation[outside].abs().max()) < 1e-4
+def test_pissa_starts_at_the_strongest_directions_and_freezes_the_rest(encoder: Path) -> None:
+    start = started(encoder, "lora", "text-classification", {"rank": 4, "alpha": 8, "start": "pissa"})
+    plain, layer = start.layers(QUERIES["bert"])
+    product = 2 * layer.lora_B["default"].weight @ layer.lora_A["default"].weight
+    # No matrix of this rank leaves less over; the library finds it by iteration, nearly.
+    least = float(torch.linalg.svdvals(plain.weight)[4:].norm())
+    assert int(torch.linalg.matrix_rank(product, rtol=1e-4)) == 4
+    assert least <= float(layer.base_layer.weight.norm()) < 1.01 * least
+    torch.testing.assert_close(layer.base_layer.weight + product, plain.weight, rtol=0, atol=1e-6)
+    assert not layer.base_layer.weight.requires_grad
