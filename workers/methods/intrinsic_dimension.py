@@ -81,7 +81,7 @@ METHOD = Method(
     shortfall=(
         "With 1,000 dimensions its defaults reach 86 % of full fine-tuning's gain on the starter encoder in 125 "
         "steps. That is its measure rather than its fault: the smallest dimension that reaches 90 % is what a study "
-        "over `dimension` looks for."
+        "over the dimension looks for."
     ),
     paper="Aghajanyan et al., Intrinsic Dimensionality Explains Fine-Tuning, 2021, arXiv:2012.13255",
     formula="θ_D = θ₀ + λ·P(θ_d), P a Fastfood projection, θ_d = 0 at the start",

@@ -53,7 +53,7 @@ def spoiled(folder: Path, base_model: Path, cell: Cell) -> Trained:
 def test_the_best_step_is_scored_again_and_handed_in(
     cell: Cell, base_models: dict[str, Path], tmp_path: Path, load_by_card: LoadByCard
 ) -> None:
-    done = spoiled(tmp_path, base_models[cell.architecture], cell)
+    done = spoiled(tmp_path, base_models[cell.base], cell)
     best, final = done.run.result["best_metric"], done.run.result["final_metrics"]
     scored = {event["step"]: event["values"] for event in done.run.of("metrics") if "eval_loss" in event["values"]}
     assert best["step"] == 1
@@ -63,5 +63,4 @@ def test_the_best_step_is_scored_again_and_handed_in(
     manifest = verified(done.job.artifact)
     assert manifest is not None
     assert manifest["step"] == 1
-    if not done.method.library:  # those of a base in 4 bits are loaded beside it
-        torch.testing.assert_close(load_by_card(done, tmp_path), done.logits(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(load_by_card(done, tmp_path), done.logits(), rtol=1e-4, atol=1e-4)
