@@ -151,6 +151,8 @@ class ChaosProxy:
                 await self._say(reader, writer, head, rule.answer)
                 return
             await self._gate(line)
+            if writer.is_closing():
+                return  # reset while it was held: what was sent is lost
             opening = asyncio.open_connection(*self._upstream)
             far_reader, far_writer = await asyncio.wait_for(opening, CONNECT_SECONDS)
             self._open.add(far_writer)
