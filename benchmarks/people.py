@@ -29,7 +29,7 @@ from benchmarks.queue import Table
 from tests.nemesis.site import Site, running_site
 
 PEOPLE, JOBS, SEED = 100, 200, 7
-PAGES = ("/", "/jobs/{job}/", "/datasets/", "/base-models/", "/workers/", "/jobs/new/")
+PAGES = ("/", "/jobs/{job}/", "/datasets/", "/models/", "/workers/", "/jobs/new/")
 CALLS = (
     "/api/v1/jobs",
     "/api/v1/jobs/{job}",
