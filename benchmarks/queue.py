@@ -1,6 +1,6 @@
 """What the queue does under load, on a real site: uvicorn, housekeeping, Valkey and worker processes on this machine.
 
-    python -m benchmarks.queue [--quick] [--seconds N] [--only NAME] [--postgresql]
+    python -m benchmarks.queue [--quick] [--seconds N] [--jobs N] [--only NAME] [--postgresql]
 
 Prints a table with the target of each figure; exit code 1 if one is missed. The workers are the real ones with a toy
 trainer of 20 ms a step; lost worker, cancel and drain run with the timings that people get. Everything shares this
@@ -69,13 +69,15 @@ def filled(site: Site, jobs: int) -> dict[str, Any]:
 
 
 def page(table: Table, asked: argparse.Namespace) -> None:
-    """The home page over HTTP with 1,000 queued jobs, and the queries it makes."""
+    """The home page over HTTP with 1,000 queued jobs, or as many as asked for, and the queries it makes."""
     with site_of(asked) as site:
-        found = filled(site, 1000)
+        for _ in range(-(-asked.jobs // 1000)):
+            found = filled(site, 1000)
         cookies = {found["cookie"]: found["session"]}
         with httpx.Client(base_url=site.url, cookies=cookies, timeout=60, trust_env=False) as browser:
             took = sorted(_seconds(lambda: browser.get("/").raise_for_status()) for _ in range(11))
-    table.row("home page, 1,000 queued: median", f"{1000 * took[5]:.0f} ms", "< 300 ms", 1000 * took[5] < 300)
+    limit = 300 if asked.jobs <= 1000 else 500  # promises.md, section 9
+    table.row(f"home page, {asked.jobs:,} queued: median", f"{1000 * took[5]:.0f} ms", f"< {limit} ms", 1000 * took[5] < limit)
     table.row("home page: slowest of 11", f"{1000 * took[-1]:.0f} ms", "", None)
     table.row("home page: queries", str(found["queries"]), "<= 15", found["queries"] <= 15)
 
@@ -294,6 +296,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="ten seconds where the whole takes a minute")
     parser.add_argument("--seconds", type=int, default=60, help="of load, for submits and ingest")
+    parser.add_argument("--jobs", type=int, default=1000, help="queued, for the page; in thousands")
     parser.add_argument("--only", choices=PARTS, action="append", help="this part alone; may be given again")
     parser.add_argument("--postgresql", action="store_true", help="PostgreSQL from its wheel instead of SQLite")
     asked = parser.parse_args()
