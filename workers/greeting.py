@@ -13,6 +13,7 @@ from workers.station import Station
 log = logging.getLogger(__name__)
 START_AFRESH = 75
 """Exit code that asks the service manager for a fresh process."""
+POLL_SECONDS = 0.1
 
 
 def keep_greeting(station: Station) -> None:
@@ -20,9 +21,10 @@ def keep_greeting(station: Station) -> None:
 
 
 def _greet_for_ever(station: Station) -> None:
-    silent = False
+    silent = leaving = False
     while True:
-        time.sleep(station.timings.hello_seconds)
+        _wait_for_the_next(station, leaving)
+        leaving = station.orders.drain.is_set()
         start_afresh_if_need_be(station)
         try:
             station.hello()
@@ -37,6 +39,13 @@ def _greet_for_ever(station: Station) -> None:
             station.leave(f"The site no longer knows this worker. Delete {station.home.token} and enrol it again.")
         except SiteRefused as error:
             log.warning("The site did not take the hello: %s", error)
+
+
+def _wait_for_the_next(station: Station, known_to_leave: bool) -> None:
+    """A worker that is told to leave says so at once: the site must not hold it for one that takes work."""
+    due = time.monotonic() + station.timings.hello_seconds
+    while (left := due - time.monotonic()) > 0 and station.orders.drain.is_set() == known_to_leave:
+        time.sleep(min(POLL_SECONDS, left))
 
 
 def start_afresh_if_need_be(station: Station) -> None:

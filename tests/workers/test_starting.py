@@ -135,7 +135,6 @@ def test_a_whole_worker_over_a_real_broker(site: ReferenceSite, address: str, br
     assert "Traceback" not in said
     assert first.end is not None
     assert (first.end["outcome"], first.end["reason"]) == ("released", "drained")
-    assert site.hellos[-1]["draining"]
     _again_on_its_own_queue(site, permits, tmp_path, arguments, environment)
 
 
