@@ -69,7 +69,8 @@ def test_success_needs_an_artifact(attempt: Attempt) -> None:
 def test_a_job_with_an_artifact_succeeds(attempt: Attempt) -> None:
     Artifact.objects.create(job=attempt.job, attempt=attempt, bytes=1, files=[], manifest={})
     job = transitions.end_attempt(attempt, "worker w1", "succeeded")
-    assert job.state == "succeeded"
+    assert (job.state, job.reason_code) == ("succeeded", "finished")
+    assert job.reason_sentence == "The training ran to its end, and its delta artifact is complete."
     assert history(job) == ["starting", "running", "succeeded"]
 
 

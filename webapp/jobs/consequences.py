@@ -14,7 +14,7 @@ from webapp import clock
 from webapp.jobs.models import Attempt, Job, JobState
 from workers.protocol import INFRASTRUCTURE_REASONS, MAX_INFRASTRUCTURE_ENDS, UNCOUNTED_REASONS, USER_REASONS
 
-NOT_FOR_WORKERS = frozenset({"not_acked", "site_restored"})
+NOT_FOR_WORKERS = frozenset({"finished", "not_acked", "site_restored"})
 """Reasons that only the site itself can know; a worker that sends one is refused."""
 
 
@@ -36,7 +36,7 @@ def consequence(job: Job, attempt: Attempt, outcome: str, code: str) -> Conseque
     if outcome == "succeeded":
         if not attempt.artifacts.exists():
             return Consequence(JobState.FAILED, "no_output")
-        return Consequence(JobState.SUCCEEDED, "")
+        return Consequence(JobState.SUCCEEDED, "finished")
     if code in USER_REASONS:
         return Consequence(JobState.FAILED, code)
     if job.wish == "pause":

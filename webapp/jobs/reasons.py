@@ -13,6 +13,7 @@ class Reason:
 
 
 REASONS: dict[str, Reason] = {
+    "finished": Reason("The training ran to its end, and its delta artifact is complete."),
     "worker_lost": Reason("The worker stopped answering.", "The job goes on from its newest checkpoint."),
     "trainer_killed": Reason("The training process was killed.", "The job goes on from its newest checkpoint."),
     "host_oom": Reason("The machine ran out of memory.", "Use a smaller batch size or max length."),

@@ -68,7 +68,7 @@ def move(
     """Change the state if it still is `before`, with history and event. Raises NotNow if somebody was faster."""
     if (before, after) not in ALLOWED:
         raise ValueError(f"no transition from {before} to {after}")
-    if after in (JobState.FAILED, JobState.CANCELLED) and not reason_code:
+    if after in ENDED and not reason_code:
         raise ValueError(f"a job is not {after} without a reason")
     if after in ENDED:
         fields |= {"ended_at": clock.now(), "phase": "", "not_before": None}

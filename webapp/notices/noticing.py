@@ -68,7 +68,7 @@ def _end_in_words(job: Job, after: str) -> str:
     if after == JobState.CANCELLED:
         who = _canceller(job)
         return f"{job.name} was cancelled" + (f" by {who.label}." if who else ".")
-    return f"{job.name} {after}." + (f" {job.reason_sentence}" if job.reason_sentence else "")
+    return f"{job.name} failed. {job.reason_sentence}" if after == JobState.FAILED else f"{job.name} {after}."
 
 
 def _worker_lost(job: Job, change: StateChange) -> Happening | None:
