@@ -21,6 +21,7 @@ OPEN = {
     "/admin/login/",
 }
 """May be seen by anyone: nothing of a team is behind them."""
+METHODS = ("get", "post", "put", "patch", "delete")
 FILLERS = {"int": "1", "slug": "x", "str": "x", "path": "x", "uuid": "00000000-0000-0000-0000-000000000000"}
 
 
@@ -50,18 +51,15 @@ def test_there_are_doors_to_try() -> None:
     assert len(ALL) > 60
 
 
-@pytest.mark.parametrize("address", ALL)
-@pytest.mark.parametrize("method", ["get", "post", "put", "patch", "delete"])
-def test_the_anonymous_find_every_door_shut(db: Any, address: str, method: str) -> None:
-    if address in OPEN:
-        return
-    answer = getattr(Client(), method)(address)
-    shut = answer.status_code in (401, 403, 404, 405)
-    to_sign_in = answer.status_code == 302 and (
-        "/sign-in/" in answer["Location"] or "/admin/login/" in answer["Location"]
-    )
-    assert shut or to_sign_in, f"{method} {address}: {answer.status_code}"
-    assert answer.status_code != 500
+@pytest.mark.parametrize("address", [address for address in ALL if address not in OPEN])
+def test_the_anonymous_find_every_door_shut(db: Any, address: str) -> None:
+    for method in METHODS:
+        answer = getattr(Client(), method)(address)
+        shut = answer.status_code in (401, 403, 404, 405)
+        to_sign_in = answer.status_code == 302 and (
+            "/sign-in/" in answer["Location"] or "/admin/login/" in answer["Location"]
+        )
+        assert shut or to_sign_in, f"{method} {address}: {answer.status_code}"
 
 
 @pytest.mark.parametrize("address", [address for address in ALL if address not in OPEN and "<" not in address])
