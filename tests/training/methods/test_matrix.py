@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 HEADER_LENGTH_BYTES = 8
 
 
-@pytest.fixture
+@pytest.fixture(scope="class")
 def cell(request: pytest.FixtureRequest, train_cell: TrainCell, base_models: dict[str, Path]) -> Trained:
     asked: Cell = request.param
     if why := METHODS[asked.method].refusal(toys.shape_of(base_models[asked.base]), asked.task):
@@ -39,7 +39,7 @@ def cell(request: pytest.FixtureRequest, train_cell: TrainCell, base_models: dic
     return train_cell(asked)
 
 
-every_cell = pytest.mark.parametrize("cell", all_cells(), indirect=True, ids=str, scope="function")
+every_cell = pytest.mark.parametrize("cell", all_cells(), indirect=True, ids=str, scope="class")
 
 
 @every_cell
