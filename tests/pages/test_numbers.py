@@ -47,6 +47,9 @@ def test_a_number_is_written(filter: Any, value: Any, text: str) -> None:
 def test_a_metric_is_written_by_its_name() -> None:
     assert numbers.metric(0.7914, "eval_accuracy") == "79.1 %"
     assert numbers.metric(0.4521, "eval_loss") == "0.4521"
+    assert numbers.metric(0.51564, "eval_majority_share") == "51.6 %"
+    assert numbers.metric(2.0, "eval_predicted_classes") == "2"
+    assert numbers.words("eval_f1") == "Eval F1"
 
 
 def test_names_in_backticks_become_code_and_markup_stays_text() -> None:

@@ -14,7 +14,18 @@ from transformers.utils import logging as transformers_logging
 from workers.methods import METHODS
 from workers.methods.hyperparameters import Training
 from workers.protocol import JobFolder, JobSpec
-from workers.training import artifact, base_model, checkpoint, data, devices, optimizing, showing, storage, verdict
+from workers.training import (
+    artifact,
+    base_model,
+    checkpoint,
+    data,
+    devices,
+    optimizing,
+    showing,
+    storage,
+    telling,
+    verdict,
+)
 from workers.training.card import Results
 from workers.training.evaluating import Evaluation
 from workers.training.events import Events
@@ -179,6 +190,8 @@ class Attempt:
             versions=artifact.versions(),
             **self.shown,
         )
+        batch = loop.training.batch_size * loop.training.gradient_accumulation
+        self.events.log(telling.start(self.sizes.trainable, self.sizes.total, loop.total_steps, batch, hardware.name))
 
     def _hand_over(self, loop: Loop) -> None:
         """Go back to the best weights, score exactly these once more, and export them."""
@@ -197,6 +210,7 @@ class Attempt:
         plain = loop.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
         written = self._written(plain, loop, results)
         self.events.emit("artifact", bytes=written)
+        self.events.log(telling.exported(step, written))
         best_metric = {"name": best.name, "value": best.value, "step": best.step} if best else None
         self.events.emit("result", final_metrics=final, best_metric=best_metric, notes=notes)
 

@@ -19,7 +19,7 @@ from accelerate import Accelerator
 
 from workers.methods.hyperparameters import Training
 from workers.protocol import EventKind, JobSpec
-from workers.training import checkpoint, storage
+from workers.training import checkpoint, storage, telling
 from workers.training.batching import Batch, collate, training_order
 from workers.training.evaluating import Evaluation, SignOfLife
 from workers.training.events import Events
@@ -231,6 +231,7 @@ class Loop:
         if progress.judge(metrics, self.spec.task) and not self.peers.from_first(self._best_kept):
             progress.best = best_before
         self._say("metrics", epoch=self._epochs(), values=metrics)
+        self.events.log(telling.evaluation(progress))
         self._say("phase", phase="training")
 
     def _best_kept(self) -> bool:

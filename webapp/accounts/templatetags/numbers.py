@@ -118,18 +118,20 @@ def learning_rate(value: Any) -> str:
 
 @register.filter
 def metric(value: Any, name: str = "") -> str:
-    """A metric by its name: shares in percent, losses and all else with 4 digits."""
+    """A metric by its name: shares in percent, counts whole, losses and all else with 4 digits."""
     if not _known(value):
         return NOTHING
-    if name.endswith(("accuracy", "f1", "precision", "recall")) and 0 <= value <= 1:
+    if name.endswith(("accuracy", "f1", "precision", "recall", "share")) and 0 <= value <= 1:
         return f"{100 * value:.1f} %"
+    if name.endswith("classes") and math.isfinite(value):
+        return f"{value:,.0f}"
     return loss(value)
 
 
 @register.filter
 def words(name: Any) -> str:
-    """A field's name for people: `eval_loss` is Eval loss."""
-    return str(name).replace("_", " ").replace("-", " ").strip().capitalize()
+    """A field's name for people: `eval_loss` is Eval loss, `eval_f1` Eval F1."""
+    return str(name).replace("_", " ").replace("-", " ").strip().capitalize().replace(" f1", " F1")
 
 
 @register.filter
