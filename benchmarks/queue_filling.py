@@ -34,13 +34,13 @@ def fill(jobs: int) -> None:
         launch(people[number % len(people)], wanted)
 
 
-def home_page() -> dict[str, object]:
-    """A signed-in person's cookie and the number of queries of their home page."""
+def opened(path: str) -> dict[str, object]:
+    """A signed-in person's cookie and how many queries a page of theirs makes."""
     browser = Client(HTTP_HOST="127.0.0.1")
     browser.force_login(User.objects.order_by("pk")[0], settings.AUTHENTICATION_BACKENDS[-1])
-    browser.get("/")  # what is only made once does not count
+    browser.get(path)  # what is only made once does not count
     with CaptureQueriesContext(connection) as queries:
-        answer = browser.get("/")
+        answer = browser.get(path)
     assert answer.status_code == 200, answer
     name = settings.SESSION_COOKIE_NAME
     return {"cookie": name, "session": browser.cookies[name].value, "queries": len(queries)}
@@ -48,4 +48,4 @@ def home_page() -> dict[str, object]:
 
 if __name__ == "__main__":
     fill(int(sys.argv[1]))
-    sys.stdout.write(json.dumps(home_page()))
+    sys.stdout.write(json.dumps(opened("/")))

@@ -288,7 +288,8 @@ PROBE_URL = os.environ.get("DELTABOARD_PROBE_URL") or os.environ.get("SITE_URL")
 """Where the reconciler asks whether the worker API answers; without it no lease is ever ended."""
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
 TIMINGS = Timings.from_environment(dict(os.environ))
-LIVE_STREAMS_PER_PROCESS = 500
+LIVE_STREAMS_PER_PROCESS = int(os.environ.get("DELTABOARD_LIVE_STREAMS", "500"))
+"""Open live streams of one web process; whoever comes later polls instead."""
 LIVE_STREAMS_PER_USER = 10
 
 LOGGING = {

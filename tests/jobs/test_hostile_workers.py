@@ -21,7 +21,6 @@ from webapp.accounts.models import AuditEntry
 from webapp.basemodels.models import BaseModel
 from webapp.jobs import enrolling, live
 from webapp.jobs.downloading import read_text
-from webapp.jobs.live_route import as_sse
 from webapp.jobs.metrics import as_csv
 from webapp.jobs.models import Artifact, Attempt, Event, Inspection, Job, Worker, WorkerSample
 from webapp.jobs.reconciling import end_what_removed_workers_have
@@ -100,7 +99,7 @@ def test_an_event_cannot_number_itself(
         ]
     assert kept[1]["time"] == 7.5
     with pytest.raises(ValueError, match="format code"):
-        as_sse(FORGED)
+        live.as_told(FORGED)
 
 
 def test_a_number_that_an_older_site_let_through_is_not_believed(job: Job) -> None:
@@ -117,8 +116,8 @@ def test_a_gap_in_the_stored_events_is_stepped_over(job: Job) -> None:
         return True
 
     async def seen() -> list[int]:
-        found = live.messages(live.Viewer(job.pk, 1), 0, allowed)
-        return [message["n"] async for message in found if message]
+        found = live.events_after(live.Viewer(job.pk, 1), 0, allowed)
+        return [told.n async for batch in found for told in batch]
 
     async def in_time() -> list[int]:
         return await asyncio.wait_for(seen(), 15)

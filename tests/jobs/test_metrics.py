@@ -23,11 +23,13 @@ def debiased_reference(values: list[float], weight: float) -> list[float]:
     return out
 
 
-def test_smoothing_equals_the_written_out_mean() -> None:
-    values = np.random.default_rng(0).normal(size=200)
-    ours, state = metrics.smoothed(values, 0.6)
-    assert ours == pytest.approx(debiased_reference(values.tolist(), 0.6), abs=1e-12)
-    assert state[1] == 200
+@pytest.mark.parametrize("weight", [0.1, 0.6, 0.99])
+@pytest.mark.parametrize("count", [1, 127, 128, 129, 500])
+def test_smoothing_equals_the_written_out_mean(weight: float, count: int) -> None:
+    values = np.random.default_rng(0).normal(size=count)
+    ours, state = metrics.smoothed(values, weight)
+    assert ours == pytest.approx(debiased_reference(values.tolist(), weight), abs=1e-12)
+    assert state[1] == count
 
 
 def test_smoothing_passes_nan_through_and_goes_on_after_it() -> None:

@@ -76,6 +76,8 @@ class Columns:
 
     def where(self, keep: NDArray[np.bool_]) -> Columns:
         """Only the points that `keep` marks; shape (n,)."""
+        if keep.all():
+            return self
         place = np.cumsum(keep) - 1
         series = {}
         for name, each in self.series.items():

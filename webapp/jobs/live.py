@@ -1,7 +1,8 @@
 """Server-Sent Events beside Django: one hub per process reads the broker and fans out to every open page.
 
 The database is the history and the broker only a nudge: a viewer replays from its cursor, and whatever the broker
-loses is filled in from the database. No viewer holds a thread or a database connection while it waits.
+loses is filled in from the database. No viewer holds a thread or a database connection while it waits, and an event is
+written out once for all viewers of its job.
 """
 
 from __future__ import annotations
@@ -11,40 +12,91 @@ import contextlib
 import json
 import logging
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import redis.asyncio
-from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.conf import settings
 from django.db import connections
 from redis.exceptions import RedisError
 
 from webapp.broker import LIVE_PREFIX
-from webapp.jobs.models import ENDED, Job
-from webapp.jobs.recording import messages_after
+from webapp.jobs.recording import Message, messages_after
 
 log = logging.getLogger(__name__)
-Message = dict[str, Any]
+Answer = TypeVar("Answer")
 
-QUEUE_LIMIT = 64
+BATCHES_AT_MOST = 64
+EVENTS_A_READ = 2000
 COMMENT_SECONDS = 15.0
 RECHECK_SECONDS = 60.0
 CATCH_UP_SECONDS = 2.0
 """How often a viewer looks into the database while the broker is away."""
+READERS = ThreadPoolExecutor(4, "live-reader")
+"""Few, so that a crowd that comes back at once neither starts hundreds of threads nor takes all connections."""
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One event in the stream's format."""
+
+    n: int
+    kind: str
+    sse: bytes
+
+
+def as_told(message: Message) -> Told:
+    """Its id is the cursor."""
+    n, kind = message["n"], message["kind"]
+    return Told(n, kind, f"id: {n:d}\nevent: {kind}\ndata: {json.dumps(message)}\n\n".encode())
+
+
+@dataclass(eq=False, slots=True)
 class Viewer:
-    """One open stream of one job."""
+    """One open stream of one job, small because there are many: what waits for it, and a way to wake it."""
 
     job_id: int
     user_id: int
-    queue: asyncio.Queue[list[Message]] = field(default_factory=lambda: asyncio.Queue(QUEUE_LIMIT))
     behind: bool = True
-    """It reads the database next: just opened, its queue overflowed, or something was lost."""
+    """It reads the database next: just opened, it read too slowly, or something was lost."""
+    gone: bool = False
+    batches: list[list[Told]] = field(default_factory=list)
+    _woken: asyncio.Future[None] | None = None
+
+    def tell(self, batch: list[Told]) -> None:
+        if len(self.batches) < BATCHES_AT_MOST:
+            self.batches.append(batch)
+        else:
+            self.behind = True
+        self._wake()
+
+    def leave(self) -> None:
+        self.gone = True
+        self._wake()
+
+    def look_again(self) -> None:
+        self.behind = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)
+
+    async def wait(self, seconds: float) -> None:
+        """Until something came, the viewer left, it is to look again, or for so long."""
+        if self.batches or self.gone or self.behind:
+            return
+        loop = asyncio.get_running_loop()
+        self._woken = loop.create_future()
+        timer = loop.call_later(seconds, self._wake)
+        try:
+            await self._woken
+        finally:
+            timer.cancel()
+            self._woken = None
 
 
 class Full(Exception):
@@ -56,31 +108,34 @@ class Hub:
 
     def __init__(self) -> None:
         self.viewers: dict[int, set[Viewer]] = defaultdict(set)
+        self.people: Counter[int] = Counter()
+        self.count = 0
         self.task: asyncio.Task[None] | None = None
         self.connected = False
-
-    @property
-    def count(self) -> int:
-        return sum(len(viewers) for viewers in self.viewers.values())
-
-    def _full_for(self, user_id: int) -> bool:
-        mine = sum(viewer.user_id == user_id for viewers in self.viewers.values() for viewer in viewers)
-        return self.count >= settings.LIVE_STREAMS_PER_PROCESS or mine >= settings.LIVE_STREAMS_PER_USER
 
     @contextlib.contextmanager
     def viewing(self, viewer: Viewer) -> Iterator[None]:
         """Hold a place. Raises Full in the same breath as it counts, so that no crowd slips in together."""
-        if self._full_for(viewer.user_id):
+        mine = self.people[viewer.user_id]
+        if self.count >= settings.LIVE_STREAMS_PER_PROCESS or mine >= settings.LIVE_STREAMS_PER_USER:
             raise Full
         if self.task is None or self.task.done():
             self.task = asyncio.get_running_loop().create_task(self._feed())
+        self._seat(viewer, 1)
         self.viewers[viewer.job_id].add(viewer)
         try:
             yield
         finally:
+            self._seat(viewer, -1)
             self.viewers[viewer.job_id].discard(viewer)
             if not self.viewers[viewer.job_id]:
                 del self.viewers[viewer.job_id]
+
+    def _seat(self, viewer: Viewer, by: int) -> None:
+        self.count += by
+        self.people[viewer.user_id] += by
+        if not self.people[viewer.user_id]:
+            del self.people[viewer.user_id]
 
     async def _feed(self) -> None:
         """Read the broker for as long as this process lives; while it is away, viewers read the database."""
@@ -103,102 +158,83 @@ class Hub:
 
     def _hand_out(self, message: dict[str, Any]) -> None:
         job_id = int(message["channel"].decode().removeprefix(LIVE_PREFIX))
-        viewers = self.viewers.get(job_id)
-        if not viewers:
-            return
-        events = json.loads(message["data"])
-        for viewer in viewers:
-            try:
-                viewer.queue.put_nowait(events)
-            except asyncio.QueueFull:
-                viewer.behind = True
+        if viewers := self.viewers.get(job_id):
+            batch = [as_told(event) for event in json.loads(message["data"])]
+            for viewer in viewers:
+                viewer.tell(batch)
 
     def _all_catch_up(self) -> None:
         """The broker is back: what it missed is in the database."""
         self.connected = True
         for viewer in (each for viewers in self.viewers.values() for each in viewers):
-            viewer.behind = True
-            with contextlib.suppress(asyncio.QueueFull):
-                viewer.queue.put_nowait([])
+            viewer.look_again()
 
 
 hub = Hub()
 
 
-async def read_after(job_id: int, cursor: int) -> list[Message]:
-    """Events after a cursor from the database, in a short thread context that gives its connection back."""
+async def from_database(read: Callable[[], Answer]) -> Answer:
+    """Ask in a reader's thread, which gives its connection back."""
 
-    def read() -> list[Message]:
+    def asked() -> Answer:
         try:
-            return messages_after(job_id, cursor)
+            return read()
         finally:
             connections.close_all()
 
-    async with ThreadSensitiveContext():
-        return await sync_to_async(read)()
+    return await asyncio.get_running_loop().run_in_executor(READERS, asked)
 
 
-async def nothing_follows(job_id: int, cursor: int) -> bool:
-    """The job has ended and the cursor is at its last event."""
-
-    def read() -> bool:
-        try:
-            return Job.objects.filter(pk=job_id, state__in=ENDED, last_event__lte=cursor).exists()
-        finally:
-            connections.close_all()
-
-    async with ThreadSensitiveContext():
-        return await sync_to_async(read)()
-
-
-async def messages(
+async def events_after(
     viewer: Viewer, cursor: int, allowed: Callable[[], Awaitable[bool]]
-) -> AsyncIterator[Message | None]:
-    """Every event after the cursor, once and in order, then live ones; None when a comment is due.
+) -> AsyncIterator[list[Told]]:
+    """Every event after the cursor, once and in order, then live ones, as they come; none when a comment is due.
 
-    The viewer holds a place in the hub. `allowed` is asked again every minute; the stream ends when it says no, or
-    after the job's `end`.
+    The viewer holds a place in the hub. `allowed` is asked again every minute; the stream ends when it says no, when
+    the viewer has left, or after the job's `end`.
     """
     checked = time.monotonic()
     missing: int | None = None
-    while True:
+    while not viewer.gone:
         stored = viewer.behind
         batch = await _catch_up(viewer, cursor) if stored else await _next_batch(viewer)
-        for message in batch:
-            if message["n"] <= cursor:
+        fresh: list[Told] = []
+        for told in batch:
+            if told.n <= cursor:
                 continue
-            if message["n"] > cursor + 1 and not (stored and missing == cursor):
+            if told.n > cursor + 1 and not (stored and missing == cursor):
                 viewer.behind = True  # something was lost on the way: the database has it
                 missing = cursor if stored else None  # or, if it says so twice, nobody has
                 break
-            cursor = message["n"]
-            yield message
-            if message["kind"] == "end":
-                return
-        if not batch:
-            yield None
+            cursor = told.n
+            fresh.append(told)
+        if fresh or not batch:
+            yield fresh
+        if any(told.kind == "end" for told in fresh):
+            return
         if time.monotonic() - checked > RECHECK_SECONDS:
             checked = time.monotonic()
             if not await allowed():
                 return
 
 
-async def _catch_up(viewer: Viewer, cursor: int) -> list[Message]:
-    """The next events from the database; with none left the viewer is no longer behind."""
-    with contextlib.suppress(asyncio.QueueEmpty):
-        while True:
-            viewer.queue.get_nowait()
+async def _catch_up(viewer: Viewer, cursor: int) -> list[Told]:
+    """The next events from the database; with no more of them than it gives at once, the viewer is up to date."""
+    viewer.batches.clear()
     viewer.behind = False
-    batch = await read_after(viewer.job_id, cursor)
-    viewer.behind = viewer.behind or bool(batch)
+
+    def read() -> list[Told]:
+        return [as_told(message) for message in messages_after(viewer.job_id, cursor, EVENTS_A_READ)]
+
+    batch = await from_database(read)
+    viewer.behind = viewer.behind or len(batch) == EVENTS_A_READ
     return batch
 
 
-async def _next_batch(viewer: Viewer) -> list[Message]:
+async def _next_batch(viewer: Viewer) -> list[Told]:
     """What the hub hands out next; after a silence the database is asked, whether the broker is there or not."""
-    patience = COMMENT_SECONDS if hub.connected else CATCH_UP_SECONDS
-    try:
-        return await asyncio.wait_for(viewer.queue.get(), patience)
-    except TimeoutError:
-        viewer.behind = True
-        return []
+    await viewer.wait(COMMENT_SECONDS if hub.connected else CATCH_UP_SECONDS)
+    if viewer.batches:
+        return viewer.batches.pop(0)
+    viewer.behind = True
+    return []

@@ -6,17 +6,15 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
-
-from asgiref.sync import ThreadSensitiveContext, sync_to_async
-from django.db import connections
 
 from webapp.accounts.asking import asked_by, from_here
 from webapp.api_errors import body
 from webapp.jobs import live
-from webapp.jobs.models import Job
+from webapp.jobs.models import ENDED, Job
 from webapp.outages import AWAY, fault_of
 
 log = logging.getLogger(__name__)
@@ -24,6 +22,8 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 PATH = re.compile(r"/api/v1/jobs/(\d{1,18})/events")
+EVENTS_A_WRITE = 64
+"""Between two writes a slow reader is waited for, so that little of a long history lies in memory."""
 HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache, no-transform"),
@@ -42,66 +42,62 @@ def stream_of(scope: Scope) -> int | None:
 
 async def serve(job_id: int, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one stream request, until the job ends, the viewer leaves or loses the right to look."""
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-
-    async def allowed() -> bool:
-        return isinstance(await _ask(headers, job_id), int)
-
-    if not from_here(headers):
+    if not from_here(_headers(scope)):
         return await _refuse(send, 400, "host", "The request names another host or comes from another site.")
-    seen = await _ask(headers, job_id)
-    if not isinstance(seen, int):
+    cursor = _cursor(scope)
+    seen = await _look(scope, job_id)
+    if not isinstance(seen, Seen):
         return await _refuse(send, *seen)
-    cursor = _cursor(scope, headers)
-    if await live.nothing_follows(job_id, cursor):
+    if seen.ended and seen.last_event <= cursor:
         return await _nothing(send)
-    viewer = live.Viewer(job_id, seen)
+    viewer = live.Viewer(job_id, seen.user_id)
+    leaving = asyncio.ensure_future(_left(receive, viewer))
     try:
         with live.hub.viewing(viewer):
             await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
-            await _until_one_ends(_stream(viewer, cursor, allowed, send), _left(receive))
+            await _stream(viewer, cursor, scope, send)
     except live.Full:
         await _refuse(send, 503, "streams_full", "Too many live streams are open. The page polls instead.")
+    finally:
+        leaving.cancel()
     return None
 
 
-async def _until_one_ends(*parts: Coroutine[Any, Any, None]) -> None:
-    tasks = [asyncio.ensure_future(part) for part in parts]
+async def _stream(viewer: live.Viewer, cursor: int, scope: Scope, send: Send) -> None:
+    async def allowed() -> bool:
+        return isinstance(await _look(scope, viewer.job_id), Seen)
+
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        for ended in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(ended, Exception):
-                log.error("a live stream broke off", exc_info=ended)
-
-
-async def _stream(viewer: live.Viewer, cursor: int, allowed: Callable[[], Awaitable[bool]], send: Send) -> None:
-    await _write(send, "retry: 2000\n\n")
-    async for message in live.messages(viewer, cursor, allowed):
-        await _write(send, ":\n\n" if message is None else as_sse(message))
+        await _write(send, b"retry: 2000\n\n")
+        async for batch in live.events_after(viewer, cursor, allowed):
+            for first in range(0, len(batch), EVENTS_A_WRITE):
+                await _write(send, b"".join(told.sse for told in batch[first : first + EVENTS_A_WRITE]))
+            if not batch:
+                await _write(send, b":\n\n")
+    except Exception:  # the page comes back by itself, from its cursor
+        log.exception("a live stream broke off")
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _write(send: Send, text: str) -> None:
-    await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+async def _write(send: Send, content: bytes) -> None:
+    await send({"type": "http.response.body", "body": content, "more_body": True})
 
 
-def as_sse(message: dict[str, Any]) -> str:
-    """One event in the stream's format; its id is the cursor."""
-    return f"id: {message['n']:d}\nevent: {message['kind']}\ndata: {json.dumps(message)}\n\n"
-
-
-async def _left(receive: Receive) -> None:
+async def _left(receive: Receive, viewer: live.Viewer) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+    viewer.leave()
 
 
-def _cursor(scope: Scope, headers: dict[str, str]) -> int:
+def _headers(scope: Scope) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def _cursor(scope: Scope) -> int:
     """`?after=` or Last-Event-ID; the larger wins."""
     after = parse_qs(scope["query_string"].decode("latin-1")).get("after", ["0"])[0]
-    numbers = [int(text) for text in (after, headers.get("last-event-id", "0")) if text.isdecimal() and len(text) < 19]
+    resumed = _headers(scope).get("last-event-id", "0")
+    numbers = [int(text) for text in (after, resumed) if text.isdecimal() and len(text) < 19]
     return max(numbers, default=0)
 
 
@@ -117,31 +113,38 @@ async def _refuse(send: Send, status: int, code: str, message: str) -> None:
     await send({"type": "http.response.body", "body": json.dumps(body(code, message)).encode()})
 
 
-async def _ask(headers: dict[str, str], job_id: int) -> int | tuple[int, str, str]:
-    """The viewer's user id, or why not: status, code, sentence."""
+@dataclass(frozen=True)
+class Seen:
+    """What somebody who may look sees of the job, to begin with."""
 
-    def read() -> int | tuple[int, str, str]:
+    user_id: int
+    ended: bool
+    last_event: int
+
+
+async def _look(scope: Scope, job_id: int) -> Seen | tuple[int, str, str]:
+    """Who asks and for what, or why they may not: status, code, sentence."""
+
+    def read() -> Seen | tuple[int, str, str]:
         try:
-            return _permitted(headers, job_id)
+            return _permitted(_headers(scope), job_id)
         except AWAY as error:
             fault = fault_of(error)
             return 503, fault.code, fault.message
-        finally:
-            connections.close_all()
 
-    async with ThreadSensitiveContext():
-        return await sync_to_async(read)()
+    return await live.from_database(read)
 
 
-def _permitted(headers: dict[str, str], job_id: int) -> int | tuple[int, str, str]:
+def _permitted(headers: dict[str, str], job_id: int) -> Seen | tuple[int, str, str]:
     asked = asked_by(headers)
     if asked is None:
         return 401, "unauthenticated", "This needs a valid token or a signed-in browser."
     if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return 403, "cross_site", "Another site may not open this stream."
-    jobs = Job.objects.visible_to(asked.user)
+    jobs = Job.objects.visible_to(asked.user).only("state", "last_event")
     if asked.team_id is not None:
         jobs = jobs.filter(team_id=asked.team_id)
-    if not jobs.filter(pk=job_id).exists():
+    job = jobs.filter(pk=job_id).first()
+    if job is None:
         return 404, "not_found", "There is no such job here, or it belongs to a team you are not in."
-    return asked.user.pk
+    return Seen(asked.user.pk, job.state in ENDED, job.last_event)

@@ -73,12 +73,13 @@ def _keep_points(attempt: Attempt, numbered: list[tuple[int, dict[str, Any]]]) -
         (n, event["step"], event.get("time", 0.0), event.get("epoch", math.nan), as_numbers(event["values"]))
         for n, event in numbered
     ]
-    _keep_columns(attempt, Columns.of_points(points))
+    keep_columns(attempt, Columns.of_points(points))
     if attempt.chunks.filter(points__lt=LARGE_CHUNK_POINTS).count() >= SMALL_CHUNKS_AT_MOST:
         merge_chunks(attempt)
 
 
-def _keep_columns(attempt: Attempt, columns: Columns) -> None:
+def keep_columns(attempt: Attempt, columns: Columns) -> None:
+    """As one chunk; its points are numbered already."""
     MetricChunk.objects.create(
         job_id=attempt.job_id,
         attempt=attempt,
@@ -98,7 +99,7 @@ def merge_chunks(attempt: Attempt) -> None:
         if len(small) < 2:
             return
         MetricChunk.objects.filter(pk__in=[chunk.pk for chunk in small]).delete()
-        _keep_columns(attempt, Columns.joined([chunk.columns for chunk in small]))
+        keep_columns(attempt, Columns.joined([chunk.columns for chunk in small]))
 
 
 def as_numbers(values: dict[str, float | str]) -> dict[str, float]:
