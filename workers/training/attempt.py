@@ -15,6 +15,7 @@ from workers.methods import METHODS
 from workers.methods.hyperparameters import Training
 from workers.protocol import JobFolder, JobSpec
 from workers.training import artifact, base_model, checkpoint, data, devices, optimizing, showing, storage, verdict
+from workers.training.answering import Asking, prompts_of
 from workers.training.card import Results
 from workers.training.evaluating import Evaluation
 from workers.training.events import Events
@@ -98,7 +99,11 @@ class Attempt:
         optimizer = optimizing.adamw(model, training, lambda name: EQUIPMENT[spec.method].care(name, options))
         scheduler = optimizing.schedule(optimizer, training, steps)
         model, optimizer = accelerator.prepare(model, optimizer)
-        evaluation = Evaluation(rows.eval, spec.task, training.batch_size, tokenizer.pad_token_id, hardware.device)
+        texts = rows.eval if spec.task != "text-classification" else []
+        asking = Asking(prompts_of(texts, training.max_length or 0), tokenizer, hardware.device)
+        evaluation = Evaluation(
+            rows.eval, spec.task, training.batch_size, tokenizer.pad_token_id, hardware.device, asking
+        )
         checkpoint.seed_generators(training.seed, self.place.rank)
         loop = Loop(
             spec=spec,

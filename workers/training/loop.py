@@ -226,12 +226,12 @@ class Loop:
             return
         self._say("phase", phase="evaluating")
         evaluation = self.evaluation
-        metrics = self.peers.from_first(lambda: evaluation.score(self.moving.model, self.alive()))
+        metrics, said = self.peers.from_first(lambda: evaluation.look(self.moving.model, self.alive()))
         best_before = progress.best
         if progress.judge(metrics, self.spec.task) and not self.peers.from_first(self._best_kept):
             progress.best = best_before
         self._say("metrics", epoch=self._epochs(), values=metrics)
-        self._say("phase", phase="training")
+        self._say("phase", phase="training", **({"samples": said} if said else {}))
 
     def _best_kept(self) -> bool:
         with self._writing("the best weights so far") as written:
