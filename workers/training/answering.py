@@ -24,7 +24,7 @@ BEYOND = 8
 
 @dataclass(frozen=True)
 class Prompt:
-    """What is read, what the held-out row answers, and, of an encoder-decoder, the token that its decoder starts with."""
+    """What is read, what the held-out row answers, and the token that a decoder beside an encoder starts with."""
 
     read: list[int]
     wanted: list[int]

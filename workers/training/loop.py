@@ -18,6 +18,7 @@ import torch
 from accelerate import Accelerator
 
 from workers.methods.hyperparameters import Training
+from workers.methods.schedule import CLIP_NORM
 from workers.protocol import EventKind, JobSpec
 from workers.training import checkpoint, storage
 from workers.training.batching import Batch, collate, training_order
@@ -29,7 +30,6 @@ from workers.training.memory import MemorySampler
 from workers.training.peers import Peers
 from workers.training.samples import Sample
 
-CLIP_NORM = 1.0
 DIVERGED_AFTER = 3
 """Steps in a row whose loss is not a number."""
 
