@@ -39,6 +39,10 @@ class Round:
         """Before the first step the delta has changed nothing yet."""
         return f"step {self.step:,}" if self.step else "before training, step 0"
 
+    def said_to(self, prompt: str) -> str | None:
+        """None where it was not asked."""
+        return next((each.said for each in self.answers if each.prompt == prompt), None)
+
 
 def rounds(job: Job) -> list[Round]:
     """By step; of a step that two attempts have, the later one's. Reports are claims: what does not fit is out."""
@@ -49,6 +53,16 @@ def rounds(job: Job) -> list[Round]:
         if isinstance(step, int) and answers:
             found.setdefault(step, Round(step, answers))
     return [found[step] for step in sorted(found)]
+
+
+def newest(jobs: Sequence[Job]) -> dict[int, Round]:
+    """The newest answers of each job, by its id."""
+    rows = Event.objects.filter(job__in=jobs, kind="phase", body__has_key="samples").order_by("number")
+    found = {}
+    for job_id, body in rows.values_list("job_id", "body"):
+        if isinstance(body.get("step"), int) and (answers := _answers(body["samples"])):
+            found[job_id] = Round(body["step"], answers)
+    return found
 
 
 def _answers(told: Any) -> tuple[Answer, ...]:

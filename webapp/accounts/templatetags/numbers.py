@@ -134,6 +134,14 @@ def metric(value: Any, name: str = "") -> str:
 
 
 @register.filter
+def signed(value: Any) -> str:
+    """A difference with its sign: +0.031, −0.4."""
+    if not _known(value):
+        return NOTHING
+    return f"{'−' if value < 0 else '+'}{significant(abs(value), 2)}"
+
+
+@register.filter
 def words(name: Any) -> str:
     """A field's name for people: `eval_loss` is Eval loss."""
     return str(name).replace("_", " ").replace("-", " ").strip().capitalize()
