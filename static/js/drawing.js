@@ -58,11 +58,13 @@ export function layoutOf(chart, data, charts, size) {
   const colours = { gridcolor: css("--grid"), linecolor: css("--axis"), tickcolor: css("--axis") };
   const ticks = { size: 11, color: css("--muted") };
   const axis = AXES[view.axis];
-  const range = { range: view.zoom?.slice() ?? charts.extent(), autorange: false };
+  const bySteps = view.axis === "step";
+  const range = { range: view.zoom?.slice() ?? (bySteps ? chart.figure.span?.slice() : null) ?? charts.extent(), autorange: false };
   const y = yAxis(chart, data, view);
   const marks = view.marks ? marksOf(chart, data, charts) : { shapes: [], annotations: [] };
-  const lines = (layout.shapes ?? []).map((shape) => ({ ...shape, line: { ...shape.line, color: css("--axis") } }));
-  const words = (layout.annotations ?? []).map((each) => ({ ...each, font: ticks }));
+  const held = (each) => bySteps || each.name !== "by step";
+  const lines = (layout.shapes ?? []).filter(held).map((shape) => ({ ...shape, line: { ...shape.line, color: css("--axis") } }));
+  const words = (layout.annotations ?? []).filter(held).map((each) => ({ ...each, font: ticks }));
   return {
     ...layout,
     ...size,

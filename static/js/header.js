@@ -1,8 +1,9 @@
 // The header's numbers, from the same store as the curves: step, progress, time left, loss, memory, throughput.
 
-import { bytes, count, duration, loss, whole } from "./numbers.js";
+import { bytes, count, duration, loss, roughRange, whole } from "./numbers.js";
 
 const PACE_STEPS = 50;
+const STEPS_NEEDED = 20;
 const name = document.querySelector("#head h1")?.textContent;
 
 export class Header {
@@ -47,18 +48,20 @@ export class Header {
     if (bar) bar.value = share;
     put("[data-step]", `step ${whole(this.step)} / ${whole(this.totalSteps)}`);
     const left = this.secondsLeft();
-    if (left !== null) put("[data-eta]", `~${duration(left)} left`);
+    if (left !== null) put("[data-eta]", `${roughRange(...left)} left`);
     const badge = head.querySelector("[data-badge] .badge");
     if (badge?.textContent.trim().startsWith("Running")) badge.lastChild.textContent = `Running ${Math.round(100 * share)} %`;
     document.title = `${Math.round(100 * share)} %${value === undefined ? "" : ` · loss ${loss(value)}`} · ${name}`;
   }
 
-  /** Steps left times the median time of the newest steps. */
+  /** The range of pace.py: by a quick step, and by a slow one or the mean with all pauses, whichever is longer. */
   secondsLeft() {
     const paces = this.times.slice(1).map(([step, time], i) => (time - this.times[i][1]) / (step - this.times[i][0]));
-    if (paces.length < 5) return null;
-    const median = paces.sort((a, b) => a - b)[paces.length >> 1];
-    return (this.totalSteps - this.step) * median;
+    if (paces.length < STEPS_NEEDED - 1) return null;
+    const mean = paces.reduce((sum, each) => sum + each, 0) / paces.length;
+    paces.sort((a, b) => a - b);
+    const at = (share) => paces[Math.floor(share * (paces.length - 1))];
+    return [at(0.25), Math.max(at(0.75), mean)].map((pace) => (this.totalSteps - this.step) * pace);
   }
 
   elapsed() {

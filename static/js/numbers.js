@@ -29,6 +29,20 @@ export function duration(seconds) {
   return minutes ? `${minutes} m ${rest} s` : `${rest} s`;
 }
 
+/** A duration nobody can know to the second: 40 s, 14 min, 3 h, 2 d. */
+function roughly(seconds) {
+  for (const [unit, size, least] of [["d", 86400, 2], ["h", 3600, 2], ["min", 60, 1.5]]) {
+    if (seconds >= least * size) return `${(seconds / size).toFixed(0)} ${unit}`;
+  }
+  return `${Math.max(10, Math.round(seconds / 10) * 10)} s`;
+}
+
+/** 12 min to 16 min; ~12 min where both ends read alike. */
+export function roughRange(low, high) {
+  const ends = [roughly(low), roughly(high)];
+  return ends[0] === ends[1] ? `~${ends[0]}` : ends.join(" to ");
+}
+
 export function count(value) {
   for (const [unit, size] of [["B", 1e9], ["M", 1e6], ["k", 1e3]]) {
     if (Math.abs(value) >= (unit === "k" ? 1e4 : size)) return `${significant(value / size, 3)} ${unit}`;

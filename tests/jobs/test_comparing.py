@@ -10,9 +10,13 @@ from tests.conftest import Cast, make_job
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
 from webapp.jobs import comparing, efficiency
+from webapp.jobs.claims import claims
+from webapp.jobs.labels import Spot, places
 from webapp.jobs.models import Job
+from webapp.jobs.trade_offs import ordered, trade_offs
 
 ACCURACY = "eval_accuracy"
+GIB = 1024**3
 
 
 @pytest.fixture
@@ -124,8 +128,41 @@ def test_a_hundred_tasks_cost_one_base_and_a_hundred_deltas() -> None:
 
 
 def test_a_claim_is_only_held_against_numbers_that_are_there(made: Any) -> None:
-    nothing = efficiency.claims(comparing.groups_of([made("lora", 0.9)]), 20_000)
+    nothing = claims(comparing.groups_of([made("lora", 0.9)]), 20_000)
     assert {each.verdict for each in nothing} == {"not measured"}
     jobs = [made("bitfit", 0.9, 0.1), made("full", 0.92, 99), made("houlsby", 0.91, 2.0)]
-    verdicts = [each.verdict for each in efficiency.claims(comparing.groups_of(jobs), 20_000)]
-    assert verdicts == ["reproduced", "reproduced", "not measured"]
+    verdicts = [each.verdict for each in claims(comparing.groups_of(jobs), 20_000)]
+    assert verdicts[:2] == ["reproduced", "reproduced"]
+    assert {*verdicts[2:]} == {"not measured"}
+
+
+def test_a_claim_of_a_far_larger_model_is_told_apart(made: Any) -> None:
+    jobs = [made("lora", 0.9, peak_memory_bytes=100), made("full", 0.92, 99, peak_memory_bytes=400)]
+    for parameters, verdict in ((20_000, "other scale"), (150_000_000_000, "reproduced")):
+        found = {each.text[:15]: each for each in claims(comparing.groups_of(jobs), parameters)}
+        assert found["LoRA takes 350 "].verdict == verdict
+        assert "4.0 x less" in found["LoRA takes 350 "].ours
+
+
+def test_a_table_of_trade_offs_says_what_is_better_and_sorts(made: Any) -> None:
+    jobs = [
+        made("lora", 0.9, 1.0, peak_memory_bytes=2 * GIB),
+        made("houlsby", 0.85, 2.0, peak_memory_bytes=3 * GIB),
+        made("full", 0.95, 99, peak_memory_bytes=9 * GIB),
+    ]
+    rows = trade_offs(comparing.groups_of(jobs), base=0.5)
+    told = {row.group.method: row for row in rows}
+    assert told["houlsby"].standing == "dominated by LoRA 4: +0.05 score, −1.0 GiB"
+    assert told["lora"].standing == "on the front"
+    assert told["lora"].gain
+    assert told["lora"].gain.mean == pytest.approx(100 * 0.4 / 0.45)
+    assert [row.group.method for row in ordered(rows, "-memory")] == ["full", "houlsby", "lora"]
+    assert ordered(rows, "nonsense") == rows
+
+
+def test_names_of_points_never_cover_one_another() -> None:
+    crowd = [Spot(100, 100 + 2 * n, 5, f"name {n}") for n in range(4)]
+    placed = places(crowd)
+    assert placed[0] == "top center"
+    assert "" in placed
+    assert places([Spot(100, 100, 5, "alone"), Spot(400, 100, 5, "far away")]) == ["top center", "top center"]

@@ -61,6 +61,24 @@ def test_the_learning_rate_is_never_smoothed() -> None:
     assert parts == ["raw"]
 
 
+def test_the_planned_learning_rate_is_dotted_over_all_steps_and_the_warm_ups_end_named() -> None:
+    training = {"learning_rate": 2e-4, "warmup": 0.1, "eval_every": 50}
+    job = Job(task="text-classification", spec={"training": training}, total_steps=200)
+    figure = drawn(job)["learning_rate"]
+    path = next(shape for shape in figure["layout"]["shapes"] if shape["type"] == "path")
+    assert figure["span"] == [0, 200]
+    assert path["line"]["dash"] == "dot"
+    assert path["path"].startswith("M0 1e-05L")
+    assert "L19 0.0002L" in path["path"]
+    assert [(each["x"], each["text"]) for each in figure["layout"]["annotations"]] == [(20, "warm-up ends")]
+
+
+def test_the_gradient_norm_knows_where_gradients_are_clipped() -> None:
+    figure = drawn(classification())["grad_norm"]
+    assert figure["limit"] == [1.0, "of the steps were clipped"]
+    assert figure["layout"]["shapes"][0]["y0"] == 1.0
+
+
 def test_a_gpu_shows_what_is_allocated_and_reserved_a_cpu_says_it_has_no_sensor() -> None:
     on_gpu = drawn(classification(memory_kind="VRAM", device_memory_total_bytes=24 * 1024**3))
     assert [trace["meta"]["series"] for trace in on_gpu["memory"]["data"]] == [

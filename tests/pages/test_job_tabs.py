@@ -78,6 +78,42 @@ def test_the_estimates_page_holds_ranges_against_measurements(cast: Cast, job: J
     assert "No estimate" in browser_of(cast.charlie).get("/estimates/").content.decode()
 
 
+def metrics(step: int) -> dict[str, Any]:
+    return {"kind": "metrics", "step": step, "time": 100.0 + 2 * step, "values": {"loss": 1.0, "grad_norm": 2.0}}
+
+
+def test_the_time_left_is_a_range_once_twenty_steps_are_made(cast: Cast, attempt: Attempt) -> None:
+    told = {**plan(), "total_steps": 200}
+    reporting.accept(attempt, 1, [told, *map(metrics, range(1, 16))])
+    page = browser_of(cast.vera).get(attempt.job.get_absolute_url()).content.decode()
+    assert "estimating the time left" in page
+    reporting.accept(attempt, 17, [*map(metrics, range(16, 61))])
+    reporting.accept(attempt, 62, [{**metrics(61), "time": 1000.0}])  # a long evaluation in between
+    page = browser_of(cast.vera).get(attempt.job.get_absolute_url()).content.decode()
+    assert "5 min to 41 min left" in page
+
+
+def test_the_log_is_filtered_by_level(cast: Cast, attempt: Attempt) -> None:
+    lines = [{"kind": "log", "level": level, "text": f"a line of {level}"} for level in ("info", "warning", "error")]
+    reporting.accept(attempt, 1, lines)
+    for level, seen in (("", 3), ("warning", 2), ("error", 1), ("nonsense", 3)):
+        page = browser_of(cast.vera).get(attempt.job.get_absolute_url(), {"tab": "log", "level": level})
+        assert page.content.decode().count("a line of") == seen
+
+
+def test_a_config_is_held_against_another_jobs(cast: Cast, attempt: Attempt) -> None:
+    job = attempt.job
+    other = Job.objects.get(pk=job.pk)
+    other.pk, other.name, other.idempotency_key = None, "the other", None
+    other.spec = {**job.spec, "training": {**job.spec["training"], "learning_rate": 0.125}}
+    other.save()
+    page = browser_of(cast.vera).get(job.get_absolute_url(), {"tab": "config", "against": other.pk}).content.decode()
+    assert page.index("training.learning_rate <span") < page.index("method</th>")
+    assert "0.125" in page
+    none = browser_of(cast.vera).get(job.get_absolute_url(), {"tab": "config", "against": "nonsense"})
+    assert "Choose a job on the same base model" in none.content.decode()
+
+
 def test_a_sparkline_is_short_and_ignores_what_is_no_number() -> None:
     line = path([float(n) for n in range(1000)])
     assert line.startswith("M0.0 19.0L")

@@ -44,6 +44,17 @@ def test_a_number_is_written(filter: Any, value: Any, text: str) -> None:
     assert filter(value) == text
 
 
+def test_a_range_of_time_has_one_end_where_both_read_alike() -> None:
+    assert numbers.rough_range(720, 960) == "12 min to 16 min"
+    assert numbers.rough_range(1850, 1870) == "~31 min"
+
+
+def test_a_small_part_of_something_large_is_a_fraction() -> None:
+    assert numbers.fraction_of(18, 6138) == "1/341"
+    assert numbers.fraction_of(9, 10) == "90 %"
+    assert numbers.fraction_of(None, 10) == "–"
+
+
 def test_a_metric_is_written_by_its_name() -> None:
     assert numbers.metric(0.7914, "eval_accuracy") == "79.1 %"
     assert numbers.metric(0.4521, "eval_loss") == "0.4521"

@@ -13,7 +13,7 @@ from tests.conftest import Cast
 from tests.pages.test_access import browser_of
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
-from webapp.jobs import studying
+from webapp.jobs import recording, studying
 from webapp.jobs.models import Artifact, Attempt, Job, Study, Worker
 from webapp.jobs.studying import Arm, StudyWish
 
@@ -77,7 +77,7 @@ def test_the_front_holds_the_numbers_of_the_jobs(cast: Cast, ended: Study) -> No
         (text, round(x, 6), round(y, 6))
         for trace in figure["data"]
         if trace["uid"] != "front"
-        for text, x, y in zip(trace["text"], trace["x"], trace["y"], strict=True)
+        for text, x, y in zip(trace["hovertext"], trace["x"], trace["y"], strict=True)
     }
     # two seeds each, at places 0 and 4, 1 and 5, …: mean of 0.70 and 0.78, and so on
     assert points == {
@@ -88,6 +88,67 @@ def test_the_front_holds_the_numbers_of_the_jobs(cast: Cast, ended: Study) -> No
     }
     assert figure["layout"]["xaxis"]["type"] == "log"
     assert figure["config"]["showSendToCloud"] is False
+
+
+def view(cast: Cast, study: Study, **query: Any) -> Any:
+    return browser_of(cast.bob).get(study.get_absolute_url(), query)
+
+
+def test_the_efficiency_tab_sweeps_sizes_and_explains_the_memory(cast: Cast, ended: Study) -> None:
+    figures = {each["name"]: each["drawn"] for each in view(cast, ended, tab="efficiency").context["figures"]}
+    line = figures["by-size"]["data"][0]
+    assert (line["name"], line["x"], line["y"]) == ("LoRA", [2.0, 4.0], pytest.approx([0.74, 0.76]))
+    parts = [trace["name"] for trace in figures["memory-parts"]["data"]]
+    assert parts[-2:] == ["unattributed", "measured peak"]
+    assert "weights" in parts
+    assert [each["text"] for each in figures["d90"]["layout"]["annotations"]] == ["90 % of full fine-tuning"]
+
+
+def test_scores_are_drawn_over_the_settings_in_which_jobs_differ(cast: Cast, ended: Study) -> None:
+    figures = {each["title"]: each["drawn"] for each in view(cast, ended, tab="scores").context["figures"]}
+    over = figures["Score over options.rank"]
+    assert sorted({x for trace in over["data"] for x in trace["x"]}) == [2, 4]
+
+
+def test_the_address_holds_what_is_hidden_the_baseline_the_order_and_the_tasks(cast: Cast, ended: Study) -> None:
+    answer = view(cast, ended, tab="efficiency", hide="3", sort="-trained", tasks="250", y="gain", baseline="1")
+    titles = [row.group.title for row in answer.context["trade_offs"]]
+    assert titles == ["Full fine-tuning", "LoRA 4", "LoRA 2"]
+    assert "250 tasks" in answer.content.decode()
+    assert "hide=3&amp;baseline=1&amp;tasks=250&amp;y=gain&amp;sort=-trained&amp;tab=curves" in answer.content.decode()
+    table = view(cast, ended, hide="3", baseline="1").content.decode()
+    assert "Show BitFit in figures" in table
+    assert "+0.020 against LoRA 2" in table
+
+
+@pytest.mark.parametrize(
+    "odd", [{"hide": "x,-1,99"}, {"tasks": "1e9"}, {"tasks": "0"}, {"baseline": "y"}, {"sort": "-"}]
+)
+def test_an_odd_address_breaks_nothing(cast: Cast, ended: Study, odd: dict[str, str]) -> None:
+    assert view(cast, ended, tab="efficiency", **odd).status_code == 200
+
+
+def test_the_share_of_the_full_gain_is_on_the_axis_once_the_base_models_score_is_known(
+    cast: Cast, ended: Study
+) -> None:
+    attempt = Attempt.objects.get(job=ended.jobs.order_by("id")[0])
+    untouched = {"kind": "metrics", "step": 0, "time": 1.0, "values": {"eval_accuracy": 0.5}}
+    recording.record(attempt.job_id, attempt, [untouched])
+    answer = view(cast, ended, tab="efficiency", y="gain")
+    figure = next(each for each in answer.context["figures"] if each["name"] == "front-trained-0")["drawn"]
+    assert figure["layout"]["yaxis"]["title"]["text"] == "share of the full gain, %"
+    lora = next(trace for trace in figure["data"] if trace["uid"] == "front-reparameterization")
+    assert lora["y"] == pytest.approx([80.0, 260 / 3])
+
+
+def test_what_models_said_to_one_prompt_stands_side_by_side(cast: Cast, ended: Study) -> None:
+    ended.jobs.update(task="causal-lm")
+    for job, text in zip(ended.jobs.order_by("id")[:2], ("yes", "no"), strict=True):
+        samples = [{"prompt": "Is it?", "wanted": "yes", "said": text}]
+        recording.record(job.pk, job.attempts.get(), [{"kind": "phase", "step": 9, "samples": samples}])
+    ((prompt, wanted, answers),) = view(cast, ended, tab="samples").context["across"]
+    assert (prompt, wanted) == ("Is it?", "yes")
+    assert [(group.title, text) for group, _, text in answers] == [("LoRA 2", "yes"), ("LoRA 4", "no")]
 
 
 def test_the_form_starts_a_study(cast: Cast, base_model: BaseModel, version: DatasetVersion) -> None:

@@ -22,14 +22,14 @@ from webapp.jobs.models import Artifact, Attempt, Checkpoint, Job, Worker
 from webapp.jobs.recording import say
 from webapp.jobs.scheduling import Claim, claim
 from webapp.jobs.studying import Arm, StudyWish
-from workers.protocol import JobSpec
+from workers.protocol import JobSpec, Task
 
 GIB = 1024**3
 TRAINING = {"eval_every": 100, "epochs": 3.0, "learning_rate": 2e-4, "batch_size": 8, "seed": 17}
 
 
 def plant() -> None:
-    """In this order: a disturbed job that succeeded, one that runs, one that waits, one of a single point."""
+    """In this order: a disturbed job that succeeded, one that runs, one of a single point, one writes, one waits."""
     shelf = _shelf(eval_rows=100)
     disturbed = _start(_job(shelf, "disturbed"))
     reporting.accept(disturbed, 1, [_plan(1000), *_curve(1, 620, nan_at=412, spike_at=150)])
@@ -48,6 +48,9 @@ def plant() -> None:
     point = _start(_job(_shelf(eval_rows=0), "point"))
     reporting.accept(point, 1, [_plan(5000), *_curve(1, 1, tokens=False)])
     _keep(point)
+    writer = _start(_job(shelf, "writer", "causal-lm"))
+    reporting.accept(writer, 1, [_plan(5000), *_says(0), *_curve(1, 200), *_says(100), *_says(200)])
+    _keep(writer)
     _job(shelf, "waiting")
 
 
@@ -76,11 +79,22 @@ def _shelf(eval_rows: int) -> tuple[BaseModel, DatasetVersion]:
     )
 
 
-def _job(shelf: tuple[BaseModel, DatasetVersion], name: str) -> Job:
+def _says(step: int) -> list[dict[str, Any]]:
+    """What the model answers to two prompts at a step."""
+    polite = "I am sorry to hear that. Please send us" if step else "The printer is a printer that"
+    said = [f"{polite} the number of the printer.", "Berlin" if step > 100 else "Paris"]
+    asked = [("My printer does not print.", "I am sorry. What is its number?"), ("Capital of Germany?", "Berlin")]
+    samples = [
+        {"prompt": prompt, "wanted": wanted, "said": each} for (prompt, wanted), each in zip(asked, said, strict=True)
+    ]
+    return [{"kind": "phase", "phase": "training", "step": step, "time": time.time(), "samples": samples}]
+
+
+def _job(shelf: tuple[BaseModel, DatasetVersion], name: str, task: Task = "text-classification") -> Job:
     admin, team = User.objects.get(username="admin"), Team.objects.get(slug="first-team")
     model, version = shelf
     references = model.as_reference(), version.as_reference()
-    spec = JobSpec(0, name, "text-classification", *references, "lora", {"rank": 8}, TRAINING)
+    spec = JobSpec(0, name, task, *references, "lora", {"rank": 8}, TRAINING)
     return Job.objects.create(
         team=team,
         name=name,
@@ -169,7 +183,8 @@ def plant_study() -> None:
 def _train(attempt: Attempt, score: float, count: int, ends: bool) -> None:
     score += 0.004 if attempt.job.spec["training"]["seed"] == 1 else -0.004
     plan = _plan(300) | {"trainable_parameters": count}
-    reporting.accept(attempt, 1, [plan, *_curve(1, 300 if ends else 150)])
+    untouched = {"kind": "metrics", "step": 0, "time": time.time(), "values": {"eval_accuracy": 0.5, "eval_loss": 2.5}}
+    reporting.accept(attempt, 1, [plan, untouched, *_curve(1, 300 if ends else 150)])
     if not ends:
         return _keep(attempt)
     attempt.refresh_from_db()

@@ -56,7 +56,7 @@ def test_the_points_of_the_front_are_the_apis_numbers(browser: Browser, planted:
     page.wait_for_function("place => document.querySelector(place)?.data?.length > 0", arg=place, timeout=60_000)
     drawn = page.evaluate(
         "place => document.querySelector(place).data.filter(t => t.uid !== 'front')"
-        ".flatMap(t => t.text.map((name, i) => [name, t.x[i], t.y[i]]))",
+        ".flatMap(t => t.hovertext.map((name, i) => [name, t.x[i], t.y[i]]))",
         place,
     )
     groups = planted.api("get", "studies/1").json()["groups"]

@@ -205,12 +205,17 @@ class Point:
     dominated_by: str = ""
 
 
-def placed(groups: Sequence[Group], cost: Callable[[Group], float | None], less: bool) -> list[Point]:
+def placed(
+    groups: Sequence[Group],
+    cost: Callable[[Group], float | None],
+    less: bool,
+    merit: Callable[[Group], Spread | None] = lambda group: group.scores,
+) -> list[Point]:
     """The groups that have both numbers, each told whether it is on the front; cheapest first."""
     raw = [
         Point(group, x, score)
         for group in groups
-        if (x := cost(group)) is not None and (score := group.scores) is not None
+        if (x := cost(group)) is not None and (score := merit(group)) is not None
     ]
     raw.sort(key=lambda point: (point.x, _worth(point.score.mean, less) * -1))
     points: list[Point] = []

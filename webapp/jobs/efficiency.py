@@ -1,4 +1,4 @@
-"""What a delta costs and gives, in figures: savings over many tasks, the dimension that reaches 90 %, claims of papers.
+"""What a delta costs and gives, in numbers: savings over many tasks, the dimension that reaches 90 % of full.
 
 Only measured numbers: where one is missing the answer says which job would bring it.
 """
@@ -90,60 +90,11 @@ def _swept(groups: Sequence[Group], method: str, what: str) -> Bracket:
     scores = full.scores if full else None
     if scores and less_is_better(full.metric if full else ""):
         return Bracket(None, None, None, "Only for a score of which more is better; here less is.")
-    sweep = [group for group in groups if group.method == method and group.size]
-    points = [(float(group.size or 0), group.scores.mean) for group in sweep if group.scores]
+    points = [(float(group.size or 0), group.scores.mean) for group in swept(groups, method) if group.scores]
     return bracket(points, scores.mean if scores else None, what)
 
 
-@dataclass(frozen=True)
-class Claim:
-    """What a paper says, what the jobs here show, and whether the two may be held against each other."""
-
-    text: str
-    setting: str
-    source: str
-    ours: str
-    verdict: str
-    """reproduced, differs, other scale, or not measured."""
-
-
-ADAPTERS = ("houlsby", "pfeiffer")
-SURVEY = "Delta-tuning survey, as cited in the founding review"
-MRPC_BASE_PARAMETERS = 125_000_000
-
-
-def claims(groups: Sequence[Group], base_parameters: int | None) -> list[Claim]:
-    """Only claims whose source is at hand."""
-    return [
-        _adapters(groups),
-        _keeps(groups, "bitfit", 95.0, "BitFit keeps about 95 % of full fine-tuning", "as the survey says", SURVEY),
-        _two_hundred(groups, base_parameters),
-    ]
-
-
-def _adapters(groups: Sequence[Group]) -> Claim:
-    shares = [group.trained_percent for group in groups if group.method in ADAPTERS and group.trained_percent]
-    ours = ", ".join(f"{share:.2g} %" for share in shares) or "no adapter job here"
-    inside = all(0.5 <= share <= 8 for share in shares)
-    verdict = "not measured" if not shares else "reproduced" if inside else "other scale"
-    return Claim("Adapters train 0.5 to 8 % of the parameters", "as the survey says", SURVEY, ours, verdict)
-
-
-def _keeps(groups: Sequence[Group], method: str, least: float, text: str, setting: str, source: str) -> Claim:
-    full = full_of(groups)
-    group = next((each for each in groups if each.method == method and each.scores), None)
-    if full is None or full.scores is None or group is None or group.scores is None or less_is_better(group.metric):
-        return Claim(text, setting, source, f"needs {method} and full fine-tuning with a score", "not measured")
-    share = 100 * group.scores.mean / full.scores.mean
-    return Claim(text, setting, source, f"{share:.0f} % of full", "reproduced" if share >= least else "differs")
-
-
-def _two_hundred(groups: Sequence[Group], base_parameters: int | None) -> Claim:
-    text, setting = "200 trained dimensions reach 90 % of full fine-tuning", "RoBERTa on MRPC"
-    source = "Aghajanyan et al., arXiv 2012.13255, abstract"
-    found = d90(groups)
-    if found.high is None:
-        return Claim(text, setting, source, found.sentence, "not measured")
-    near = base_parameters is not None and 1 / 3 <= base_parameters / MRPC_BASE_PARAMETERS <= 3
-    verdict = "other scale" if not near else "reproduced" if found.high <= 200 else "differs"
-    return Claim(text, setting, source, found.sentence, verdict)
+def swept(groups: Sequence[Group], method: str) -> list[Group]:
+    """The sizes of one method that have a score, smallest first."""
+    sized = [group for group in groups if group.method == method and group.size and group.scores]
+    return sorted(sized, key=lambda group: group.size or 0)

@@ -9,10 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 from django.urls import reverse
 
 from webapp.jobs.models import Job
+from workers.methods.hyperparameters import Training
+from workers.methods.schedule import CLIP_NORM, factor, warmup_steps
 
 SMOOTHING = 0.6
 CONFIG = {
@@ -26,6 +29,9 @@ CONFIG = {
 }
 """Of every figure: no toolbar, nothing sent anywhere."""
 GIB = 1 / 1024**3
+PLANNED_POINTS = 40
+BY_STEP = "by step"
+"""Name of shapes and words that stand at steps: over other x axes they are left out."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,12 @@ class Chart:
     references: tuple[Reference, ...] = ()
     band: tuple[float, float] | None = None
     """A shaded range, in the unit, such as the estimate made before the start."""
+    planned: tuple[tuple[float, float], ...] = ()
+    """(step, value) of what is to come; drawn dotted, and the chart then spans all of it."""
+    landmarks: tuple[tuple[int, str], ...] = ()
+    """Steps with a word each, such as the end of the warm-up."""
+    limit: tuple[float, str] | None = None
+    """A value and what is said of the share of steps above it."""
 
     @property
     def script_id(self) -> str:
@@ -77,8 +89,9 @@ class Chart:
 
     def drawn(self) -> dict[str, Any]:
         """What the browser gets: plotly's data, layout and config, and how to fill them."""
-        told = {name: getattr(self, name) for name in ("name", "title", "unit", "scale", "wide", "waiting", "absent")}
-        return {**_figure(self), **told}
+        names = ("name", "title", "unit", "scale", "wide", "waiting", "absent", "limit")
+        span = [0, self.planned[-1][0]] if self.planned else None
+        return {**_figure(self), **{name: getattr(self, name) for name in names}, "span": span}
 
     @property
     def smooth_series(self) -> str:
@@ -91,7 +104,7 @@ def charts_for(job: Job) -> list[Chart]:
     every = job.spec.get("training", {}).get("eval_every")
     waits = f"Evaluated every {every:,} steps; the first comes at step {every:,}." if every else "No evaluation yet."
     metrics = [replace(chart, absent=_no_eval_rows(job)) for chart in _metrics(job, waits)]
-    charts = [_loss(), *metrics, _gradient_norm(), _learning_rate(), _throughput()]
+    charts = [_loss(), *metrics, _gradient_norm(), _learning_rate(job), _throughput()]
     return ended_without(charts) if job.ended else charts
 
 
@@ -131,12 +144,29 @@ def _metrics(job: Job, waits: str) -> list[Chart]:
 
 def _gradient_norm() -> Chart:
     help = "Before clipping. Single spikes are harmless; steady growth comes before divergence."
-    return Chart("grad_norm", "Gradient norm", "", help, (Line("grad_norm", "norm", smooth=True),), from_zero=True)
+    lines = (Line("grad_norm", "norm", smooth=True),)
+    clipped = (Reference(CLIP_NORM, f"clipped above {CLIP_NORM:g}"),)
+    above = (CLIP_NORM, "of the steps were clipped")
+    return Chart("grad_norm", "Gradient norm", "", help, lines, from_zero=True, references=clipped, limit=above)
 
 
-def _learning_rate() -> Chart:
+def _learning_rate(job: Job) -> Chart:
     help = "Rises during the warm-up, then follows the schedule of the config."
-    return Chart("learning_rate", "Learning rate", "", help, (Line("learning_rate", "rate"),), ".1e", from_zero=True)
+    line = (Line("learning_rate", "rate"),)
+    chart = Chart("learning_rate", "Learning rate", "", help, line, ".1e", from_zero=True)
+    training = Training.from_json(job.spec.get("training", {}))
+    total, rate = job.total_steps, training.learning_rate
+    if not total or not rate:
+        return chart
+    rising = warmup_steps(training, total)
+    asked = sorted({*np.linspace(0, total - 1, PLANNED_POINTS).astype(int).tolist(), max(0, rising - 1)})
+    planned = tuple((step, rate * factor(training, total, step)) for step in asked)
+    return replace(
+        chart,
+        help=f"{help} Dotted: as planned.",
+        planned=(*planned, (total, planned[-1][1])),
+        landmarks=((rising, "warm-up ends"),) if rising else (),
+    )
 
 
 def _throughput() -> Chart:
@@ -165,6 +195,16 @@ def _figure(chart: Chart) -> dict[str, Any]:
     )
     if named := [each.value for each in chart.references if each.words]:
         figure.update_yaxes(autorangeoptions={"include": named})
+    if chart.planned:
+        path = "L".join(f"{step} {value:.4g}" for step, value in chart.planned)
+        dotted = {"width": 1.5, "dash": "dot"}
+        figure.add_shape(type="path", path=f"M{path}", line=dotted, layer="below", name=BY_STEP)
+        figure.update_yaxes(autorangeoptions={"include": [max(value for _, value in chart.planned)]})
+    for step, words in chart.landmarks:
+        place = {"x": step, "y": 0.02, "yref": "paper", "yanchor": "bottom", "xanchor": "left"}
+        figure.add_annotation(text=words, showarrow=False, name=BY_STEP, **place)
+        figure.add_shape(type="line", x0=step, x1=step, y0=0, y1=1, yref="paper", layer="below", name=BY_STEP)
+        figure.layout.shapes[-1].line = {"width": 1, "dash": "dot"}
     for reference in chart.references:
         words = {"annotation_text": reference.words, "annotation_position": "top left"} if reference.words else {}
         figure.add_hline(y=reference.value, line={"width": 1, "dash": "dash"}, layer="below", **words)

@@ -14,10 +14,14 @@ WIDTH, HEIGHT = 80, 20
 CHUNKS_AT_MOST = 40
 
 
-def sparklines(job: Job, names: Sequence[str]) -> dict[str, str]:
-    """The `d` of an SVG path for each series that has at least two points."""
+def newest_columns(job: Job) -> Columns:
+    """The end of its history, enough for a glance."""
     chunks = list(MetricChunk.objects.filter(job=job).order_by("-first_event")[:CHUNKS_AT_MOST])
-    columns = Columns.joined([chunk.columns for chunk in reversed(chunks)])
+    return Columns.joined([chunk.columns for chunk in reversed(chunks)])
+
+
+def sparklines(columns: Columns, names: Sequence[str]) -> dict[str, str]:
+    """The `d` of an SVG path for each series that has at least two points."""
     held = {name: columns.series[name].values.tolist() for name in names if name in columns.series}
     return {name: line for name, values in held.items() if (line := path(values))}
 

@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from webapp.jobs import metrics
-from webapp.jobs.comparing import Group, less_is_better
+from webapp.jobs.comparing import Group, less_is_better, spread
 from webapp.jobs.study_figures import look_of, plain
 
 CURVE_POINTS = 250
@@ -133,7 +133,9 @@ def bands(courses: Sequence[Course], series: str) -> dict[str, Any] | None:
 
 def _band(figure: go.Figure, group: Group, slot: int, steps: list[float], values: Any) -> None:
     colour = look_of(slot)["colour"]
-    around = {"x": [*steps, *reversed(steps)], "y": [*values.max(axis=0), *values.min(axis=0)[::-1]]}
+    spreads = [spread(column) for column in values.T.tolist()]
+    high, low = [each.high for each in spreads if each], [each.low for each in spreads if each]
+    around = {"x": [*steps, *reversed(steps)], "y": [*high, *low[::-1]]}
     figure.add_scatter(
         uid=f"band-{slot}",
         fill="toself",

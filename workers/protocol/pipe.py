@@ -25,7 +25,8 @@ EventKind = Literal["phase", "plan", "metrics", "log", "checkpoint", "artifact",
 class Event(TypedDict, total=False):
     """One fact that the training process said. `seq` counts from 1 within the attempt, without gaps.
 
-    phase:       phase (loading, training, evaluating, saving), step
+    phase:       phase (loading, training, evaluating, saving), step; after an evaluation of a model that writes text
+                 also samples [{prompt, wanted, said}], the same prompts every time
     plan:        total_steps, trainable_parameters, total_parameters, threads (of each process), processes,
                  device ("cpu", "NVIDIA …"),
                  memory_kind ("VRAM" or "process memory"), device_memory_total_bytes, resumed_step,
@@ -62,6 +63,7 @@ class Event(TypedDict, total=False):
     """Unix seconds on the worker, for people; order comes from `seq`."""
     step: int
     phase: str
+    samples: list[dict[str, str]]
     total_steps: int
     trainable_parameters: int
     total_parameters: int

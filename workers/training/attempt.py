@@ -26,6 +26,7 @@ from workers.training import (
     telling,
     verdict,
 )
+from workers.training.answering import Asking, prompts_of
 from workers.training.card import Results
 from workers.training.evaluating import Evaluation
 from workers.training.events import Events
@@ -109,7 +110,11 @@ class Attempt:
         optimizer = optimizing.adamw(model, training, lambda name: EQUIPMENT[spec.method].care(name, options))
         scheduler = optimizing.schedule(optimizer, training, steps)
         model, optimizer = accelerator.prepare(model, optimizer)
-        evaluation = Evaluation(rows.eval, spec.task, training.batch_size, tokenizer.pad_token_id, hardware.device)
+        texts = rows.eval if spec.task != "text-classification" else []
+        asking = Asking(prompts_of(texts, training.max_length or 0), tokenizer, hardware.device)
+        evaluation = Evaluation(
+            rows.eval, spec.task, training.batch_size, tokenizer.pad_token_id, hardware.device, asking
+        )
         checkpoint.seed_generators(training.seed, self.place.rank)
         loop = Loop(
             spec=spec,

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from workers.protocol import Task
+from workers.training.answering import Asking
 from workers.training.batching import collate, evaluation_order
 from workers.training.losses import summed_loss
 from workers.training.samples import Sample
@@ -30,6 +31,13 @@ class Evaluation:
     batch_size: int
     pad_token: int
     device: torch.device
+    asking: Asking | None = None
+    """Prompts for a model that writes text."""
+
+    def look(self, model: Any, alive: Callable[[], None]) -> tuple[dict[str, float], list[dict[str, str]]]:
+        """Its score, and what it says to the prompts."""
+        metrics = self.score(model, alive)
+        return metrics, self.asking.answers(model, alive) if self.asking else []
 
     def score(self, model: Any, alive: Callable[[], None]) -> dict[str, float]:
         """Metric values by name. `alive` is called now and then; it may raise to give up."""

@@ -18,6 +18,7 @@ import torch
 from accelerate import Accelerator
 
 from workers.methods.hyperparameters import Training
+from workers.methods.schedule import CLIP_NORM
 from workers.protocol import EventKind, JobSpec
 from workers.training import checkpoint, storage, telling
 from workers.training.batching import Batch, collate, training_order
@@ -29,7 +30,6 @@ from workers.training.memory import MemorySampler
 from workers.training.peers import Peers
 from workers.training.samples import Sample
 
-CLIP_NORM = 1.0
 DIVERGED_AFTER = 3
 """Steps in a row whose loss is not a number."""
 
@@ -226,13 +226,13 @@ class Loop:
             return
         self._say("phase", phase="evaluating")
         evaluation = self.evaluation
-        metrics = self.peers.from_first(lambda: evaluation.score(self.moving.model, self.alive()))
+        metrics, said = self.peers.from_first(lambda: evaluation.look(self.moving.model, self.alive()))
         best_before = progress.best
         if progress.judge(metrics, self.spec.task) and not self.peers.from_first(self._best_kept):
             progress.best = best_before
         self._say("metrics", epoch=self._epochs(), values=metrics)
         self.events.log(telling.evaluation(progress))
-        self._say("phase", phase="training")
+        self._say("phase", phase="training", **({"samples": said} if said else {}))
 
     def _best_kept(self) -> bool:
         with self._writing("the best weights so far") as written:

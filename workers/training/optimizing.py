@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import torch
 from torch import nn
 
 from workers.methods.hyperparameters import Training
+from workers.methods.schedule import factor
 from workers.training.methods.equipping import Care
-
-FALLS: dict[str, Callable[[float], float]] = {
-    "linear": lambda share: 1 - share,
-    "cosine": lambda share: (1 + math.cos(math.pi * share)) / 2,
-    "constant": lambda share: 1.0,
-}
-"""Factor of the peak rate by the share of the steps after the warm-up that are done."""
 
 
 def adamw(model: nn.Module, training: Training, care: Callable[[str], Care]) -> torch.optim.AdamW:
@@ -41,16 +34,5 @@ def adamw(model: nn.Module, training: Training, care: Callable[[str], Care]) -> 
 def schedule(
     optimizer: torch.optim.Optimizer, training: Training, total_steps: int
 ) -> torch.optim.lr_scheduler.LambdaLR:
-    """Rises linearly over the warm-up, then falls as `training.scheduler` says, reaching 0 only after the last step.
-
-    The library's own schedules spend the first step at a rate of 0: in a training of 30 steps, one step for nothing.
-    """
-    warmup_steps = round(training.warmup * total_steps)
-
-    def factor(done: int) -> float:
-        step = done + 1
-        if step <= warmup_steps:
-            return step / warmup_steps
-        return FALLS[training.scheduler]((step - warmup_steps - 1) / (total_steps + 1 - warmup_steps))
-
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    """As `workers.methods.schedule` says."""
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda done: factor(training, total_steps, done))

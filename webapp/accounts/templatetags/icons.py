@@ -39,6 +39,8 @@ SHAPES = {
     "key": '<circle cx="8" cy="15" r="5"/><path d="M12 11l8-8M16 7l3 3"/>',
     "table": '<rect x="3" y="4" width="18" height="16" rx="1"/><path d="M3 10h18M10 4v16"/>',
     "dots": '<path d="M5 12h.01M12 12h.01M19 12h.01" stroke-width="3"/>',
+    "eye": '<path d="M2 12c4-7 16-7 20 0-4 7-16 7-20 0z"/><circle cx="12" cy="12" r="3"/>',
+    "eye_off": '<path d="M2 12c4-7 16-7 20 0-4 7-16 7-20 0zM4 20L20 4"/>',
     "ring": '<circle cx="12" cy="12" r="8"/>',
     "clock": '<circle cx="12" cy="12" r="9"/><path d="M12 6v6l4 3"/>',
     "quarter": '<circle cx="12" cy="12" r="8"/><path d="M12 12V4a8 8 0 018 8z" fill="currentColor" stroke="none"/>',

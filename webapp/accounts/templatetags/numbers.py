@@ -89,6 +89,13 @@ def rough_duration(seconds: Any) -> str:
 
 
 @register.filter
+def rough_range(low: Any, high: Any) -> str:
+    """12 min to 16 min; ~12 min where both ends read alike."""
+    ends = rough_duration(low), rough_duration(high)
+    return f"~{ends[0]}" if ends[0] == ends[1] else " to ".join(ends)
+
+
+@register.filter
 def count(value: Any) -> str:
     """Large counts short: 5.12 M; below ten thousand in full."""
     if not _known(value):
@@ -129,6 +136,14 @@ def metric(value: Any, name: str = "") -> str:
 
 
 @register.filter
+def signed(value: Any) -> str:
+    """A difference with its sign: +0.031, −0.4."""
+    if not _known(value):
+        return NOTHING
+    return f"{'−' if value < 0 else '+'}{significant(abs(value), 2)}"
+
+
+@register.filter
 def words(name: Any) -> str:
     """A field's name for people: `eval_loss` is Eval loss, `eval_f1` Eval F1."""
     return str(name).replace("_", " ").replace("-", " ").strip().capitalize().replace(" f1", " F1")
@@ -138,6 +153,14 @@ def words(name: Any) -> str:
 def share_of(part: Any, whole: Any) -> float:
     """Percent of the whole, 0 where there is none."""
     return 100 * part / whole if _known(part) and _known(whole) and whole else 0.0
+
+
+@register.filter
+def fraction_of(part: Any, whole: Any) -> str:
+    """1/341 of something much larger; near it in percent."""
+    if not _known(part) or not _known(whole) or part <= 0:
+        return NOTHING
+    return f"1/{whole / part:,.0f}" if whole >= 2 * part else percent(100 * part / whole)
 
 
 @register.filter

@@ -13,32 +13,19 @@ from webapp.accounts.context import signed_in
 from webapp.accounts.models import Role
 from webapp.accounts.permissions import may
 from webapp.errors import problem, shows_refusals
-from webapp.jobs import doctor, figures, transitions
-from webapp.jobs.accuracy import judge
-from webapp.jobs.device_figures import memory, system_charts, utilisation
-from webapp.jobs.models import Event, Job, JobState, delta_of
+from webapp.jobs import doctor, transitions
+from webapp.jobs.models import Job, JobState, delta_of
 from webapp.jobs.outlook import waiting
+from webapp.jobs.pace import time_left
 from webapp.jobs.reasons import advice_for
-from webapp.jobs.reference_lines import held_against
 from webapp.jobs.refusing import LaunchRefused
-from webapp.jobs.shown import shown
-from webapp.jobs.sparklines import sparklines
+from webapp.jobs.sparklines import newest_columns, sparklines
 from webapp.jobs.templatetags.badges import lost
-from webapp.jobs.views.artifacts import card_of
 from webapp.jobs.views.home import back_to_queue
+from webapp.jobs.views.job_tabs import filled, result, tabs_of
 from workers.methods import METHODS
 
-TABS = {
-    "overview": "Overview",
-    "system": "System",
-    "data": "First rows",
-    "log": "Log",
-    "checkpoints": "Checkpoints",
-    "config": "Config",
-    "history": "History",
-}
 KPI_SERIES = ("loss", "tokens_per_second", "device_memory_bytes")
-LOG_LINES = {"overview": 200, "log": 2000}
 PARTS = {"head": "jobs/_head.html", "result": "jobs/_result.html"}
 
 
@@ -59,20 +46,21 @@ def _job(request: HttpRequest, job_id: int) -> Job:
 def detail(request: HttpRequest, job_id: int) -> HttpResponse:
     """A page with tabs; `part` asks for one fragment that the open page fetches again."""
     job = _job(request, job_id)
-    part = PARTS.get(request.GET.get("part", ""))
-    tab = request.GET.get("tab", "overview")
-    if tab not in TABS:
+    tabs, tab, part = tabs_of(job), request.GET.get("tab", "overview"), request.GET.get("part", "")
+    if tab not in tabs:
         raise Http404
-    context = _head(request, job) | {"tab": tab, "tabs": TABS}
-    if part:
-        return render(request, part, context | _result(job))
-    fill = {"checkpoints": _checkpoints, "config": _config, "history": _history, "log": _log, "overview": _overview}
-    fill |= {"system": _system, "data": _first_rows}
-    return render(request, "jobs/detail.html", context | fill[tab](job))
+    if part == "samples":
+        return render(request, "jobs/_samples.html", filled(request, job, tab) | {"job": job})
+    context = _head(request, job) | {"tab": tab, "tabs": tabs}
+    if part in PARTS:
+        return render(request, PARTS[part], context | result(job))
+    return render(request, "jobs/detail.html", context | filled(request, job, tab))
 
 
 def _head(request: HttpRequest, job: Job) -> dict[str, Any]:
-    attempt = job.current_attempt
+    attempt, columns = job.current_attempt, newest_columns(job)
+    best = (str(job.best_metric["name"]),) if job.best_metric else ()
+    lines = sparklines(columns, (*KPI_SERIES, *best))
     return {
         "job": job,
         "method": METHODS.get(job.method),
@@ -82,7 +70,8 @@ def _head(request: HttpRequest, job: Job) -> dict[str, Any]:
         "lost": job.at_work and lost(attempt),
         **_diagnosis(job),
         "artifact": delta_of(job),
-        "sparklines": sparklines(job, KPI_SERIES),
+        "sparklines": lines | {"best": lines.get(best[0], "") if best else ""},
+        "left": time_left(job, columns),
     }
 
 
@@ -93,74 +82,6 @@ def _diagnosis(job: Job) -> dict[str, Any]:
         said |= {"fix": doctor.fix_for(job), "numbers": doctor.numbers_of(job)}
         said["log_excerpt"] = doctor.error_in_view(job.log_tail)
     return said
-
-
-def _overview(job: Job) -> dict[str, Any]:
-    on_device = [memory(job), utilisation(job)]
-    charts = [
-        *held_against(job, figures.charts_for(job)),
-        *(figures.ended_without(on_device) if job.ended else on_device),
-    ]
-    return _log(job, "overview") | _result(job) | {"charts": charts, "page_data": _charts_page(job)}
-
-
-def _system(job: Job) -> dict[str, Any]:
-    return {"charts": system_charts(job), "page_data": _charts_page(job), "shown": shown(job), "judged": judge(job)}
-
-
-def _first_rows(job: Job) -> dict[str, Any]:
-    return {"shown": shown(job), "page_data": _log(job)["page_data"]}
-
-
-def _charts_page(job: Job) -> dict[str, Any]:
-    """What the page's modules need to fill charts."""
-    return {
-        "job": job.pk,
-        "cursor": job.last_event,
-        "ended": job.ended,
-        "ending": _ending(job),
-        "smoothing": figures.SMOOTHING,
-        "started_at": job.started_at.timestamp() if job.started_at else None,
-        "total_steps": job.total_steps,
-    }
-
-
-def _ending(job: Job) -> dict[str, str] | None:
-    """What stands at the end of the lines once nothing follows."""
-    if not job.ended:
-        return None
-    colours = {JobState.SUCCEEDED: "--good-text", JobState.FAILED: "--bad-text"}
-    colour = colours.get(JobState(job.state), "--muted")
-    return {"words": job.get_state_display().lower(), "colour": colour, "why": job.reason_sentence}
-
-
-def _result(job: Job) -> dict[str, Any]:
-    delta = delta_of(job)
-    return card_of(delta) if delta else {}
-
-
-def _log(job: Job, tab: str = "log") -> dict[str, Any]:
-    newest = Event.objects.filter(job=job, kind="log").order_by("-number")[: LOG_LINES[tab]]
-    page = {"job": job.pk, "cursor": job.last_event, "ended": job.ended, "total_steps": job.total_steps}
-    return {"log": reversed(newest), "page_data": page}
-
-
-def _checkpoints(job: Job) -> dict[str, Any]:
-    return {"checkpoints": job.checkpoints.select_related("attempt"), "page_data": _log(job)["page_data"]}
-
-
-def _config(job: Job) -> dict[str, Any]:
-    """Rendered from the stored spec, never from a form."""
-    spec = job.read_spec
-    return {"spec": spec, "options": spec.options, "training": spec.training, "page_data": _log(job)["page_data"]}
-
-
-def _history(job: Job) -> dict[str, Any]:
-    return {
-        "changes": job.history.select_related("attempt"),
-        "attempts": job.attempts.select_related("worker"),
-        "page_data": _log(job)["page_data"],
-    }
 
 
 @require_POST

@@ -14,7 +14,7 @@ from django.utils import timezone
 from webapp.accounts.context import signed_in
 from webapp.jobs import comparing
 from webapp.jobs.models import Study
-from webapp.jobs.views.comparison import TABS, sections_of
+from webapp.jobs.panels import TABS, sections_of
 
 PLOTLY = "vendor/plotly/4.1.1/plotly-cartesian.min.js"
 FIGURES = ("scores", "efficiency", "curves")
@@ -35,11 +35,12 @@ def study_report(request: HttpRequest, study_id: int) -> HttpResponse:
         "finished": sum(len(group.finished) for group in groups),
         "groups": groups,
         "differences": comparing.differences(jobs),
-        "sections": [(TABS[name], filled[name]["figures"]) for name in FIGURES if name in filled],
+        "sections": [(TABS[name][0], filled[name]["figures"]) for name in FIGURES if name in filled],
         "now": timezone.now(),
         "tokens": _tokens(),
         "library": _library(),
-        **{name: filled.get("efficiency", {}).get(name) for name in ("d90", "rank90", "claims")},
+        **{name: filled.get("efficiency", {}).get(name) for name in ("d90", "rank90", "claims", "trade_offs")},
+        "across": filled.get("samples", {}).get("across", []),
         "settings": filled.get("config", {}).get("settings", []),
     }
     response = HttpResponse(render_to_string("reports/study.html", context))
