@@ -104,6 +104,17 @@ def store_file(prefix: str, path: Path) -> Stored:
         return store(prefix, chunks_of(file))
 
 
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def take_in(prefix: str, path: Path) -> Stored:
+    """Keep a finished file as it lies there; the path is gone."""
+    size, sha256 = path.stat().st_size, sha256_of(path)
+    return Stored(store_by_move(prefix, path), sha256, size)
+
+
 def store_by_move(prefix: str, path: Path) -> str:
     """Keep a whole file under a random key, without a copy where the storage is on the same disk; the path is gone."""
     key = f"{prefix}/{uuid.uuid4().hex}"
@@ -129,6 +140,20 @@ def open_stored(key: str) -> IO[bytes]:
 def copy_to(key: str, path: Path) -> None:
     with open_stored(key) as source, path.open("wb") as target:
         shutil.copyfileobj(source, target, CHUNK_BYTES)
+
+
+@contextlib.contextmanager
+def on_disk(key: str, copy: Path) -> Iterator[Path]:
+    """The stored file for a reader that wants a path: where it lies in a folder, or a copy of what is in a bucket."""
+    try:
+        path = Path(default_storage.path(key))
+    except NotImplementedError:
+        copy_to(key, copy)
+        path = copy
+    try:
+        yield path
+    finally:
+        copy.unlink(missing_ok=True)
 
 
 def forget(key: str) -> None:

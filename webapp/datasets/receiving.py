@@ -34,7 +34,7 @@ from webapp.datasets.uploading import (
     shown_name,
     version_from_stored,
 )
-from webapp.storing import CHUNK_BYTES, DiskNearlyFull, Stored, forget, require_space, store_by_move
+from webapp.storing import DiskNearlyFull, Stored, forget, require_space, sha256_of, store_by_move
 
 CHUNK_AT_MOST = 8 * 1024**2
 KEPT_HOURS = 24
@@ -150,7 +150,7 @@ def _write(upload: Upload, file: int, offset: int, chunk: bytes) -> None:
 def _finish(upload: Upload) -> DatasetVersion:
     """All bytes are here: verified, moved into the storage, and made a version of."""
     path = part_of(upload)
-    digest = _sha256(path) if upload.sha256 else ""
+    digest = sha256_of(path) if upload.sha256 else ""
     if path.stat().st_size != upload.bytes or digest != upload.sha256:
         cancel(upload)
         message = "The whole file does not have the sha256 that was announced; nothing was kept."
@@ -177,14 +177,6 @@ def _version(upload: Upload, stored: Stored) -> DatasetVersion:
     assert upload.team is not None
     name = free_name(upload.user, upload.team, upload.name, upload.file_name)
     return first_version(upload.user, upload.team, name, stored, upload.file_name, upload.asked)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(CHUNK_BYTES):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def cancel(upload: Upload) -> None:

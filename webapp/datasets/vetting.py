@@ -18,7 +18,7 @@ from webapp.datasets.choices import Choices
 from webapp.datasets.models import DatasetVersion, VersionState
 from webapp.datasets.problems import Problems
 from webapp.datasets.reading import Report
-from webapp.storing import copy_to, forget, store_file
+from webapp.storing import forget, on_disk, store_file, take_in
 
 CHECK_LEASE_MINUTES = 30
 CHOSEN = tuple(Choices.__dataclass_fields__)
@@ -59,18 +59,17 @@ def run_check(version_id: int) -> None:
 
 
 def _check(version: DatasetVersion, scratch: Path) -> None:
-    source, destination = scratch / "upload", scratch / "rows.jsonl"
-    copy_to(version.upload_key, source)
-    asked = version.asked
-    report = check(
-        source,
-        version.upload_name,
-        destination,
-        task=asked.get("task"),
-        mapping=asked.get("mapping"),
-        split=asked.get("split"),
-        choices={name: asked[name] for name in CHOSEN if asked.get(name)},
-    )
+    destination, asked = scratch / "rows.jsonl", version.asked
+    with on_disk(version.upload_key, scratch / "upload") as source:
+        report = check(
+            source,
+            version.upload_name,
+            destination,
+            task=asked.get("task"),
+            mapping=asked.get("mapping"),
+            split=asked.get("split"),
+            choices={name: asked[name] for name in CHOSEN if asked.get(name)},
+        )
     _finish(version, asdict(report), destination)
 
 
@@ -84,7 +83,7 @@ def _our_fault(name: str) -> Report:
 
 def _finish(version: DatasetVersion, report: dict[str, Any], rows: Path) -> None:
     team = version.dataset.team_id or "site"
-    stored = store_file(f"{team}/versions", rows) if report["state"] == "ready" else None
+    stored = take_in(f"{team}/versions", rows) if report["state"] == "ready" else None
     listed = (
         store_file(f"{team}/problems", rows.with_name(rows.name + ".problems")) if report["problems_file"] else None
     )
