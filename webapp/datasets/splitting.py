@@ -149,10 +149,10 @@ class Sides:
 
     def of(self, keys: Keys) -> list[int]:
         """1 held out, 0 not, for rows in any order."""
-        if self.said:
-            return (keys & np.uint64(1)).tolist()
         groups = groups_of(keys)
-        return (self.some[groups] & (keys <= self.limits[groups])).astype(np.int8).tolist()
+        held = self.some[groups] & (keys <= self.limits[groups])
+        sides: list[int] = ((keys & np.uint64(1)) if self.said else held.astype(np.int8)).tolist()
+        return sides
 
 
 def groups_of(keys: Keys) -> NDArray[np.int64]:

@@ -21,7 +21,7 @@ from django.urls import reverse
 
 from webapp.accounts.asking import Asked, asked_by, from_here
 from webapp.accounts.permissions import NotAllowed
-from webapp.datasets import receiving
+from webapp.datasets import announcing, direct, receiving
 from webapp.datasets.models import DatasetVersion, Upload
 from webapp.datasets.uploading import UploadRefused
 from webapp.outages import AWAY, fault_of
@@ -128,7 +128,7 @@ def _look(upload_id: UUID, method: str, headers: dict[str, str]) -> Chunk | Answ
     if not isinstance(found, Upload):
         return found
     if method == "HEAD":
-        return 200, _progress(found), None
+        return _guarded(found, lambda: direct.arrived(found)) or (200, _progress(found), None)
     chunk = Chunk(found)
     return _guarded(found, lambda: chunk.read(headers)) or chunk
 
@@ -136,7 +136,7 @@ def _look(upload_id: UUID, method: str, headers: dict[str, str]) -> Chunk | Answ
 def _find(upload_id: UUID, headers: dict[str, str]) -> Upload | Answer:
     try:
         asked: Asked | None = asked_by(headers)
-        upload = receiving.find(asked.user, asked.team_id, upload_id) if asked else None
+        upload = announcing.find(asked.user, asked.team_id, upload_id) if asked else None
     except AWAY as error:
         fault = fault_of(error)
         return _refusal(503, fault.code, fault.message, fault.hint, {"retry-after": str(fault.retry_after_seconds)})

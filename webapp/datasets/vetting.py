@@ -17,6 +17,7 @@ from webapp.datasets.checking import check
 from webapp.datasets.choices import Choices
 from webapp.datasets.models import DatasetVersion, VersionState
 from webapp.datasets.problems import Problems
+from webapp.datasets.proving import fits
 from webapp.datasets.reading import Report
 from webapp.storing import forget, on_disk, store_file, take_in
 
@@ -61,6 +62,9 @@ def run_check(version_id: int) -> None:
 def _check(version: DatasetVersion, scratch: Path) -> None:
     destination, asked = scratch / "rows.jsonl", version.asked
     with on_disk(version.upload_key, scratch / "upload") as source:
+        if version.upload_proof and not fits(source, version.upload_proof):
+            _finish(version, asdict(_damaged(version.upload_name)), destination)
+            return
         report = check(
             source,
             version.upload_name,
@@ -71,6 +75,13 @@ def _check(version: DatasetVersion, scratch: Path) -> None:
             choices={name: asked[name] for name in CHOSEN if asked.get(name)},
         )
     _finish(version, asdict(report), destination)
+
+
+def _damaged(name: str) -> Report:
+    """The bytes in the bucket are not those that their sender announced."""
+    problems = Problems(name)
+    problems.error("upload_damaged", "The file that arrived is not the one that was announced.", "Upload it again.")
+    return Report("refused", problems=problems.as_json(), problems_total=problems.total)
 
 
 def _our_fault(name: str) -> Report:
