@@ -107,10 +107,22 @@ def database_pool() -> dict[str, Any]:
     return {"min_size": 1, "max_size": size, "timeout": 10, "reconnect_timeout": 2}
 
 
+def _public_bucket() -> str:
+    """S3_PUBLIC_URL, an address without path or anything else that a policy for browsers could not name."""
+    given = os.environ.get("S3_PUBLIC_URL", "").rstrip("/") if os.environ.get("S3_BUCKET") else ""
+    if given and not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:\d+)?", given):
+        raise ImproperlyConfigured("S3_PUBLIC_URL is not like https://s3.example.org, without a path.")
+    return given
+
+
+S3_PUBLIC_URL = _public_bucket()
+"""Where browsers and programs reach the bucket, to put large uploads there; without it they go through the site."""
+
+
 def _storage() -> dict[str, Any]:
     """Uploaded and made files: a folder, or an S3 bucket where S3_BUCKET is set."""
     if bucket := os.environ.get("S3_BUCKET"):
-        options = {"bucket_name": bucket, "endpoint_url": os.environ.get("S3_ENDPOINT")}
+        options = {"bucket_name": bucket, "endpoint_url": os.environ.get("S3_ENDPOINT"), "public_url": S3_PUBLIC_URL}
         return {"BACKEND": "webapp.bucket.Bucket", "OPTIONS": options}
     return {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": VAR / "files"}}
 
@@ -273,7 +285,7 @@ CONTENT_SECURITY_POLICY = {
         "style-src": [SELF],
         "style-src-attr": [UNSAFE_INLINE],
         "img-src": [SELF, "data:", "blob:"],
-        "connect-src": [SELF],
+        "connect-src": [SELF, *([S3_PUBLIC_URL] if S3_PUBLIC_URL else [])],
         "font-src": [SELF],
         "worker-src": [SELF],
         "form-action": [SELF],

@@ -12,10 +12,10 @@ import shutil
 import tempfile
 import uuid
 import zipfile
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from django.conf import settings
 from django.core.files.base import File
@@ -41,6 +41,10 @@ class StorageAway(Exception):
     """The store of files does not answer, or refuses; the same may work later (503). What is stored stays so."""
 
 
+class PartsRefused(Exception):
+    """The bucket has other parts than those that were to become one file."""
+
+
 @dataclass(frozen=True)
 class Stored:
     """One stored file."""
@@ -48,6 +52,32 @@ class Stored:
     key: str
     sha256: str
     bytes: int
+
+
+@dataclass(frozen=True)
+class PartAddress:
+    """Where a sender PUTs one part of a file, with which headers, for how many seconds."""
+
+    url: str
+    headers: dict[str, str]
+    seconds: int
+
+
+class TakesParts(Protocol):
+    """A storage that senders reach themselves, with parts of a file; see bucket.Bucket for what each does."""
+
+    def begin_parts(self, name: str) -> str: ...
+    def part_address(self, name: str, parts_id: str, number: int, length: int, sha256: str) -> PartAddress: ...
+    def parts(self, name: str, parts_id: str) -> dict[int, tuple[int, str]]: ...
+    def join_parts(self, name: str, parts_id: str, parts: Mapping[int, tuple[str, str]]) -> None: ...
+    def drop_parts(self, name: str) -> None: ...
+    def size(self, name: str) -> int: ...
+
+
+def taking_parts() -> TakesParts | None:
+    """The storage, if senders reach it themselves."""
+    storage: Any = default_storage
+    return storage if getattr(storage, "public_url", "") else None
 
 
 class _Hashing(File):  # type: ignore[type-arg]
@@ -104,6 +134,17 @@ def store_file(prefix: str, path: Path) -> Stored:
         return store(prefix, chunks_of(file))
 
 
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def take_in(prefix: str, path: Path) -> Stored:
+    """Keep a finished file as it lies there; the path is gone."""
+    size, sha256 = path.stat().st_size, sha256_of(path)
+    return Stored(store_by_move(prefix, path), sha256, size)
+
+
 def store_by_move(prefix: str, path: Path) -> str:
     """Keep a whole file under a random key, without a copy where the storage is on the same disk; the path is gone."""
     key = f"{prefix}/{uuid.uuid4().hex}"
@@ -126,9 +167,29 @@ def open_stored(key: str) -> IO[bytes]:
     return file  # type: ignore[no-any-return]
 
 
+def open_ranged(key: str) -> IO[bytes]:
+    """The stored file for a reader of some of it, who seeks; out of a bucket, no more than that is fetched."""
+    storage: Any = default_storage
+    return storage.open_ranged(key) if hasattr(storage, "open_ranged") else open_stored(key)
+
+
 def copy_to(key: str, path: Path) -> None:
     with open_stored(key) as source, path.open("wb") as target:
         shutil.copyfileobj(source, target, CHUNK_BYTES)
+
+
+@contextlib.contextmanager
+def on_disk(key: str, copy: Path) -> Iterator[Path]:
+    """The stored file for a reader that wants a path: where it lies in a folder, or a copy of what is in a bucket."""
+    try:
+        path = Path(default_storage.path(key))
+    except NotImplementedError:
+        copy_to(key, copy)
+        path = copy
+    try:
+        yield path
+    finally:
+        copy.unlink(missing_ok=True)
 
 
 def forget(key: str) -> None:

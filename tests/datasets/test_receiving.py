@@ -13,7 +13,7 @@ from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from tests.conftest import Api, Cast, api_of
-from webapp.datasets import receiving
+from webapp.datasets import announcing, receiving
 from webapp.datasets.models import DatasetVersion, Upload
 from webapp.datasets.uploading import UploadRefused
 from webapp.datasets.vetting import run_check
@@ -42,7 +42,7 @@ def test_chunks_become_a_version_that_is_checked(bob_api: Api) -> None:
     assert bob_api("get", f"uploads/{upload.pk}").json()["offset"] == 100
     version = add(upload, 100, ROWS[100:])
     assert version is not None
-    assert not receiving.part_of(upload).exists()
+    assert not announcing.part_of(upload).exists()
     run_check(version.pk)
     version.refresh_from_db()
     assert (version.state, version.dataset.name, version.upload_name) == ("ready", "reviews", "reviews.csv")
@@ -90,6 +90,33 @@ def test_an_upload_is_its_users_alone(bob_api: Api, charlie_api: Api, cast: Cast
     assert not Upload.objects.exists()
 
 
+def test_begun_twice_with_one_key_it_is_one_upload(bob_api: Api, cast: Cast) -> None:
+    sent = {"headers": {"Idempotency-Key": "one"}}
+    told = {"file_name": "reviews.csv", "bytes": len(ROWS), "name": "reviews"}
+    first, again = (bob_api("post", "uploads", told, **sent) for _ in range(2))
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.json() == again.json()
+    for other in ({"bytes": 5}, {"file_name": "other.csv"}):
+        answer = bob_api("post", "uploads", told | other, **sent)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (422, "upload.key")
+    assert bob_api("post", "uploads", told, headers={"Idempotency-Key": "k" * 101}).status_code == 422
+    others = api_of(cast.alice, cast.team)("post", "uploads", told, **sent)
+    assert others.json()["id"] != first.json()["id"]
+    version = add(Upload.objects.get(pk=first.json()["id"]), 0, ROWS)
+    assert version is not None
+    late = bob_api("post", "uploads", told, **sent).json()
+    assert late["made"]["version"]["id"] == version.pk
+    assert late["offset"] == len(ROWS)
+
+
+def test_an_upload_to_the_site_has_no_addresses(bob_api: Api) -> None:
+    upload = row(bob_api)
+    part = {"offset": 0, "bytes": len(ROWS), "sha256": "0" * 64}
+    for path, body in (("parts", part), ("complete", None)):
+        answer = bob_api("post", f"uploads/{upload.pk}/{path}", body)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "upload.to_the_site")
+
+
 def test_a_name_with_odd_characters_is_never_a_path(bob_api: Api) -> None:
     upload = row(bob_api, file_name="../../\u202e\n\x07CON.csv", name="odd")
     assert upload.file_name == "../../���CON.csv"
@@ -99,7 +126,7 @@ def test_a_name_with_odd_characters_is_never_a_path(bob_api: Api) -> None:
 
 
 def test_nobody_hoards_unfinished_uploads(bob_api: Api) -> None:
-    for n in range(receiving.OPEN_AT_MOST):
+    for n in range(announcing.OPEN_AT_MOST):
         assert begun(bob_api, name=f"n{n}").status_code == 201
     answer = begun(bob_api, name="one more")
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "upload.too_many")
@@ -110,22 +137,22 @@ def test_a_day_after_the_last_chunk_an_upload_is_gone(bob_api: Api) -> None:
     add(upload, 0, ROWS[:100])
     add(young, 0, ROWS[:100])
     Upload.objects.filter(pk=upload.pk).update(touched_at=timezone.now() - timedelta(hours=25))
-    receiving.expire_uploads()
+    announcing.expire_uploads()
     assert [each.name for each in Upload.objects.all()] == ["young"]
-    assert (receiving.part_of(upload).exists(), receiving.part_of(young).exists()) == (False, True)
-    receiving.cancel(young)
+    assert (announcing.part_of(upload).exists(), announcing.part_of(young).exists()) == (False, True)
+    announcing.cancel(young)
 
 
 def test_a_part_that_belongs_to_nothing_is_swept_after_a_day(bob_api: Api) -> None:
     upload = row(bob_api)
     add(upload, 0, ROWS[:100])
-    path = receiving.part_of(upload)
+    path = announcing.part_of(upload)
     Upload.objects.all().delete()
-    receiving.expire_uploads()
+    announcing.expire_uploads()
     assert path.exists()
     day_ago = timezone.now().timestamp() - 25 * 3600
     os.utime(path, (day_ago, day_ago))
-    receiving.expire_uploads()
+    announcing.expire_uploads()
     assert not path.exists()
 
 
@@ -140,7 +167,7 @@ def test_a_disk_that_fills_up_removes_the_part(bob_api: Api, monkeypatch: pytest
     monkeypatch.setattr(os, "pwrite", full)
     with pytest.raises(DiskNearlyFull):
         add(upload, 100, ROWS[100:])
-    assert not receiving.part_of(upload).exists()
+    assert not announcing.part_of(upload).exists()
     assert not Upload.objects.exists()
 
 
@@ -149,7 +176,7 @@ def test_a_name_taken_meanwhile_is_said_and_leaves_no_file(bob_api: Api) -> None
     assert add(first, 0, ROWS) is not None
     with pytest.raises(UploadRefused, match="already has a dataset"):
         add(second, 0, ROWS)
-    assert not receiving.part_of(second).exists()
+    assert not announcing.part_of(second).exists()
     keys = {version.upload_key for version in DatasetVersion.objects.all()}
     assert len(keys) == 1
     assert all(default_storage.exists(key) for key in keys)

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.faults.buckets import moto, way
 from tests.faults.machines import Machines, machines
+
+__all__ = ["moto", "way"]
 
 
 @pytest.fixture(scope="package")

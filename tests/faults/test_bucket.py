@@ -5,20 +5,17 @@ The bucket is moto's server on loopback, reached through the chaos proxy.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import boto3
 import pytest
 from django.core.files.storage import default_storage
-from django.test import override_settings
 from django.utils import timezone
-from moto.server import ThreadedMotoServer
 
 from tests.conftest import Api, claim_next
+from tests.faults.buckets import NAME
 from tests.faults.chaos_proxy import ChaosProxy, Rule
-from webapp import bucket as s3
 from webapp.jobs import clearing, reporting
 from webapp.jobs.handing_in import verified
 from webapp.jobs.models import Artifact, Job, Worker
@@ -26,7 +23,6 @@ from webapp.jobs.scrubbing import Scrub
 from webapp.storing import StorageAway, open_stored, store
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]
-NAME = "deltaboard"
 LARGE = [bytes([number]) * 1024**2 for number in range(20)]
 """More than one part of an upload, and more than a fetched file may take of the memory."""
 
@@ -38,35 +34,6 @@ def said(status: str, code: str) -> bytes:
 
 
 INTERNAL, SLOW_DOWN = said("500 Internal Server Error", "InternalError"), said("503 Slow Down", "SlowDown")
-
-
-@pytest.fixture(scope="module")
-def moto() -> Iterator[int]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    yield server.get_host_and_port()[1]
-    server.stop()
-
-
-@pytest.fixture
-def way(moto: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[ChaosProxy]:
-    """The way to an empty bucket, which is the site's storage."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "toy")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setattr(s3, "ANSWER_SECONDS", 1)
-    owner = boto3.resource("s3", endpoint_url=f"http://127.0.0.1:{moto}").Bucket(NAME)
-    owner.create()
-    with ChaosProxy(moto) as proxy:
-        options = {"bucket_name": NAME, "endpoint_url": proxy.url}
-        storages = {
-            "default": {"BACKEND": "webapp.bucket.Bucket", "OPTIONS": options},
-            "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-        }
-        with override_settings(STORAGES=storages):
-            yield proxy
-    owner.objects.all().delete()
-    owner.delete()
 
 
 def fetched(key: str) -> bytes:

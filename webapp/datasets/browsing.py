@@ -17,7 +17,7 @@ from django.http import Http404, StreamingHttpResponse
 
 from webapp.accounts.models import AuditEntry, User
 from webapp.datasets.models import DatasetVersion
-from webapp.storing import open_stored, streamed
+from webapp.storing import open_ranged, open_stored, streamed
 
 SEARCH_SECONDS = 0.2
 LOOKED_AT_ONCE = 512
@@ -77,7 +77,7 @@ def _lines_from(file: IO[bytes], version: DatasetVersion, place: int) -> Iterato
 
 def rows_page(version: DatasetVersion, offset: int, limit: int) -> list[dict[str, Any]]:
     """Rows as stored, from `offset` (0 is the first); empty past the end."""
-    with open_stored(version.file_key) as file:
+    with open_ranged(version.file_key) as file:
         return [orjson.loads(line) for line in itertools.islice(_lines_from(file, version, offset), limit)]
 
 
@@ -89,7 +89,7 @@ def find_rows(version: DatasetVersion, wanted: Wanted, start: int, limit: int) -
         return Found(numbered, start + limit if start + limit < version.rows.get("good", 0) else None)
     found: list[tuple[int, dict[str, Any]]] = []
     until, place = time.monotonic() + SEARCH_SECONDS, start
-    with open_stored(version.file_key) as file:
+    with open_ranged(version.file_key) as file:
         rest = _lines_from(file, version, start)
         while lines := list(itertools.islice(rest, LOOKED_AT_ONCE)):
             for line in lines:

@@ -1,6 +1,6 @@
 """Writes the canonical file of a dataset version: one JSON object a line, `split` first, complete or absent.
 
-Rows go into a draft first, each with its key and its line, because a side can be given only once all are known.
+Rows go into a draft first, their keys and lines beside it, because a side can be given only once all are known.
 """
 
 from __future__ import annotations
@@ -8,22 +8,22 @@ from __future__ import annotations
 import hashlib
 import os
 from array import array
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 import orjson
 
 from webapp.datasets.keeping import Keeper
 from webapp.datasets.limits import Limits
 from webapp.datasets.problems import Problems
-from webapp.datasets.splitting import GROUP_SHIFT, KeyMaker, Keys, Split, repeats, sort_keys, thresholds
+from webapp.datasets.splitting import GROUPS, KeyMaker, Keys, Sides, Split, groups_of, repeats, sort_keys
 
 PREVIEWED, KEEP_ONE = 20, "keep_one"
-KEY_DIGITS, LINE_DIGITS = 16, 10
-MARK = KEY_DIGITS + LINE_DIGITS
+BATCH_BYTES, BATCH_ROWS = 1024 * 1024, 8192
+"""Of the draft, taken in hand at once; a batch ends with the row that fills it."""
 SIDES = (b'{"split":"train",', b'{"split":"eval",')
 
 
@@ -88,11 +88,12 @@ class Draft:
 
     def __init__(self, destination: Path, limits: Limits) -> None:
         self.destination, self.limits = destination, limits
-        self.path = destination.with_name(destination.name + ".draft")
-        self.part = destination.with_name(destination.name + ".part")
-        self.keys = array("Q")
+        names = (destination.name + ending for ending in (".draft", ".marks", ".part"))
+        self.path, self.marks_path, self.part = map(destination.with_name, names)
+        self.keys, self.marks = array("Q"), array("Q")
         self.preview = Preview(limits.preview_characters)
         self.file: IO[bytes] | None = None
+        self.marks_file: IO[bytes] | None = None
         self.sorted: Keys | None = None
 
     @property
@@ -100,29 +101,44 @@ class Draft:
         return len(self.keys)
 
     def open(self, seed: int) -> None:
-        self.maker, self.file = KeyMaker(seed), self.path.open("wb")
+        self.maker, self.marks_file = KeyMaker(seed), self.marks_path.open("wb")
+        self.file = self.path.open("wb", buffering=BATCH_BYTES)
 
     def add(self, row: dict[str, Any], line: int | None, side: int) -> None:
         """One canonical row without its side; `line` is physical, `side` is what a column said (1 eval)."""
-        text = orjson.dumps(row)
-        key = self.maker.key(text, row.get("label", ""), side)
+        text = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+        key = self.maker.key(text[:-1], row.get("label", ""), side)
         self.keys.append(key)
-        self.preview.add(row)
+        self.marks.extend((key, line or 0))
+        if len(self.keys) <= PREVIEWED:
+            self.preview.add(row)
+        if len(self.marks) >= 2 * BATCH_ROWS:
+            self._put_marks_away()
         assert self.file is not None
-        self.file.write(b"%016x%010d%b\n" % (key, line or 0, text))
+        self.file.write(text)
+
+    def _put_marks_away(self) -> None:
+        """Key and line of every row in turn, on disk: sorting the keys loses the order."""
+        assert self.marks_file is not None
+        self.marks.tofile(self.marks_file)
+        del self.marks[:]
 
     def _sorted(self) -> Keys:
         if self.sorted is None:
             assert self.file is not None
+            assert self.marks_file is not None
+            self._put_marks_away()
             self.file.close()
+            self.marks_file.close()
             self.sorted = sort_keys(self.keys)
         return self.sorted
 
-    def _marked(self) -> Iterator[tuple[int, int, bytes]]:
-        """Key, physical line and canonical line without its opening brace, in the order of the file."""
-        with self.path.open("rb") as lines:
-            for line in lines:
-                yield int(line[:KEY_DIGITS], 16), int(line[KEY_DIGITS:MARK]), line[MARK + 1 :]
+    def _batches(self) -> Iterator[tuple[Keys, Keys, list[bytes]]]:
+        """Keys, physical lines and canonical lines, some rows at a time, in the order of the file."""
+        with self.path.open("rb") as rows, self.marks_path.open("rb") as marks:
+            while lines := rows.readlines(BATCH_BYTES):
+                pairs = np.fromfile(marks, dtype=np.uint64, count=2 * len(lines)).reshape(-1, 2)
+                yield pairs[:, 0], pairs[:, 1], lines
 
     def tell_repeats(self, problems: Problems, split: Split) -> None:
         """A warning for repeated rows, an error for rows that a column put on both sides."""
@@ -143,43 +159,49 @@ class Draft:
     def _first_repeated(self, contents: frozenset[int]) -> tuple[int, int]:
         """Line (0 where there are none) and good row."""
         seen: set[int] = set()
-        for row, (key, line, _) in enumerate(self._marked(), start=1):
-            content = key >> 1
-            if content in seen:
-                return line, row
-            if content in contents:
-                seen.add(content)
+        row = 0
+        for keys, numbers, _ in self._batches():
+            for key, line in zip(keys.tolist(), numbers.tolist(), strict=True):
+                row, content = row + 1, key >> 1
+                if content in seen:
+                    return line, row
+                if content in contents:
+                    seen.add(content)
         return 0, 0
 
     def write(self, split: Split, problems: Problems) -> Written:
         """The canonical file: written under another name, synced, then renamed. Raises Refused without train rows."""
-        limits = {} if split.kind == "column" else thresholds(self._sorted(), split.fraction)
+        sides = Sides(split, self._sorted())
         keeper = self._keeper(problems)
-        groups: Counter[int] = Counter()
-        index, size = RowIndex(), 0
-        counts, digest, preview = [0, 0], hashlib.sha256(), Preview(self.limits.preview_characters)
+        index, size, held_out = RowIndex(), 0, 0
+        groups = np.zeros(GROUPS, dtype=np.int64)
+        digest, preview = hashlib.sha256(), Preview(self.limits.preview_characters)
         with self.part.open("wb") as target:
-            for key, _, rest in self._marked():
-                if keeper is not None and not keeper.keeps(key):
-                    continue
-                held_out = key & 1 if split.kind == "column" else key <= limits.get(key >> GROUP_SHIFT, -1)
-                counts[held_out] += 1
-                groups[key >> GROUP_SHIFT] += 1
-                line = SIDES[held_out] + rest
-                index.add(size)
-                size += len(line)
-                digest.update(line)
-                target.write(line)
-                if sum(counts) <= PREVIEWED:
+            for keys, _, lines in self._batches():
+                if keeper is not None:
+                    kept = [place for place, key in enumerate(keys.tolist()) if keeper.keeps(key)]
+                    keys, lines = keys[kept], [lines[place] for place in kept]
+                held = sides.of(keys)
+                made = [SIDES[side] + line[1:] for side, line in zip(held, lines, strict=True)]
+                groups += np.bincount(groups_of(keys), minlength=GROUPS)
+                held_out += sum(held)
+                for line in made:
+                    index.add(size)
+                    size += len(line)
+                for line in made[: PREVIEWED - len(preview.rows)]:
                     preview.add(orjson.loads(line))
+                block = b"".join(made)
+                digest.update(block)
+                target.write(block)
             target.flush()
             os.fsync(target.fileno())
-        if not counts[0]:
+        if index.rows == held_out:
             raise problems.refuse("no_train_rows", "No row is left to train on.", "Hold out fewer rows.")
         self.part.replace(self.destination)
-        labels = {label: groups[group] for label, group in self.maker.groups.items()}
+        labels = {label: int(groups[group]) for label, group in self.maker.groups.items()}
         left_out = keeper.left_out if keeper else 0
-        return Written(counts[0], counts[1], digest.hexdigest(), size, preview.rows, index, left_out, labels)
+        train = index.rows - held_out
+        return Written(train, held_out, digest.hexdigest(), size, preview.rows, index, left_out, labels)
 
     def _keeper(self, problems: Problems) -> Keeper | None:
         """Where rows are left out by choice; says how many beforehand."""
@@ -196,7 +218,8 @@ class Draft:
 
     def discard(self) -> None:
         """Remove everything that is not the finished file."""
-        if self.file is not None:
-            self.file.close()
-        for leftover in (self.path, self.part):
+        for file in (self.file, self.marks_file):
+            if file is not None:
+                file.close()
+        for leftover in (self.path, self.marks_path, self.part):
             leftover.unlink(missing_ok=True)

@@ -35,6 +35,8 @@ class Chats:
 
     def read(self, value: Any, row: Row) -> list[dict[str, str]] | None:
         """The turns as role and content, or None after noting why not."""
+        if is_usual(value):
+            return value  # type: ignore[no-any-return]
         if is_sharegpt(value):
             renamed = [_renamed_turn(turn) for turn in value]
             if self.problems.chosen.get("sharegpt") != "convert_sharegpt":
@@ -92,6 +94,25 @@ class Chats:
             self._note("warning", finding, f"Row {row[1]:,}", row)
             return True
         return finding is None
+
+
+def is_usual(value: Any) -> bool:
+    """Whether nothing is to be said about a conversation, nor changed in it: nearly all are so, and there are many."""
+    if type(value) is not list:
+        return False
+    before, answered = "", False
+    for turn in value:
+        if type(turn) is not dict or tuple(turn) != ("role", "content"):
+            return False
+        role, content = turn["role"], turn["content"]
+        if type(content) is not str or not content or content.isspace() or role == before:
+            return False
+        if role == "assistant":
+            answered = True
+        elif role != "user" and not (role == "system" and not before):
+            return False
+        before = role
+    return answered
 
 
 def is_sharegpt(value: Any) -> bool:

@@ -54,8 +54,8 @@ def check(
     """The report on one file. Raises CheckFailed.
 
     `source` is only read. `destination` is written only if the state is `ready`, `<name>.problems` if there are any;
-    beside it `<name>.draft`, `.part`, `.unpacked` and `.utf8` live while it runs, so its folder must exist and may
-    need five times the room of the file.
+    beside it `<name>.draft`, `.marks`, `.part`, `.unpacked` and `.utf8` live while it runs, so its folder must exist
+    and may need five times the room of the file.
     """
     limits = limits or Limits()
     if not destination.parent.is_dir():
@@ -102,7 +102,7 @@ def _run(question: bytes, folder: Path, limits: Limits) -> tuple[int | None, byt
 
 
 def _clear(destination: Path) -> None:
-    for ending in ("", ".draft", ".part", ".utf8", ".unpacked", ".problems"):
+    for ending in ("", ".draft", ".marks", ".part", ".utf8", ".unpacked", ".problems"):
         destination.with_name(destination.name + ending).unlink(missing_ok=True)
 
 

@@ -13,7 +13,6 @@ import orjson
 
 LARGEST = 2**63
 KEY_END = re.compile(rb'"[ \t\r\n]*:')
-SPACED = (b" :", b"\t:", b"\n:", b"\r:")
 
 
 def usual_row(line: bytes, depth: int) -> dict[str, Any] | None:
@@ -32,9 +31,11 @@ def usual_row(line: bytes, depth: int) -> dict[str, Any] | None:
 
 def _keys_written(line: bytes) -> int:
     """At least as many as there are keys: text that looks like the end of a key counts, too."""
-    if any(spaced in line for spaced in SPACED):
-        return len(KEY_END.findall(line))
-    return line.count(b'":')
+    ended = line.count(b'":')
+    if ended == line.count(b":"):
+        return ended
+    spaced = b" :" in line or b"\t" in line or b"\n" in line or b"\r" in line
+    return len(KEY_END.findall(line)) if spaced else ended
 
 
 def _keys(value: Any, depth: int) -> int:

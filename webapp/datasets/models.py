@@ -86,6 +86,8 @@ class DatasetVersion(models.Model):
     upload_name = models.CharField(max_length=255)
     upload_key = models.CharField(max_length=255)
     upload_bytes = models.BigIntegerField()
+    upload_proof = models.CharField(max_length=80, blank=True)
+    """What the uploaded bytes must add up to, where that is yet to be seen; see proving.py."""
     asked: models.JSONField[Any, Any] = models.JSONField(default=dict)
     """What the person asked for: task, mapping, split, and choices.Choices; missing ones are guessed."""
     made_from = models.ForeignKey("self", models.SET_NULL, null=True, related_name="remade")
@@ -146,7 +148,7 @@ class DatasetVersion(models.Model):
 class Upload(models.Model):
     """A file on its way in, chunk by chunk; a day after its last sign of life it is gone. Nobody but its user sees it.
 
-    Its bytes lie outside the storage until they are whole; see receiving.py.
+    Its bytes lie outside the storage until they are whole, or come into a bucket as parts; see announcing.py.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -166,6 +168,18 @@ class Upload(models.Model):
     touched_at = models.DateTimeField()
     version = models.ForeignKey(DatasetVersion, models.CASCADE, null=True, related_name="+")
     """What it became."""
+    idempotency_key = models.CharField(max_length=100, null=True, blank=True)
+    key = models.CharField(max_length=255, blank=True)
+    """Where it will lie, if its parts go into the bucket."""
+    parts_id = models.TextField(blank=True)
+    """What the bucket calls it until then."""
+    part_sums: models.JSONField[Any, Any] = models.JSONField(default=dict)
+    """Number of a part -> its sha256, as announced."""
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["user", "idempotency_key"], name="upload_asked_for_once")
+        ]
 
     def __str__(self) -> str:
         return f"{self.file_name}, {self.offset:,} of {self.bytes:,} bytes"

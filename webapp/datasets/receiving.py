@@ -1,7 +1,7 @@
-"""Takes in a large file chunk by chunk: begun, resumed, finished or cancelled; constant memory whatever its size.
+"""Takes in a large file chunk by chunk, to one file beside the storage; constant memory whatever its size.
 
-The bytes lie in one file beside the storage. A chunk counts once it is on disk and its sha256 fits; what a crash
-left behind the offset is written over. What is in the file is for vetting.py to say.
+A chunk counts once it is on disk and its sha256 fits; what a crash left behind the offset is written over. What is in
+the file is for vetting.py to say.
 """
 
 from __future__ import annotations
@@ -12,82 +12,23 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
-from datetime import timedelta
-from pathlib import Path
-from typing import Any
-from uuid import UUID
 
-from django.conf import settings
-from django.db import transaction
-from django.db.models import F, Sum
 from django.utils import timezone
 
-from webapp.accounts.models import Role, Team, User
-from webapp.accounts.permissions import require
-from webapp.datasets.models import Dataset, DatasetVersion, Upload
-from webapp.datasets.uploading import (
-    UploadRefused,
-    first_version,
-    free_name,
-    require_not_archived,
-    require_size,
-    shown_name,
-    version_from_stored,
-)
-from webapp.storing import CHUNK_BYTES, DiskNearlyFull, Stored, forget, require_space, store_by_move
-
-CHUNK_AT_MOST = 8 * 1024**2
-KEPT_HOURS = 24
-OPEN_AT_MOST = 20
-"""Unfinished uploads of one person."""
-NAME = "Send a file name of 1 to 255 characters."
-
-
-def begin(
-    user: User, team: Team | None, dataset: Dataset | None, announced: dict[str, Any], asked: dict[str, Any]
-) -> Upload:
-    """A place for a file that was announced: `name`, `file_name`, `bytes`, `sha256`. Nothing is written yet.
-
-    Raises UploadRefused, NotAllowed, DiskNearlyFull: before the first byte, so that nobody sends 5 GB in vain.
-    """
-    size, file_name = announced["bytes"], shown_name(announced["file_name"])
-    require_size(size)
-    if dataset is not None:
-        require(user, dataset.team_id, Role.MEMBER)
-        require_not_archived(dataset)
-        name = ""
-    elif team is not None:
-        name = free_name(user, team, announced["name"], announced["file_name"])
-    else:
-        raise UploadRefused("team", "You are in no team in which you may make things.", "Ask a maintainer.", 403)
-    unfinished = Upload.objects.filter(version=None)
-    if unfinished.filter(user=user).count() >= OPEN_AT_MOST:
-        message = f"You have {OPEN_AT_MOST} unfinished uploads, the limit."
-        raise UploadRefused("upload.too_many", message, "Finish or cancel one first.", 409)
-    promised = unfinished.aggregate(left=Sum(F("bytes") - F("offset")))["left"] or 0
-    require_space(2 * size + promised)
-    return Upload.objects.create(
-        user=user, team=team, dataset=dataset, name=name, file_name=file_name, bytes=size,
-        sha256=announced["sha256"], asked=asked, touched_at=timezone.now(),
-    )  # fmt: skip
-
-
-def find(user: User, team_id: int | None, upload_id: UUID) -> Upload | None:
-    """The person's own upload, within the team of the token if there is one."""
-    found = Upload.objects.filter(pk=upload_id, user=user).select_related("team", "dataset__team", "version").first()
-    if found is None or team_id is None:
-        return found
-    return found if team_id == (found.dataset.team_id if found.dataset else found.team_id) else None
-
-
-def part_of(upload: Upload) -> Path:
-    return Path(settings.VAR) / "incoming" / f"{upload.pk.hex}.part"
+from webapp.datasets.announcing import become, cancel, part_of, prefix_of
+from webapp.datasets.models import DatasetVersion, Upload
+from webapp.datasets.proving import CHUNK_AT_MOST
+from webapp.datasets.uploading import UploadRefused
+from webapp.storing import DiskNearlyFull, Stored, require_space, sha256_of, store_by_move
 
 
 def check_chunk(upload: Upload, offset: int, length: int) -> None:
     """Raise UploadRefused where a chunk cannot be the next one; asked before its body is read."""
     if upload.version_id is not None:
         raise UploadRefused("upload.done", "This upload is already complete.", "", 409)
+    if upload.parts_id:
+        message = "This upload's parts go into the bucket, past the site."
+        raise UploadRefused("upload.to_the_bucket", message, "Ask for an address with POST …/parts.", 409)
     if offset != upload.offset:
         message = f"The chunk starts at byte {offset:,}; the next one starts at {upload.offset:,}."
         raise UploadRefused("upload.offset", message, "Ask for the offset with HEAD and go on from there.", 409)
@@ -150,57 +91,9 @@ def _write(upload: Upload, file: int, offset: int, chunk: bytes) -> None:
 def _finish(upload: Upload) -> DatasetVersion:
     """All bytes are here: verified, moved into the storage, and made a version of."""
     path = part_of(upload)
-    digest = _sha256(path) if upload.sha256 else ""
+    digest = sha256_of(path) if upload.sha256 else ""
     if path.stat().st_size != upload.bytes or digest != upload.sha256:
         cancel(upload)
         message = "The whole file does not have the sha256 that was announced; nothing was kept."
         raise UploadRefused("upload.damaged", message, "Upload it again.", 422)
-    team_id = upload.dataset.team_id if upload.dataset else upload.team_id
-    stored = Stored(store_by_move(f"{team_id or 'site'}/uploads", path), digest, upload.bytes)
-    try:
-        with transaction.atomic():
-            version = _version(upload, stored)
-            Upload.objects.filter(pk=upload.pk).update(version=version)
-    except BaseException:
-        forget(stored.key)
-        Upload.objects.filter(pk=upload.pk).delete()
-        raise
-    return version
-
-
-def _version(upload: Upload, stored: Stored) -> DatasetVersion:
-    if upload.dataset is not None:
-        require(upload.user, upload.dataset.team_id, Role.MEMBER)
-        return version_from_stored(
-            upload.user, upload.dataset, stored.key, stored.bytes, upload.file_name, upload.asked
-        )
-    assert upload.team is not None
-    name = free_name(upload.user, upload.team, upload.name, upload.file_name)
-    return first_version(upload.user, upload.team, name, stored, upload.file_name, upload.asked)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(CHUNK_BYTES):
-            digest.update(piece)
-    return digest.hexdigest()
-
-
-def cancel(upload: Upload) -> None:
-    """Forget it and its bytes; what it became stays."""
-    part_of(upload).unlink(missing_ok=True)
-    Upload.objects.filter(pk=upload.pk).delete()
-
-
-def expire_uploads() -> None:
-    """What nobody has gone on with for a day, and parts that belong to nothing."""
-    before = timezone.now() - timedelta(hours=KEPT_HOURS)
-    for upload in Upload.objects.filter(touched_at__lt=before)[:100]:
-        cancel(upload)
-    folder = Path(settings.VAR) / "incoming"
-    for path in folder.glob("*.part") if folder.is_dir() else ():
-        with contextlib.suppress(FileNotFoundError, ValueError):
-            old = path.stat().st_mtime < before.timestamp()
-            if old and not Upload.objects.filter(pk=UUID(path.stem)).exists():
-                path.unlink()
+    return become(upload, Stored(store_by_move(prefix_of(upload), path), digest, upload.bytes))

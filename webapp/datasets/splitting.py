@@ -136,6 +136,29 @@ def thresholds(keys: Keys, fraction: float) -> dict[int, int]:
     }
 
 
+class Sides:
+    """Gives rows their side: what a column said, or held out up to the threshold of their label."""
+
+    def __init__(self, split: Split, keys: Keys) -> None:
+        """`keys`: those of all rows, sorted."""
+        self.said = split.kind == "column"
+        limits = {} if self.said else thresholds(keys, split.fraction)
+        self.limits, self.some = np.zeros(GROUPS, dtype=np.uint64), np.zeros(GROUPS, dtype=np.bool_)
+        for group, limit in limits.items():
+            self.limits[group], self.some[group] = limit, True
+
+    def of(self, keys: Keys) -> list[int]:
+        """1 held out, 0 not, for rows in any order."""
+        groups = groups_of(keys)
+        held = self.some[groups] & (keys <= self.limits[groups])
+        sides: list[int] = ((keys & np.uint64(1)) if self.said else held.astype(np.int8)).tolist()
+        return sides
+
+
+def groups_of(keys: Keys) -> NDArray[np.int64]:
+    return (keys >> np.uint64(GROUP_SHIFT)).astype(np.int64)
+
+
 def _stretches(keys: Keys) -> list[tuple[int, Keys, NDArray[np.bool_]]]:
     """Per group: its number, its keys, and whether each next key is another one."""
     found, start = [], 0

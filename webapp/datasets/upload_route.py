@@ -11,6 +11,7 @@ import logging
 import re
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -20,7 +21,7 @@ from django.urls import reverse
 
 from webapp.accounts.asking import Asked, asked_by, from_here
 from webapp.accounts.permissions import NotAllowed
-from webapp.datasets import receiving
+from webapp.datasets import announcing, direct, receiving
 from webapp.datasets.models import DatasetVersion, Upload
 from webapp.datasets.uploading import UploadRefused
 from webapp.outages import AWAY, fault_of
@@ -36,6 +37,32 @@ Answer = tuple[int, dict[str, str], dict[str, Any] | None]
 
 class Left(Exception):
     """The sender is gone."""
+
+
+@dataclass
+class Chunk:
+    """What the headers say of the body that follows them."""
+
+    upload: Upload
+    offset: int = 0
+    length: int = 0
+    sha256: str = ""
+
+    def read(self, headers: dict[str, str]) -> None:
+        """Raises UploadRefused where the body cannot be the upload's next chunk."""
+        offset, length, sha256 = (
+            headers.get(each, "") for each in ("upload-offset", "content-length", "upload-sha256")
+        )
+        if not offset.isdecimal() or len(offset) > 15:
+            message = "Upload-Offset is missing or no number."
+            raise UploadRefused("upload.offset", message, "Send where the chunk starts.", 400)
+        if not length.isdecimal() or len(length) > 15:
+            raise UploadRefused("upload_length", "Content-Length is missing.", "Send how long the chunk is.", 411)
+        if not SHA256.fullmatch(sha256.lower()):
+            message = "Upload-Sha256 is missing or no sha256."
+            raise UploadRefused("upload.sha256", message, "Send the chunk's sha256 in hex.", 400)
+        self.offset, self.length, self.sha256 = int(offset), int(length), sha256.lower()
+        receiving.check_chunk(self.upload, self.offset, self.length)
 
 
 def upload_of(scope: dict[str, Any]) -> UUID | None:
@@ -74,22 +101,13 @@ async def serve(upload_id: UUID, scope: dict[str, Any], receive: Any, send: Any)
 async def _answer(upload_id: UUID, method: str, headers: dict[str, str], receive: Any) -> Answer:
     if not from_here(headers) or headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return _refusal(400, "host", "The request names another host or comes from another site.")
-    found = await _in_thread(lambda: _find(upload_id, headers))
-    if not isinstance(found, Upload):
-        return found
-    if method == "HEAD":
-        return 200, _progress(found), None
-    try:
-        offset, length, sha256 = _chunk(headers)
-    except UploadRefused as error:
-        return _refusal(error.status, error.code, str(error), error.hint)
-    refused = await _in_thread(lambda: _guarded(found, lambda: receiving.check_chunk(found, offset, length)))
-    if refused is not None:
-        return refused
-    chunk = await _body(receive, length)
-    if len(chunk) != length:
-        return _refusal(400, "upload_length", f"The body has not the {length:,} bytes that Content-Length says.")
-    return await _in_thread(lambda: _add(found, offset, chunk, sha256))
+    looked = await _in_thread(lambda: _look(upload_id, method, headers))
+    if not isinstance(looked, Chunk):
+        return looked
+    body = await _body(receive, looked.length)
+    if len(body) != looked.length:
+        return _refusal(400, "upload_length", f"The body has not the {looked.length:,} bytes that Content-Length says.")
+    return await _in_thread(lambda: _add(looked, body))
 
 
 async def _in_thread(what: Callable[[], Found]) -> Found:
@@ -104,10 +122,21 @@ async def _in_thread(what: Callable[[], Found]) -> Found:
     return answer
 
 
+def _look(upload_id: UUID, method: str, headers: dict[str, str]) -> Chunk | Answer:
+    """The chunk that may follow, or the answer where there is nothing to read."""
+    found = _find(upload_id, headers)
+    if not isinstance(found, Upload):
+        return found
+    if method == "HEAD":
+        return _guarded(found, lambda: direct.arrived(found)) or (200, _progress(found), None)
+    chunk = Chunk(found)
+    return _guarded(found, lambda: chunk.read(headers)) or chunk
+
+
 def _find(upload_id: UUID, headers: dict[str, str]) -> Upload | Answer:
     try:
         asked: Asked | None = asked_by(headers)
-        upload = receiving.find(asked.user, asked.team_id, upload_id) if asked else None
+        upload = announcing.find(asked.user, asked.team_id, upload_id) if asked else None
     except AWAY as error:
         fault = fault_of(error)
         return _refusal(503, fault.code, fault.message, fault.hint, {"retry-after": str(fault.retry_after_seconds)})
@@ -116,35 +145,24 @@ def _find(upload_id: UUID, headers: dict[str, str]) -> Upload | Answer:
     return upload or _refusal(404, "not_found", "There is no such upload of yours; after 24 hours they are forgotten.")
 
 
-def _chunk(headers: dict[str, str]) -> tuple[int, int, str]:
-    """Offset, length and sha256 of the chunk as the headers say. Raises UploadRefused."""
-    offset, length, sha256 = (headers.get(name, "") for name in ("upload-offset", "content-length", "upload-sha256"))
-    if not offset.isdecimal() or len(offset) > 15:
-        message = "Upload-Offset is missing or no number."
-        raise UploadRefused("upload.offset", message, "Send where the chunk starts.", 400)
-    if not length.isdecimal() or len(length) > 15:
-        raise UploadRefused("upload_length", "Content-Length is missing.", "Send how long the chunk is.", 411)
-    if not SHA256.fullmatch(sha256.lower()):
-        message = "Upload-Sha256 is missing or no sha256."
-        raise UploadRefused("upload.sha256", message, "Send the chunk's sha256 in hex.", 400)
-    return int(offset), int(length), sha256.lower()
-
-
 async def _body(receive: Any, length: int) -> bytes:
     """At most one byte more than the length. Raises Left."""
-    body = bytearray()
+    pieces: list[bytes] = []
+    came = 0
     while True:
         message = await receive()
         if message["type"] != "http.request":
             raise Left
-        body += message.get("body", b"")
-        if len(body) > length or not message.get("more_body", False):
-            return bytes(body)
+        pieces.append(message.get("body", b""))
+        came += len(pieces[-1])
+        if came > length or not message.get("more_body", False):
+            return b"".join(pieces)
 
 
-def _add(upload: Upload, offset: int, chunk: bytes, sha256: str) -> Answer:
+def _add(chunk: Chunk, body: bytes) -> Answer:
     made: list[DatasetVersion | None] = []
-    refused = _guarded(upload, lambda: made.append(receiving.add_chunk(upload, offset, chunk, sha256)))
+    upload = chunk.upload
+    refused = _guarded(upload, lambda: made.append(receiving.add_chunk(upload, chunk.offset, body, chunk.sha256)))
     if refused is not None:
         return refused
     version = made[0]

@@ -7,15 +7,18 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from django.http import Http404
-from ninja import Router, Schema, Status
+from ninja import Header, Router, Schema, Status
 from pydantic import Field
 
 from webapp.accounts.auth import Caller
 from webapp.accounts.permissions import teams_to_work_in
+from webapp.datasets import direct
+from webapp.datasets.announcing import KEPT_HOURS, begin, cancel, find
 from webapp.datasets.api import dataset_of
 from webapp.datasets.choices import ASK
 from webapp.datasets.models import Upload
-from webapp.datasets.receiving import CHUNK_AT_MOST, KEPT_HOURS, begin, cancel, find
+from webapp.datasets.proving import CHUNK_AT_MOST
+from webapp.datasets.upload_route import done
 from webapp.paging import Whole
 
 uploads = Router(tags=["datasets"])
@@ -39,6 +42,14 @@ class Announcement(Schema):
     warnings: Literal["", "accept", "ask"] = ""
 
 
+class PartAnnouncement(Schema):
+    """One part that will be put into the bucket."""
+
+    offset: Annotated[int, Field(ge=0, le=2**53)]
+    bytes: Annotated[int, Field(ge=1, le=CHUNK_AT_MOST)]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
 def upload_answer(found: Upload) -> dict[str, Any]:
     return {
         "id": str(found.pk),
@@ -46,17 +57,21 @@ def upload_answer(found: Upload) -> dict[str, Any]:
         "bytes": found.bytes,
         "offset": found.offset,
         "chunk_bytes": CHUNK_AT_MOST,
+        "to": "bucket" if found.parts_id else "site",
         "expires_at": found.touched_at + timedelta(hours=KEPT_HOURS),
         "version": found.version_id,
+        "made": done(found.version) if found.version else None,
     }
 
 
 @uploads.post("", response={201: dict[str, Any]})
-def begin_upload(request: Any, announced: Announcement) -> Any:
-    """Announce a file; its chunks follow as `PATCH /uploads/{id}` with `Upload-Offset` and `Upload-Sha256`.
+def begin_upload(request: Any, announced: Announcement, idempotency_key: Header[str | None] = None) -> Any:
+    """Announce a file; sent again with the same Idempotency-Key, it is the same upload.
 
-    A chunk has at most 8 MiB. After a cut, `HEAD /uploads/{id}` says in `Upload-Offset` where to go on. The answer to
-    the last chunk is 201 with the dataset and its version.
+    If `to` is `site`, chunks of at most 8 MiB follow as `PATCH /uploads/{id}` with `Upload-Offset` and `Upload-Sha256`;
+    the answer to the last one is 201 with the dataset and its version. If it is `bucket`, ask for the address of each
+    part of `chunk_bytes` with `POST /uploads/{id}/parts` and put the part there; `POST /uploads/{id}/complete` is
+    answered so in the end. After a cut, `offset` of `GET /uploads/{id}` says where to go on.
     """
     caller: Caller = request.auth
     dataset = None if announced.dataset is None else dataset_of(request, announced.dataset)
@@ -66,13 +81,28 @@ def begin_upload(request: Any, announced: Announcement) -> Any:
     said = announced.dict()
     asked = {"task": said["task"], "mapping": said["mapping"], "split": said["split"]}
     asked["warnings"] = ASK if said["warnings"] == ASK else ""
-    return Status(201, upload_answer(begin(caller.user, team, dataset, said, asked)))
+    return Status(201, upload_answer(begin(caller.user, team, dataset, said, asked, idempotency_key)))
 
 
 @uploads.get("{upload_id}")
 def get_upload(request: Any, upload_id: UUID) -> dict[str, Any]:
-    """How far one of your uploads is."""
-    return upload_answer(_upload(request, upload_id))
+    """How far one of your uploads is, and what it became."""
+    found = _upload(request, upload_id)
+    direct.arrived(found)
+    return upload_answer(found)
+
+
+@uploads.post("{upload_id}/parts")
+def address_part(request: Any, upload_id: UUID, part: PartAnnouncement) -> dict[str, Any]:
+    """Where to PUT one part, with `headers` as they are; the bucket takes these very bytes, for five minutes."""
+    found = direct.address(_upload(request, upload_id), part.offset, part.bytes, part.sha256)
+    return {"method": "PUT", "url": found.url, "headers": found.headers, "seconds": found.seconds}
+
+
+@uploads.post("{upload_id}/complete", response={201: dict[str, Any]})
+def complete_upload(request: Any, upload_id: UUID) -> Any:
+    """All parts are in the bucket: the dataset and its version, the same when asked twice."""
+    return Status(201, done(direct.complete(_upload(request, upload_id))))
 
 
 @uploads.delete("{upload_id}", response={204: None})

@@ -17,8 +17,9 @@ from webapp.datasets.checking import check
 from webapp.datasets.choices import Choices
 from webapp.datasets.models import DatasetVersion, VersionState
 from webapp.datasets.problems import Problems
+from webapp.datasets.proving import fits
 from webapp.datasets.reading import Report
-from webapp.storing import copy_to, forget, store_file
+from webapp.storing import forget, on_disk, store_file, take_in
 
 CHECK_LEASE_MINUTES = 30
 CHOSEN = tuple(Choices.__dataclass_fields__)
@@ -59,19 +60,28 @@ def run_check(version_id: int) -> None:
 
 
 def _check(version: DatasetVersion, scratch: Path) -> None:
-    source, destination = scratch / "upload", scratch / "rows.jsonl"
-    copy_to(version.upload_key, source)
-    asked = version.asked
-    report = check(
-        source,
-        version.upload_name,
-        destination,
-        task=asked.get("task"),
-        mapping=asked.get("mapping"),
-        split=asked.get("split"),
-        choices={name: asked[name] for name in CHOSEN if asked.get(name)},
-    )
+    destination, asked = scratch / "rows.jsonl", version.asked
+    with on_disk(version.upload_key, scratch / "upload") as source:
+        if version.upload_proof and not fits(source, version.upload_proof):
+            _finish(version, asdict(_damaged(version.upload_name)), destination)
+            return
+        report = check(
+            source,
+            version.upload_name,
+            destination,
+            task=asked.get("task"),
+            mapping=asked.get("mapping"),
+            split=asked.get("split"),
+            choices={name: asked[name] for name in CHOSEN if asked.get(name)},
+        )
     _finish(version, asdict(report), destination)
+
+
+def _damaged(name: str) -> Report:
+    """The bytes in the bucket are not those that their sender announced."""
+    problems = Problems(name)
+    problems.error("upload_damaged", "The file that arrived is not the one that was announced.", "Upload it again.")
+    return Report("refused", problems=problems.as_json(), problems_total=problems.total)
 
 
 def _our_fault(name: str) -> Report:
@@ -84,7 +94,7 @@ def _our_fault(name: str) -> Report:
 
 def _finish(version: DatasetVersion, report: dict[str, Any], rows: Path) -> None:
     team = version.dataset.team_id or "site"
-    stored = store_file(f"{team}/versions", rows) if report["state"] == "ready" else None
+    stored = take_in(f"{team}/versions", rows) if report["state"] == "ready" else None
     listed = (
         store_file(f"{team}/problems", rows.with_name(rows.name + ".problems")) if report["problems_file"] else None
     )

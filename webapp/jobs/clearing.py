@@ -16,8 +16,8 @@ from django.utils import timezone
 
 from webapp import clock
 from webapp.basemodels.models import BaseModel
+from webapp.datasets.announcing import expire_uploads
 from webapp.datasets.models import DatasetVersion
-from webapp.datasets.receiving import expire_uploads
 from webapp.datasets.vetting import forget_old_uploads
 from webapp.jobs.models import Artifact, Attempt, Checkpoint, Inspection, StoredPart
 from webapp.storing import forget
