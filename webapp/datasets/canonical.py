@@ -127,18 +127,19 @@ class Draft:
     def tell_repeats(self, problems: Problems, split: Split) -> None:
         """A warning for repeated rows, an error for rows that a column put on both sides."""
         found, keeps_one = repeats(self._sorted()), problems.chosen
+        left = found.on_one_side if keeps_one.get("leaked_row") == KEEP_ONE else found.rows
         if found.leaked and keeps_one.get("leaked_row") != KEEP_ONE:
             rows = "1 row stands" if found.leaked == 1 else f"{found.leaked:,} rows stand"
             message = f"{rows} in both the training and the evaluation part."
-            hint = f"Remove them from one part of `{split.column}`, or split by fraction."
-            problems.error("leaked_row", message, hint, count=found.leaked, field=split.column)
-        elif found.rows and keeps_one.get("duplicate_row") != KEEP_ONE:
+            field_ = split.column or None
+            problems.error("leaked_row", message, split.way_out, count=found.leaked, field=field_)
+        elif left and keeps_one.get("duplicate_row") != KEEP_ONE:
             line, row = self._first_repeated(found.contents)
-            rows = "1 row repeats" if found.rows == 1 else f"{found.rows:,} rows repeat"
+            rows = "1 row repeats" if left == 1 else f"{left:,} rows repeat"
             place = f"on line {line:,}" if line else f"in row {row:,}"
             message = f"{rows} an earlier one word for word, the first {place}."
             hint = "Keep one of each if they are there by mistake."
-            problems.warn("duplicate_row", message, hint, count=found.rows, line=line or None)
+            problems.warn("duplicate_row", message, hint, count=left, line=line or None)
 
     def _first_repeated(self, contents: frozenset[int]) -> tuple[int, int]:
         """Line (0 where there are none) and good row."""
@@ -153,7 +154,7 @@ class Draft:
 
     def write(self, split: Split, problems: Problems) -> Written:
         """The canonical file: written under another name, synced, then renamed. Raises Refused without train rows."""
-        limits = {} if split.kind == "column" else thresholds(self._sorted(), split.fraction)
+        limits = {} if split.is_given else thresholds(self._sorted(), split.fraction)
         keeper = self._keeper(problems)
         groups: Counter[int] = Counter()
         index, size = RowIndex(), 0
@@ -162,7 +163,7 @@ class Draft:
             for key, _, rest in self._marked():
                 if keeper is not None and not keeper.keeps(key):
                     continue
-                held_out = key & 1 if split.kind == "column" else key <= limits.get(key >> GROUP_SHIFT, -1)
+                held_out = key & 1 if split.is_given else key <= limits.get(key >> GROUP_SHIFT, -1)
                 counts[held_out] += 1
                 groups[key >> GROUP_SHIFT] += 1
                 line = SIDES[held_out] + rest

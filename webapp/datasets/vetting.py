@@ -14,11 +14,11 @@ from django.db.models import Q
 from django.utils import timezone
 
 from webapp.datasets.checking import check
-from webapp.datasets.choices import Choices
+from webapp.datasets.choices import CHECK, COLUMNS, SAVE, Choices
 from webapp.datasets.models import DatasetVersion, VersionState
 from webapp.datasets.problems import Problems
 from webapp.datasets.reading import Report
-from webapp.storing import copy_to, forget, store_file
+from webapp.storing import copy_to, forget_all, store_file
 
 CHECK_LEASE_MINUTES = 30
 CHOSEN = tuple(Choices.__dataclass_fields__)
@@ -26,7 +26,7 @@ UPLOAD_KEPT_DAYS = 7
 """How long an upload that leaves something to choose can be read again."""
 FACTS = (
     "state", "columns", "labels", "rows", "problems", "problems_total", "preview", "offers", "file_columns",
-    "row_index",
+    "row_index", "found",
 )  # fmt: skip
 log = logging.getLogger(__name__)
 
@@ -61,6 +61,10 @@ def run_check(version_id: int) -> None:
 def _check(version: DatasetVersion, scratch: Path) -> None:
     source, destination = scratch / "upload", scratch / "rows.jsonl"
     copy_to(version.upload_key, source)
+    second = None
+    if version.second_key and (version.asked.get("split") or {}).get("kind") == "file":
+        second = scratch / "second", version.second_name
+        copy_to(version.second_key, second[0])
     asked = version.asked
     report = check(
         source,
@@ -69,7 +73,8 @@ def _check(version: DatasetVersion, scratch: Path) -> None:
         task=asked.get("task"),
         mapping=asked.get("mapping"),
         split=asked.get("split"),
-        choices={name: asked[name] for name in CHOSEN if asked.get(name)},
+        choices={name: asked[name] for name in CHOSEN if asked.get(name)} | {"step": version.step},
+        second=second,
     )
     _finish(version, asdict(report), destination)
 
@@ -91,7 +96,9 @@ def _finish(version: DatasetVersion, report: dict[str, Any], rows: Path) -> None
     facts = {name: report[name] for name in FACTS}
     ready = report["state"] == VersionState.READY
     offered = ready and any(each["fixes"] for each in report["problems"])
-    keep = offered or report["state"] == VersionState.NEEDS_CHOICE
+    step = _step_after(version.step, report["state"])
+    keep = offered or step or report["state"] == VersionState.NEEDS_CHOICE
+    facts["found"] = report["found"] or version.found  # the look came before the check
     DatasetVersion.objects.filter(pk=version.pk, state=VersionState.CHECKING).update(
         **facts,
         format=report["format"] or "",
@@ -99,6 +106,7 @@ def _finish(version: DatasetVersion, report: dict[str, Any], rows: Path) -> None
         mapping=report["mapping"] or {},
         split=report["split"] or {},
         reasons=report["reasons"],
+        step=step,
         check_lease_until=None,
         file_key=stored.key if stored else "",
         bytes=stored.bytes if stored else 0,
@@ -109,12 +117,19 @@ def _finish(version: DatasetVersion, report: dict[str, Any], rows: Path) -> None
         forget_upload(version)
 
 
+def _step_after(step: str, state: str) -> str:
+    """Saved, it is no draft any more, nor where nothing can be made of the file; else what is wrong is shown."""
+    if state == VersionState.READY or (step == COLUMNS and state == VersionState.REFUSED):
+        return ""
+    return CHECK if step == SAVE else step
+
+
 def forget_upload(version: DatasetVersion) -> None:
     """Let the uploaded bytes go, unless another version still reads them."""
-    key = version.upload_key
-    DatasetVersion.objects.filter(pk=version.pk).update(upload_key="")
-    if key and not DatasetVersion.objects.filter(upload_key=key).exists():
-        forget(key)
+    keys = version.upload_keys
+    DatasetVersion.objects.filter(pk=version.pk).update(upload_key="", second_key="")
+    needed = DatasetVersion.objects.filter(Q(upload_key__in=keys) | Q(second_key__in=keys))
+    forget_all(keys - {key for each in needed for key in each.upload_keys})
 
 
 def forget_old_uploads() -> None:
