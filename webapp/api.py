@@ -11,6 +11,7 @@ from webapp import api_errors
 from webapp.accounts.auth import BrowserAuth, TokenAuth
 from webapp.basemodels.api import router as base_models
 from webapp.datasets.api import dataset_versions, datasets
+from webapp.datasets.drafts_api import drafts
 from webapp.datasets.uploads_api import uploads
 from webapp.jobs.api import estimates, jobs, methods, workers
 from webapp.jobs.artifacts_api import artifacts
@@ -31,6 +32,7 @@ api = NinjaAPI(
 api_errors.install(api)
 api.add_router("datasets", datasets)
 api.add_router("dataset-versions", dataset_versions)
+api.add_router("dataset-versions", drafts)
 api.add_router("dataset-versions", tokens)
 api.add_router("uploads", uploads)
 api.add_router("base-models", base_models)

@@ -33,7 +33,9 @@ SMALL_BYTES = 3 * 1024**2
 FORM_AROUND_FILE_BYTES = 1024**2
 LOOK_EVERY_BYTES = 16 * 1024**2
 """How often the disk is looked at while a file comes in: others may be filling it at the same time."""
-UPLOADS = re.compile(r"/datasets/upload/|/api/v1/datasets(/\d+/versions)?/?")
+UPLOADS = re.compile(
+    r"/datasets/(upload|\d+/v\d+/save)/|/api/v1/(datasets(/\d+/versions)?|dataset-versions/\d+/second-file)/?"
+)
 PARTS = re.compile(r"/api/worker/(attempts|inspections)/\d+/files/[0-9a-f]{64}")
 
 

@@ -28,16 +28,9 @@ function dropping(zone, input) {
 
 /** What the form says, in the words of the API. */
 function announced(form) {
-  const said = new FormData(form);
-  const mapping = {};
-  for (const [name, value] of said) if (name.startsWith("map.") && value.trim()) mapping[name.slice(4)] = value.trim();
-  const percent = Number(said.get("eval_percent"));
   return {
-    name: said.get("name") ?? "",
-    task: said.get("task") ?? "",
     warnings: "ask",
-    ...(Object.keys(mapping).length ? { mapping } : {}),
-    ...(percent > 0 ? { split: { kind: "fraction", fraction: percent / 100 } } : {}),
+    step: "columns",
     ...(form.dataset.dataset ? { dataset: Number(form.dataset.dataset) } : {}),
     ...(form.dataset.team ? { team: form.dataset.team } : {}),
   };

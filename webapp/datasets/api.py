@@ -15,9 +15,10 @@ from webapp.accounts.auth import Caller
 from webapp.accounts.permissions import teams_to_work_in
 from webapp.datasets.archiving import archive, bring_back, delete
 from webapp.datasets.browsing import Wanted, download, find_rows, problem_list
-from webapp.datasets.choices import ASK
+from webapp.datasets.choices import ASK, CHECK, COLUMNS, SAVE
 from webapp.datasets.comparing import BYTES_AT_MOST, ROWS_AT_MOST, TooLong, difference
 from webapp.datasets.deciding import decide
+from webapp.datasets.drafting import check_all, discard, settle
 from webapp.datasets.models import Dataset, DatasetVersion, VersionState
 from webapp.datasets.problems import ACCEPT
 from webapp.datasets.uploading import UploadRefused, new_version, upload
@@ -64,16 +65,20 @@ def version_answer(version: DatasetVersion) -> dict[str, Any]:
         "reasons": version.reasons,
         "upload_kept": version.upload_kept,
         "made_from": version.made_from_id,
+        "step": version.step,
+        "found": version.found,
         "token_stats": version.token_stats,
         "created_at": version.created_at,
     }
 
 
-def _asked(task: str, mapping: str, split: str, warnings: str) -> dict[str, Any]:
+def _asked(task: str, mapping: str, split: str, warnings: str, step: str) -> dict[str, Any]:
+    if step not in ("", COLUMNS):
+        raise UploadRefused("dataset.step", f"`{step[:40]}` is no first step.", f"Send {COLUMNS}, or leave it out.")
     if warnings not in ("", ASK, ACCEPT):
         raise UploadRefused("dataset.warnings", "`warnings` is neither accept nor ask.", "Send ask, or leave it out.")
     asked = {"task": task, "mapping": _object("mapping", mapping), "split": _object("split", split)}
-    return asked | {"warnings": warnings if warnings == ASK else ""}
+    return asked | {"warnings": warnings if warnings == ASK else "", "step": step}
 
 
 def _object(name: str, text: str) -> dict[str, Any] | None:
@@ -112,9 +117,12 @@ def create_dataset(
     mapping: Form[str] = "",
     split: Form[str] = "",
     warnings: Form[str] = "",
+    step: Form[str] = "",
     idempotency_key: Header[str | None] = None,
 ) -> Any:
     """Upload a file as the first version of a new dataset. `warnings=ask` lets warnings wait for a choice.
+
+    `step=columns`: its beginning is looked at, and the version waits as a draft for choices and for its saving.
 
     The same `Idempotency-Key` from the same team again is answered with the dataset that was made the first time.
     """
@@ -122,7 +130,7 @@ def create_dataset(
     team = caller.team or next(iter(teams_to_work_in(caller.user)), None)
     if team is None:
         raise UploadRefused("team", "You are in no team in which you may make things.", "Ask a maintainer.", 403)
-    version = upload(caller.user, team, name, file, _asked(task, mapping, split, warnings), idempotency_key)
+    version = upload(caller.user, team, name, file, _asked(task, mapping, split, warnings, step), idempotency_key)
     answer = {"id": version.pk, "number": version.number, "state": version.state}
     return Status(201, {"id": version.dataset_id, "name": version.dataset.name, "version": answer})
 
@@ -143,10 +151,11 @@ def create_version(
     mapping: Form[str] = "",
     split: Form[str] = "",
     warnings: Form[str] = "",
+    step: Form[str] = "",
 ) -> Any:
     """Upload a further version."""
     dataset = dataset_of(request, dataset_id)
-    version = new_version(request.auth.user, dataset, file, _asked(task, mapping, split, warnings))
+    version = new_version(request.auth.user, dataset, file, _asked(task, mapping, split, warnings, step))
     return Status(201, version_answer(version))
 
 
@@ -155,7 +164,7 @@ def dataset_of(request: Any, dataset_id: int) -> Dataset:
     return get_object_or_404(caller.within(Dataset.objects.visible_to(caller.user)), pk=dataset_id)
 
 
-def _version(request: Any, version_id: int) -> DatasetVersion:
+def version_of(request: Any, version_id: int) -> DatasetVersion:
     caller: Caller = request.auth
     versions = caller.within(DatasetVersion.objects.visible_to(caller.user), "dataset__team")
     return get_object_or_404(versions.select_related("dataset"), pk=version_id)
@@ -193,7 +202,7 @@ def delete_dataset(request: Any, dataset_id: int) -> Any:
 @dataset_versions.get("{version_id}/changes")
 def get_changes(request: Any, version_id: int, since: int) -> dict[str, Any]:
     """Rows added, removed and changed since an older version of the same dataset, with the first ten of each."""
-    newer, older = _version(request, version_id), _version(request, since)
+    newer, older = version_of(request, version_id), version_of(request, since)
     if older.dataset_id != newer.dataset_id or not older.file_key or not newer.file_key:
         message = "Both must be checked versions of one dataset."
         raise UploadRefused("dataset.changes", message, "Name the id of another version of it as `since`.", 422)
@@ -210,7 +219,14 @@ def get_changes(request: Any, version_id: int, since: int) -> dict[str, Any]:
 @dataset_versions.get("{version_id}")
 def get_version(request: Any, version_id: int) -> dict[str, Any]:
     """State, columns, split and problems of one version."""
-    return version_answer(_version(request, version_id))
+    return version_answer(version_of(request, version_id))
+
+
+@dataset_versions.delete("{version_id}", response={204: None})
+def discard_draft(request: Any, version_id: int) -> Any:
+    """Forget a draft and its file. 409 for a saved version: delete or archive its dataset."""
+    discard(request.auth.user, version_of(request, version_id))
+    return Status(204, None)
 
 
 class Decision(Schema):
@@ -231,21 +247,23 @@ class Decisions(Schema):
     split: dict[str, Any] | None = None
     encoding: str = ""
     delimiter: str = ""
+    header: str = ""
     entry: str = ""
     warnings: str = ""
 
 
 @dataset_versions.post("{version_id}/choices", response={201: dict[str, Any]})
 def choose(request: Any, version_id: int, choices: Decisions) -> Any:
-    """Read the same upload again with these choices, as a new version."""
-    version = _version(request, version_id)
-    return Status(201, version_answer(decide(request.auth.user, version, choices.dict())))
+    """Read the same upload again with these choices, as a new version; a draft stays the version that it is."""
+    version = version_of(request, version_id)
+    act = {COLUMNS: check_all, CHECK: settle, SAVE: settle}.get(version.step, decide)
+    return Status(201, version_answer(act(request.auth.user, version, choices.dict())))
 
 
 @dataset_versions.get("{version_id}/problems.csv")
 def get_problem_list(request: Any, version_id: int) -> Any:
     """Every problem, not only the first ones, as CSV."""
-    return problem_list(_version(request, version_id))
+    return problem_list(version_of(request, version_id))
 
 
 @dataset_versions.get("{version_id}/rows")
@@ -262,7 +280,7 @@ def get_rows(
 
     With `q` (words), `label` or `side`, those that fit; `next` may come before `limit` rows were found: go on there.
     """
-    version = _version(request, version_id)
+    version = version_of(request, version_id)
     limit = max(1, min(limit, LIMIT_AT_MOST))
     if version.state != VersionState.READY:
         return {"items": [], "numbers": [], "next": None}
@@ -277,4 +295,4 @@ def get_rows(
 @dataset_versions.get("{version_id}/download")
 def download_version(request: Any, version_id: int) -> Any:
     """The stored file: JSON Lines, every row with its side."""
-    return download(_version(request, version_id), request.auth.user)
+    return download(version_of(request, version_id), request.auth.user)

@@ -143,18 +143,19 @@ class Draft:
     def tell_repeats(self, problems: Problems, split: Split) -> None:
         """A warning for repeated rows, an error for rows that a column put on both sides."""
         found, keeps_one = repeats(self._sorted()), problems.chosen
+        left = found.on_one_side if keeps_one.get("leaked_row") == KEEP_ONE else found.rows
         if found.leaked and keeps_one.get("leaked_row") != KEEP_ONE:
             rows = "1 row stands" if found.leaked == 1 else f"{found.leaked:,} rows stand"
             message = f"{rows} in both the training and the evaluation part."
-            hint = f"Remove them from one part of `{split.column}`, or split by fraction."
-            problems.error("leaked_row", message, hint, count=found.leaked, field=split.column)
-        elif found.rows and keeps_one.get("duplicate_row") != KEEP_ONE:
+            field_ = split.column or None
+            problems.error("leaked_row", message, split.way_out, count=found.leaked, field=field_)
+        elif left and keeps_one.get("duplicate_row") != KEEP_ONE:
             line, row = self._first_repeated(found.contents)
-            rows = "1 row repeats" if found.rows == 1 else f"{found.rows:,} rows repeat"
+            rows = "1 row repeats" if left == 1 else f"{left:,} rows repeat"
             place = f"on line {line:,}" if line else f"in row {row:,}"
             message = f"{rows} an earlier one word for word, the first {place}."
             hint = "Keep one of each if they are there by mistake."
-            problems.warn("duplicate_row", message, hint, count=found.rows, line=line or None)
+            problems.warn("duplicate_row", message, hint, count=left, line=line or None)
 
     def _first_repeated(self, contents: frozenset[int]) -> tuple[int, int]:
         """Line (0 where there are none) and good row."""

@@ -19,7 +19,7 @@ from typing import Any
 from webapp.datasets.confinement import confine
 from webapp.datasets.limits import MIB, Limits
 from webapp.datasets.problems import Problems
-from webapp.datasets.reading import Report, read
+from webapp.datasets.reading import SECOND, Report, read
 
 SITE = Path(__file__).resolve().parent.parent
 # Importing the package `webapp` starts the site's Celery app; the child gets the same package without that.
@@ -50,8 +50,9 @@ def check(
     split: dict[str, Any] | None = None,
     limits: Limits | None = None,
     choices: dict[str, Any] | None = None,
+    second: tuple[Path, str] | None = None,
 ) -> Report:
-    """The report on one file. Raises CheckFailed.
+    """The report on one file, and a second one that is held out. Raises CheckFailed.
 
     `source` is only read. `destination` is written only if the state is `ready`, `<name>.problems` if there are any;
     beside it `<name>.draft`, `.marks`, `.part`, `.unpacked` and `.utf8` live while it runs, so its folder must exist
@@ -68,6 +69,7 @@ def check(
         "mapping": mapping,
         "split": split,
         "choices": choices,
+        "second": second and [str(second[0].absolute()), second[1]],
         "limits": dataclasses.asdict(limits),
         "parent": os.getpid(),
     }
@@ -102,7 +104,8 @@ def _run(question: bytes, folder: Path, limits: Limits) -> tuple[int | None, byt
 
 
 def _clear(destination: Path) -> None:
-    for ending in ("", ".draft", ".marks", ".part", ".utf8", ".unpacked", ".problems"):
+    of_second = (f"{SECOND}.utf8", f"{SECOND}.unpacked")
+    for ending in ("", ".draft", ".marks", ".part", ".utf8", ".unpacked", ".problems", *of_second):
         destination.with_name(destination.name + ending).unlink(missing_ok=True)
 
 
@@ -131,8 +134,11 @@ def main() -> None:
     asked = json.load(sys.stdin)
     limits = Limits(**asked.pop("limits"))
     source, destination = Path(asked.pop("source")), Path(asked.pop("destination"))
+    second = (Path(asked["second"][0]), str(asked["second"][1])) if asked["second"] else None
+    asked["second"] = second
     try:
-        layers = confine(limits, source.stat().st_size, asked.pop("parent"))
+        size = source.stat().st_size + (second[0].stat().st_size if second else 0)
+        layers = confine(limits, size, asked.pop("parent"))
         report = read(source, asked.pop("name"), destination, limits=limits, **asked)
     except OSError as error:
         print(error.strerror or "the host refused", file=sys.stderr)  # noqa: T201 - this is the answer to the parent

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+COLUMNS, CHECK, SAVE = "columns", "check", "save"
+"""The steps that a person goes from file to saved version; without them everything is done in one go."""
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
+HEADERS = {"first": "holds the columns' names", "none": "is a row"}
+"""What the first line of a CSV file may be."""
 ASK = "ask"
 
 
@@ -17,9 +21,13 @@ class Choices:
     """Code without prefix -> fix, or `accept` for a warning."""
     encoding: str = ""
     delimiter: str = ""
+    header: str = ""
+    """`first`: the first line of a CSV file names the columns. `none`: it is a row. Left out: see csv_rows.py."""
     entry: str = ""
     warnings: str = ""
     """`ask`: warnings wait for a person, too."""
+    step: str = ""
+    """`columns`: only the beginning is looked at. `check`: everything is read, nothing is written."""
 
     @classmethod
     def from_json(cls, value: dict[str, Any] | None) -> Choices:

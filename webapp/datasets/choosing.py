@@ -7,12 +7,17 @@ from typing import Any
 from django.http import QueryDict
 
 from webapp.datasets.choices import ASK, DELIMITERS
-from webapp.datasets.forms import PARTS, TASKS
-from webapp.datasets.mapping import OPTIONAL, SHAPES
+from webapp.datasets.mapping import OPTIONAL, PARTS, SHAPES
 from webapp.datasets.models import DatasetVersion
 from webapp.datasets.problems import ACCEPT
 from webapp.datasets.uploading import UploadRefused
 
+TASKS = (
+    ("", "Find out from the columns"),
+    ("text-classification", "Text classification"),
+    ("causal-lm", "Causal LM"),
+    ("seq2seq", "Text to text (seq2seq)"),
+)
 WORDS = {
     "skip_rows": "Leave these rows out",
     "convert_sharegpt": "Convert to role and content",
@@ -28,10 +33,10 @@ PERCENT_LEAST, PERCENT_MOST = 0.0, 90.0
 
 
 def kinds_of(version: DatasetVersion) -> list[dict[str, Any]]:
-    """The kinds of problems that wait for a decision: each with its first lines and what can be done."""
+    """Errors and warnings by kind: each with its first lines, what can be done, and how that would read."""
     found: dict[str, dict[str, Any]] = {}
     for problem in version.problems:
-        if problem["severity"] == "notice" or not (problem["fixes"] or problem["severity"] == "warning"):
+        if problem["severity"] == "notice":
             continue
         kind = found.setdefault(
             problem["code"], {"problem": problem, "lines": [], "options": _options(version, problem), "changes": []}
@@ -43,7 +48,9 @@ def kinds_of(version: DatasetVersion) -> list[dict[str, Any]]:
             offers = version.offers.get(fix) or [{}]
             kind["changes"] = kind["changes"] or offers[0].get("changes", [])
     for kind in found.values():
-        kind["preselected"] = _preselected(kind["problem"], kind["options"])
+        code = kind["problem"]["code"].removeprefix("dataset.")
+        chosen = (version.asked.get("fixes") or {}).get(code) if version.step else None
+        kind["preselected"] = chosen or _preselected(kind["problem"], kind["options"])
     return list(found.values())
 
 
@@ -70,7 +77,7 @@ def columns_form(version: DatasetVersion) -> dict[str, Any]:
     split = version.split or {}
     return {
         "tasks": TASKS,
-        "parts": [(part, version.mapping.get(part, "")) for part in (*PARTS, "text_pair")],
+        "parts": [(part, version.mapping.get(part, "")) for part in PARTS],
         "delimiters": DELIMITERS.items() if version.format.startswith("CSV") else (),
         "percent": f"{100 * split['fraction']:g}" if "fraction" in split else "",
         "seed": split.get("seed", ""),
@@ -86,15 +93,21 @@ def wishes_of(form: QueryDict) -> dict[str, Any]:
             fixes.append({"code": name.removeprefix("fix."), "fix": fix, "value": chosen})
     task = form.get("task", "")
     wishes: dict[str, Any] = {"fixes": fixes, "task": task, "warnings": ASK, "delimiter": form.get("delimiter", "")}
-    mapping = {part: form.get(f"map.{part}", "") for part in (*PARTS, "text_pair")}
+    mapping = {part: form.get(f"map.{part}", "") for part in PARTS}
     fitting = {part for shape in SHAPES.get(task, ()) for part in (*shape, *OPTIONAL.get(shape, ()))}
     wishes["mapping"] = {part: column for part, column in mapping.items() if column and (part in fitting or not task)}
-    if split := _split(form):
+    if split := split_of(form):
         wishes["split"] = split
     return wishes
 
 
-def _split(form: QueryDict) -> dict[str, Any] | None:
+def split_of(form: QueryDict) -> dict[str, Any] | None:
+    """How the rows shall be split; None: as found. Raises UploadRefused where it makes no sense."""
+    kind = form.get("split", "fraction")
+    if kind == "column":
+        return {"kind": "column", "column": form.get("split_column", "")}
+    if kind == "file":
+        return {"kind": "file"}
     percent, seed = (form.get(name, "").strip() for name in ("eval_percent", "seed"))
     if not percent:
         return None

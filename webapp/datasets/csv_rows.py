@@ -19,6 +19,7 @@ from webapp.datasets.problems import Problems, Refused
 from webapp.datasets.quotes import opening_line
 
 SAMPLE_LINES = 30
+NAME_AT_MOST = 60
 CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 DOUBLE = 'A quote inside quoted text is written twice: "".'
 
@@ -34,6 +35,10 @@ class CsvFile:
     delimiter: str = ","
     asked_delimiter: str = ""
     """Given by a person; else it is found."""
+    asked_header: str = ""
+    """`first`: the first line names the columns. `none`: it is a row. `look`: find out. Left out: it names them."""
+    headless: bool = False
+    """The first line was taken for a row; the columns are called column_1, column_2 …"""
     lines: Lines = field(init=False)
     row: int = -1
     """Data row given last; -1 before the header is read."""
@@ -52,7 +57,14 @@ class CsvFile:
         csv.field_size_limit(self.limits.field_characters)
         skipped = self._find_delimiter()
         reader = csv.reader(self._text(skipped), delimiter=self.delimiter, strict=True)
-        yield from self._data(reader, self._header(reader))
+        found = self._first(reader)
+        self.headless = self.asked_header == "none" or (self.asked_header == "look" and self._looks_headless(found[1]))
+        if not self.headless:
+            yield from self._data(reader, self._checked_names([name.strip() for name in found[1]], found[0]))
+            return
+        self.row = 0
+        names = [f"column_{place}" for place in range(1, len(found[1]) + 1)]
+        yield from self._data(reader, names, found)
 
     def _find_delimiter(self) -> int:
         """Sets the delimiter; answers with the number of lines to pass over (`sep=;`)."""
@@ -141,7 +153,19 @@ class CsvFile:
         limit = self.limits.field_characters
         return f"{limit // MIB} MiB" if limit >= MIB else f"{limit:,} characters"
 
-    def _header(self, reader: Iterator[list[str]]) -> list[str]:
+    def _looks_headless(self, first: list[str]) -> bool:
+        """Whether the first line is rather a row: it repeats, or holds numbers, sentences or what later lines hold."""
+        names = [name.strip() for name in first]
+        records = csv.reader(self._sample()[1:], delimiter=self.delimiter)
+        try:
+            later = [[cell.strip() for cell in record] for record in records if len(record) == len(names)]
+        except csv.Error:
+            return False
+        again = any(record[place] == name for record in later for place, name in enumerate(names) if name)
+        return bool(names) and (again or any(_is_no_name(name) for name in names))
+
+    def _first(self, reader: Iterator[list[str]]) -> tuple[int, list[str]]:
+        """The first record that is not blank, and its line."""
         found = self._next(reader)
         while found is not None and not any(name.strip() for name in found[1]):
             found = self._next(reader)
@@ -151,7 +175,7 @@ class CsvFile:
         if len(names) > self.limits.columns:
             message = f"{len(names):,} columns; the limit is {self.limits.columns:,}."
             raise self.problems.refuse("too_many_columns", message, "Keep the columns you need.", line=line)
-        return self._checked_names([name.strip() for name in names], line)
+        return found
 
     def _checked_names(self, names: list[str], line: int) -> list[str]:
         chosen = self.problems.chosen
@@ -171,10 +195,13 @@ class CsvFile:
         self.row = 0
         return names
 
-    def _data(self, reader: Iterator[list[str]], header: list[str]) -> Iterator[Row]:
+    def _data(
+        self, reader: Iterator[list[str]], header: list[str], first: tuple[int, list[str]] | None = None
+    ) -> Iterator[Row]:
+        """Rows, beginning with `first` where the first line was one."""
         blank = 0
-        while (found := self._next(reader)) is not None:
-            line, values = found
+        while (found := first or self._next(reader)) is not None:
+            (line, values), first = found, None
             if not values or (len(values) == 1 < len(header) and not values[0].strip()):
                 blank += 1
                 continue
@@ -194,13 +221,18 @@ class CsvFile:
         hint = few if len(values) < wanted else f"A {name} inside text must be in quotes."
         self.problems.error(
             "ragged_row",
-            f"Row {self.row:,} has {found} but the header has {wanted}.",
+            f"Row {self.row:,} has {found} but the {'first row' if self.headless else 'header'} has {wanted}.",
             hint,
             line=line,
             row=self.row,
             column=min(len(values), wanted) + 1,
             excerpt=self.delimiter.join(value[:90] for value in values[:90]),
         )
+
+
+def _is_no_name(text: str) -> bool:
+    """Numbers, sentences and long texts name no column."""
+    return text.replace(".", "", 1).removeprefix("-").isdigit() or len(text) > NAME_AT_MOST or text.endswith((".", "!"))
 
 
 def _agreement(lines: list[str], delimiter: str) -> tuple[float, int]:

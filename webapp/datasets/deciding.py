@@ -8,7 +8,7 @@ from django.db import transaction
 
 from webapp.accounts.models import Role, User
 from webapp.accounts.permissions import require
-from webapp.datasets.choices import ASK, DELIMITERS
+from webapp.datasets.choices import ASK, DELIMITERS, HEADERS
 from webapp.datasets.encodings import CHOICES
 from webapp.datasets.models import DatasetVersion, VersionState
 from webapp.datasets.problems import ACCEPT
@@ -26,6 +26,19 @@ def decide(user: User, version: DatasetVersion, wishes: dict[str, Any]) -> Datas
     """
     require(user, version.dataset.team_id, Role.MEMBER)
     require_not_archived(version.dataset)
+    asked = asked_with(version, wishes)
+    with transaction.atomic():
+        now = DatasetVersion.objects.select_for_update().get(pk=version.pk)
+        require_readable(now)
+        new = version_from_stored(user, now.dataset, now.upload_key, now.upload_bytes, now.upload_name, asked)
+        DatasetVersion.objects.filter(pk=new.pk).update(
+            made_from=now, second_key=now.second_key, second_name=now.second_name
+        )
+    return new
+
+
+def asked_with(version: DatasetVersion, wishes: dict[str, Any]) -> dict[str, Any]:
+    """What is asked of the check with these wishes on top. Raises UploadRefused where one is not on offer."""
     asked = {**version.asked, **_wished(wishes)}
     fixes = dict(version.asked.get("fixes") or {})
     for place, each in enumerate(wishes.get("fixes") or []):
@@ -34,16 +47,16 @@ def decide(user: User, version: DatasetVersion, wishes: dict[str, Any]) -> Datas
     asked.pop("warnings", None)
     if wishes.get("warnings") == ASK:
         asked["warnings"] = ASK
-    with transaction.atomic():
-        now = DatasetVersion.objects.select_for_update().get(pk=version.pk)
-        if now.state == VersionState.CHECKING:
-            raise _refused("state", "The file is still being checked.", "Wait for the result.", 409)
-        if not now.upload_kept:
-            message = "The uploaded file of this version is no longer kept, so it cannot be read again."
-            raise _refused("upload_gone", message, "Upload it again as a new version.", 409)
-        new = version_from_stored(user, now.dataset, now.upload_key, now.upload_bytes, now.upload_name, asked)
-        DatasetVersion.objects.filter(pk=new.pk).update(made_from=now)
-    return new
+    return asked
+
+
+def require_readable(version: DatasetVersion) -> None:
+    """Raises UploadRefused where the upload is being read, or is no longer there."""
+    if version.state == VersionState.CHECKING:
+        raise _refused("state", "The file is still being checked.", "Wait for the result.", 409)
+    if not version.upload_kept:
+        message = "The uploaded file of this version is no longer kept, so it cannot be read again."
+        raise _refused("upload_gone", message, "Upload it again as a new version.", 409)
 
 
 def _refused(code: str, message: str, hint: str, status: int = 422) -> UploadRefused:
@@ -53,12 +66,12 @@ def _refused(code: str, message: str, hint: str, status: int = 422) -> UploadRef
 def _wished(wishes: dict[str, Any]) -> dict[str, Any]:
     """Everything but the fixes, as far as it was given."""
     found = {name: wishes[name] for name in (*ASKED_AGAIN, "entry") if wishes.get(name)}
-    for name, known in (("encoding", CHOICES), ("delimiter", DELIMITERS)):
+    for name, known in (("encoding", CHOICES), ("delimiter", DELIMITERS), ("header", HEADERS)):
         value = wishes.get(name)
         if not value:
             continue
         if value not in known:
-            named = ", ".join(CHOICES) if name == "encoding" else ", ".join(DELIMITERS.values())
+            named = ", ".join(DELIMITERS.values() if name == "delimiter" else known)
             raise _refused(name, f"`{str(value)[:40]}` is no {name} that is known here.", f"Choose one of {named}.")
         found[name] = value
     return found

@@ -83,9 +83,12 @@ class Labels:
             return
         self._warn_of_few()
 
+    def begin_file(self) -> None:
+        """A second file follows, whose format may write the same labels otherwise."""
+        self._tell_mixed()
+        self.first.clear()
+
     def _tell_mixed(self) -> None:
-        if len(self.first) == len(self.counts):
-            return
         places: dict[str, list[tuple[int, int | None, str]]] = {}
         for (label, kind), (line, row) in self.first.items():
             places.setdefault(label, []).append((row, line, kind))

@@ -90,6 +90,13 @@ class DatasetVersion(models.Model):
     """What the uploaded bytes must add up to, where that is yet to be seen; see proving.py."""
     asked: models.JSONField[Any, Any] = models.JSONField(default=dict)
     """What the person asked for: task, mapping, split, and choices.Choices; missing ones are guessed."""
+    step = models.CharField(max_length=10, blank=True)
+    """Where a person stands who goes step by step (choices.COLUMNS, CHECK, SAVE); empty: saved, or never a draft."""
+    found: models.JSONField[Any, Any] = models.JSONField(default=dict)
+    """Of a look at the beginning: encoding, header, delimiter, the first rows as the file has them, labels."""
+    second_key = models.CharField(max_length=255, blank=True)
+    """A second uploaded file: its rows are held out for evaluation."""
+    second_name = models.CharField(max_length=255, blank=True)
     made_from = models.ForeignKey("self", models.SET_NULL, null=True, related_name="remade")
     """The version whose upload was read again with other choices."""
 
@@ -135,6 +142,11 @@ class DatasetVersion(models.Model):
     def upload_kept(self) -> bool:
         """Whether the uploaded bytes are still there to be read again."""
         return bool(self.upload_key)
+
+    @property
+    def upload_keys(self) -> set[str]:
+        """Of the uploaded bytes that are still there."""
+        return {key for key in (self.upload_key, self.second_key) if key}
 
     @property
     def refused(self) -> bool:

@@ -9,7 +9,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from webapp.datasets.choices import Choices
+from webapp.datasets.choices import COLUMNS, Choices
 from webapp.datasets.csv_rows import CsvFile
 from webapp.datasets.encodings import Decoder
 from webapp.datasets.json_rows import JsonFile, Row
@@ -33,8 +33,11 @@ class Opened:
     limits: Limits
     choices: Choices
     format: str = ""
+    is_text: bool = False
     unreadable: dict[str, str] = field(default_factory=dict)
     """Column -> what it holds that no row can."""
+    table: dict[str, str] = field(default_factory=dict)
+    """Of a CSV file: `delimiter`, and `header`: first or none."""
 
     def __post_init__(self) -> None:
         unpacked = self.destination.with_name(self.destination.name + ".unpacked")
@@ -57,7 +60,8 @@ class Opened:
             return ".gz" if file.read(2) == b"\x1f\x8b" else ".zip"
 
     def _read(self, path: Path, kind: str, packed: str) -> Iterator[Row]:
-        if kind in ("parquet", "arrow"):
+        self.is_text = kind not in ("parquet", "arrow")
+        if not self.is_text:
             # Loaded only here: the Arrow library costs every other check a quarter of a second and 40 MB.
             file = import_module("webapp.datasets.arrow_rows").ArrowFile(
                 path, kind, self.problems, self.limits, self.limits.output_bytes_for(self.source.stat().st_size)
@@ -65,10 +69,13 @@ class Opened:
             self.unreadable, self.format = file.unreadable, file.format + packed
             yield from file.rows()
         elif kind == "csv":
-            table = CsvFile(path, self.problems, self.limits, self.decoder, asked_delimiter=self.choices.delimiter)
+            header = self.choices.header or ("look" if self.choices.step == COLUMNS else "")
+            table = CsvFile(path, self.problems, self.limits, self.decoder, asked_header=header)
+            table.asked_delimiter = self.choices.delimiter
             rows = table.rows()
             first = list(islice(rows, 1))  # finds the delimiter
             self.format = table.format + packed
+            self.table = {"delimiter": table.delimiter, "header": "none" if table.headless else "first"}
             yield from chain(first, rows)
         else:
             self.format = FORMATS[kind] + packed

@@ -117,6 +117,10 @@ class Problems:
         place = Where(visible(self.file, NAME_CHARACTERS), **where)
         return Problem(code, severity, visible(message, MESSAGE_CHARACTERS), place, hint)
 
+    def turn_to(self, file: str) -> None:
+        """What follows is about another file, whose rows are counted anew."""
+        self.file, self.last_bad = file, 0
+
     def spoil(self, row: int | None) -> None:
         """Count a row as bad, once."""
         if row and row != self.last_bad:

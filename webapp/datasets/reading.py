@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from webapp.datasets.canonical import Draft, Written
-from webapp.datasets.choices import ASK, Choices
+from webapp.datasets.choices import ASK, CHECK, COLUMNS, Choices
 from webapp.datasets.json_rows import Row
 from webapp.datasets.limits import MIB, Limits
+from webapp.datasets.looking import found_in, read_so, understood
 from webapp.datasets.mapping import Mapping, choose
 from webapp.datasets.opening import Opened
 from webapp.datasets.problem_list import ProblemList
@@ -23,6 +24,9 @@ from webapp.datasets.problems import Problems, Refused
 from webapp.datasets.rules import Rules
 from webapp.datasets.splitting import NAMES, Split, choose_split
 
+HELD_OUT = Split("file")
+"""Of every row of a second file."""
+SECOND = ".second"
 LOOKED_AT, LOOKED_AT_CHARACTERS = 100, 8 * MIB
 """Rows that are looked at before the mapping is chosen, and how much text they may hold together."""
 
@@ -61,6 +65,8 @@ class Report:
     """`stride` and the `offsets` of every so-manieth row of the canonical file."""
     offers: dict[str, Any] = field(default_factory=dict)
     """Fix -> what may be chosen, with how the first places would read."""
+    found: dict[str, Any] = field(default_factory=dict)
+    """Of a look at the beginning alone; see looking.py."""
     problems_file: bool = False
     """The full list lies beside the destination, as `.problems`."""
     isolation: dict[str, bool] = field(default_factory=dict)
@@ -76,6 +82,8 @@ class Reading:
     destination: Path
     choices: Choices
     limits: Limits
+    second: tuple[Path, str] | None = None
+    """A second file and its name, all of whose rows are held out; read only where the split says so."""
     report: Report = field(default_factory=lambda: Report("refused"))
 
     def __post_init__(self) -> None:
@@ -88,7 +96,10 @@ class Reading:
         """Read everything that can be read; the destination exists only if the state is `ready`."""
         draft = Draft(self.destination, self.limits)
         try:
-            self._read(draft, task, asked, split)
+            if self.choices.step == COLUMNS:
+                self._look_over(task, asked)
+            else:
+                self._read(draft, task, asked, split)
         except Refused:
             self.report.state = "refused"
         finally:
@@ -105,6 +116,21 @@ class Reading:
         report.problems_file = self.listing.file is not None
         return report
 
+    def _look_over(self, task: str | None, asked: dict[str, Any] | None) -> None:
+        """The beginning alone, and what it seems to be."""
+        first = list(_look(self.opened.rows()))
+        columns = list(dict.fromkeys(name for _, _, values in first for name in values))
+        columns = [name for name in columns if name not in self.opened.unreadable]
+        if not first and not self.problems.fatal:
+            raise self._no_rows()
+        report, mapping = self.report, understood(columns, first, task, asked)
+        report.state, report.file_columns = "needs_choice", columns[: self.limits.columns]
+        report.found = found_in(self.opened, columns, first)
+        if mapping is not None:
+            report.task, report.mapping, report.reasons = mapping.task, mapping.columns, mapping.reasons
+            report.columns = list(mapping.columns)
+            report.preview, report.labels = read_so(mapping, first, self.limits)
+
     def _read(self, draft: Draft, task: str | None, asked: dict[str, Any] | None, split: dict[str, Any] | None) -> None:
         rows = self.opened.rows()
         first = list(_look(rows))
@@ -114,11 +140,14 @@ class Reading:
         columns = list(dict.fromkeys(name for _, _, values in first for name in values))
         self.report.file_columns = columns[: self.limits.columns]
         mapping = self._mapping(columns, task, asked)
-        chosen = choose_split(split, columns, self.problems)
+        chosen = choose_split(split, columns, self.problems, self.second[1] if self.second else "")
         self._describe(mapping, chosen, guessed_split=split is None)
         rules = Rules(mapping, self.problems, self.limits, (chosen.column,))
         try:
+            draft.open(chosen.seed)
             self._fill(draft, chain(first, rows), rules, chosen)
+            if chosen.kind == "file" and self.second:
+                self._fill_from_second(draft, rules, *self.second)
         finally:
             self._count(rules.good)
             self.report.labels = rules.labels.in_order()
@@ -152,7 +181,8 @@ class Reading:
         draft.tell_repeats(self.problems, split)
         if self.problems.fatal:
             return
-        if self.choices.warnings == ASK and self.problems.undecided:
+        undecided = self.choices.warnings == ASK and self.problems.undecided
+        if undecided or self.choices.step == CHECK:
             self.report.state = "needs_choice"
             return
         self._accept(draft.write(split, self.problems), rules)
@@ -183,16 +213,27 @@ class Reading:
 
     def _fill(self, draft: Draft, rows: Iterator[Row], rules: Rules, split: Split) -> None:
         """Every good row into the draft."""
-        draft.open(split.seed)
         for row in rows:
             made = rules.canonical(row)
-            side = self._side(row, split) if split.kind == "column" else 0
+            side = self._side(row, split) if split.kind == "column" else int(split is HELD_OUT)
             if made is None or side is None:
                 continue
             if draft.rows == self.limits.rows:
                 message = f"The file has more than {self.limits.rows:,} rows, the limit."
                 raise self.problems.refuse("too_many_rows", message, "Split the file.", line=row[0], row=row[1])
             draft.add(made, row[0], side)
+
+    def _fill_from_second(self, draft: Draft, rules: Rules, source: Path, name: str) -> None:
+        destination = self.destination.with_name(self.destination.name + SECOND)
+        choices = replace(self.choices, entry="")
+        opened = Opened(source, name, destination, self.problems, self.limits, choices)
+        rules.labels.begin_file()
+        self.problems.turn_to(name)
+        try:
+            self._fill(draft, opened.rows(), rules, HELD_OUT)
+        finally:
+            opened.discard()
+        self.problems.turn_to(self.name)  # what follows is about all rows together
 
     def _side(self, row: Row, split: Split) -> int | None:
         """1 held out, 0 not; None after noting that the cell says neither."""
@@ -225,7 +266,8 @@ def read(
     split: dict[str, Any] | None = None,
     limits: Limits | None = None,
     choices: dict[str, Any] | None = None,
+    second: tuple[Path, str] | None = None,
 ) -> Report:
     """Read `source` into canonical rows at `destination`, or into problems; see Report."""
-    reading = Reading(source, name, destination, Choices.from_json(choices), limits or Limits())
+    reading = Reading(source, name, destination, Choices.from_json(choices), limits or Limits(), second)
     return reading.run(task, mapping, split)

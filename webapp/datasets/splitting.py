@@ -38,18 +38,33 @@ class Split:
     """How rows are divided."""
 
     kind: str
+    """`fraction`; `column`: as a column says; `file`: a second file is what is held out."""
     fraction: float = 0.0
     seed: int = 0
     column: str = ""
+    file: str = ""
+
+    @property
+    def is_given(self) -> bool:
+        """The uploader says of each row on which side it is."""
+        return self.kind != "fraction"
+
+    @property
+    def way_out(self) -> str:
+        """Of a row that stands on both sides."""
+        what = "from one of the two files" if self.kind == "file" else f"from one part of `{self.column}`"
+        return f"Remove them {what}, or split by fraction."
 
     def as_json(self) -> dict[str, Any]:
         if self.kind == "column":
             return {"kind": "column", "column": self.column}
+        if self.kind == "file":
+            return {"kind": "file", "file": self.file}
         return {"kind": "fraction", "fraction": self.fraction, "seed": self.seed}
 
 
-def choose_split(asked: dict[str, Any] | None, columns: list[str], problems: Problems) -> Split:
-    """What was asked for; else a column named split; else a tenth. Raises Refused."""
+def choose_split(asked: dict[str, Any] | None, columns: list[str], problems: Problems, second: str = "") -> Split:
+    """What was asked for; else a column named split; else a tenth. `second`: the second file's name. Raises Refused."""
     if asked is None:
         asked = {"kind": "column", "column": COLUMN} if COLUMN in columns else DEFAULT
     kind = asked.get("kind", "fraction")
@@ -59,9 +74,13 @@ def choose_split(asked: dict[str, Any] | None, columns: list[str], problems: Pro
             message = f"There is no column `{column}` to split by."
             raise problems.refuse("missing_column", message, "Name the column that says train or eval.", field=column)
         return Split("column", column=column)
+    if kind == "file":
+        if not second:
+            raise problems.refuse("split", "There is no second file to hold out.", "Upload one.", field="kind")
+        return Split("file", file=second)
     if kind != "fraction":
-        message = f"`{kind}` is no way to split."
-        raise problems.refuse("split", message, "Choose fraction or column.", field="kind")
+        message = f"`{str(kind)[:40]}` is no way to split."
+        raise problems.refuse("split", message, "Choose fraction, column or file.", field="kind")
     fraction, seed = asked.get("fraction", DEFAULT["fraction"]), asked.get("seed", DEFAULT["seed"])
     if isinstance(fraction, bool) or not isinstance(fraction, int | float) or not 0 <= fraction <= MOST:
         message = f"The eval fraction is {fraction!r}, outside 0 to {MOST}."
@@ -93,6 +112,8 @@ class Repeats:
 
     rows: int
     """Beyond the first of each."""
+    on_one_side: int
+    """Of them, those whose twin stands on the same side."""
     leaked: int
     """Distinct rows that stand on both sides."""
     contents: frozenset[int]
@@ -108,16 +129,17 @@ def sort_keys(keys: array[int]) -> Keys:
 
 def repeats(keys: Keys) -> Repeats:
     """Counted over sorted keys, a stretch at a time."""
-    rows = leaked = 0
+    rows = on_one_side = leaked = 0
     contents: set[int] = set()
     for start in range(0, len(keys) - 1, CHUNK):
         stretch = keys[start : start + CHUNK + 1]
         differ = stretch[1:] ^ stretch[:-1]
         rows += int(np.count_nonzero(differ <= 1))
+        on_one_side += int(np.count_nonzero(differ == 0))
         leaked += int(np.count_nonzero((differ == 1) & (stretch[1:] & np.uint64(1) == 1)))
         if len(contents) < REMEMBERED:
             contents.update((stretch[1:][differ <= 1][:REMEMBERED] >> np.uint64(1)).tolist())
-    return Repeats(rows, leaked, frozenset(contents))
+    return Repeats(rows, on_one_side, leaked, frozenset(contents))
 
 
 def thresholds(keys: Keys, fraction: float) -> dict[int, int]:
@@ -137,12 +159,12 @@ def thresholds(keys: Keys, fraction: float) -> dict[int, int]:
 
 
 class Sides:
-    """Gives rows their side: what a column said, or held out up to the threshold of their label."""
+    """Gives rows their side: the one that the uploader gave, or held out up to the threshold of their label."""
 
     def __init__(self, split: Split, keys: Keys) -> None:
         """`keys`: those of all rows, sorted."""
-        self.said = split.kind == "column"
-        limits = {} if self.said else thresholds(keys, split.fraction)
+        self.given = split.is_given
+        limits = {} if self.given else thresholds(keys, split.fraction)
         self.limits, self.some = np.zeros(GROUPS, dtype=np.uint64), np.zeros(GROUPS, dtype=np.bool_)
         for group, limit in limits.items():
             self.limits[group], self.some[group] = limit, True
@@ -151,7 +173,7 @@ class Sides:
         """1 held out, 0 not, for rows in any order."""
         groups = groups_of(keys)
         held = self.some[groups] & (keys <= self.limits[groups])
-        sides: list[int] = ((keys & np.uint64(1)) if self.said else held.astype(np.int8)).tolist()
+        sides: list[int] = ((keys & np.uint64(1)) if self.given else held.astype(np.int8)).tolist()
         return sides
 
 

@@ -35,7 +35,7 @@ class Unpacking:
     entry: str | None = None
     """The entry that was chosen out of several."""
     entries: list[str] | None = None
-    """The entries to choose from, where that was not said."""
+    """The entries to choose from, where there are several."""
 
     def run(self, name: str) -> tuple[Path, str]:
         """The file to read and its name; the upload itself where it is no archive. Raises Refused."""
@@ -119,8 +119,9 @@ class Unpacking:
         if not fitting:
             message = f"The zip holds no entry `{str(self.entry)[:80]}`."
             raise self._refuse("entry", message, "Choose one that it holds.")
-        if len(fitting) > 1:
-            self.entries = [each.filename for each in fitting]
+        if len(data) > 1:
+            self.entries = [each.filename for each in data]
+        if len(fitting) > 1 and self.entries:
             named = ", ".join(f"`{each[:60]}`" for each in self.entries[:6])
             message = f"The zip holds {len(fitting):,} data files: {named}."
             raise self._refuse("several_files", message, "Choose the one to read.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -41,17 +42,26 @@ def upload(
     if repeated := _asked_before(user, team, idempotency_key):
         return repeated
     name = free_name(user, team, name, file.name or "")
-    stored = _keep(file, f"{team.pk}/uploads")
+    stored = keep(file, f"{team.pk}/uploads")
     return first_version(user, team, name, stored, file.name or "", asked, idempotency_key)
 
 
 def free_name(user: User, team: Team, name: str, file_name: str) -> str:
     """The name of the dataset to be made. Raises UploadRefused where it is taken, NotAllowed."""
     require(user, team.pk, Role.MEMBER)
-    name = name.strip()[:120] or Path(file_name or "dataset").stem[:120]
+    name = name.strip()[:120]
+    if not name:
+        return _numbered(team, Path(file_name or "dataset").stem[:100])
     if Dataset.objects.filter(team=team, name=name).exists():
         raise _name_taken(name)
     return name
+
+
+def _numbered(team: Team, stem: str) -> str:
+    """The file's own name; with a number where a dataset has it already."""
+    taken = set(Dataset.objects.filter(team=team, name__startswith=stem).values_list("name", flat=True))
+    names = chain([stem], (f"{stem} {number}" for number in count(2)))
+    return next(name for name in names if name not in taken)
 
 
 def first_version(
@@ -98,7 +108,7 @@ def new_version(user: User, dataset: Dataset, file: UploadedFile[bytes], asked: 
     """A further version of a dataset, in `checking`. Raises UploadRefused, NotAllowed, DiskNearlyFull."""
     require(user, dataset.team_id, Role.MEMBER)
     require_not_archived(dataset)
-    stored = _keep(file, f"{dataset.team_id or 'site'}/uploads")
+    stored = keep(file, f"{dataset.team_id or 'site'}/uploads")
     try:
         return version_from_stored(user, dataset, stored.key, stored.bytes, file.name or "", asked)
     except BaseException:
@@ -113,7 +123,8 @@ def require_not_archived(dataset: Dataset) -> None:
         raise UploadRefused("dataset.archived", f"{dataset.name} is archived.", hint, 409)
 
 
-def _keep(file: UploadedFile[bytes], prefix: str) -> Stored:
+def keep(file: UploadedFile[bytes], prefix: str) -> Stored:
+    """The file in the storage. Raises UploadRefused, DiskNearlyFull."""
     size = file.size or 0
     require_size(size)
     require_space(2 * size)
@@ -142,7 +153,8 @@ def version_from_stored(
             upload_name=shown_name(upload_name),
             upload_key=key,
             upload_bytes=size,
-            asked={name: value for name, value in asked.items() if value},
+            asked={name: value for name, value in asked.items() if value and name != "step"},
+            step=asked.get("step", ""),
         )
         AuditEntry.note(user, dataset.team, "dataset.upload", version.pk, name=dataset.name)
         transaction.on_commit(lambda: tasks.wake(version.pk))

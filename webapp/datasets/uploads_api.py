@@ -40,6 +40,8 @@ class Announcement(Schema):
     mapping: dict[str, str] | None = None
     split: dict[str, Any] | None = None
     warnings: Literal["", "accept", "ask"] = ""
+    step: Literal["", "columns"] = ""
+    """`columns`: the beginning is looked at, and the version waits as a draft; see `dataset-versions/{id}/save`."""
 
 
 class PartAnnouncement(Schema):
@@ -80,7 +82,7 @@ def begin_upload(request: Any, announced: Announcement, idempotency_key: Header[
     team = caller.team or next(iter(named), None)
     said = announced.dict()
     asked = {"task": said["task"], "mapping": said["mapping"], "split": said["split"]}
-    asked["warnings"] = ASK if said["warnings"] == ASK else ""
+    asked |= {"warnings": ASK if said["warnings"] == ASK else "", "step": said["step"]}
     return Status(201, upload_answer(begin(caller.user, team, dataset, said, asked, idempotency_key)))
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from django.urls import path
 
-from webapp.datasets import views
+from webapp.datasets import steps, views
 
 app_name = "datasets"
 urlpatterns = [
     path("", views.dataset_list, name="list"),
     path("upload/", views.upload_page, name="upload"),
     path("<int:dataset_id>/v<int:number>/", views.version, name="version"),
+    path("<int:dataset_id>/v<int:number>/columns/", steps.columns, name="columns"),
+    path("<int:dataset_id>/v<int:number>/check/", steps.check, name="check"),
+    path("<int:dataset_id>/v<int:number>/save/", steps.save, name="save"),
+    path("<int:dataset_id>/v<int:number>/discard/", steps.discard, name="discard"),
     path("<int:dataset_id>/archive/", views.put_away, {"action": "archive"}, name="archive"),
     path("<int:dataset_id>/bring-back/", views.put_away, {"action": "bring-back"}, name="bring_back"),
     path("<int:dataset_id>/delete/", views.put_away, {"action": "delete"}, name="delete"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -14,12 +15,12 @@ from django.db.models import Q
 from django.utils import timezone
 
 from webapp.datasets.checking import check
-from webapp.datasets.choices import Choices
+from webapp.datasets.choices import CHECK, COLUMNS, SAVE, Choices
 from webapp.datasets.models import DatasetVersion, VersionState
 from webapp.datasets.problems import Problems
 from webapp.datasets.proving import fits
 from webapp.datasets.reading import Report
-from webapp.storing import forget, on_disk, store_file, take_in
+from webapp.storing import forget_all, on_disk, store_file, take_in
 
 CHECK_LEASE_MINUTES = 30
 CHOSEN = tuple(Choices.__dataclass_fields__)
@@ -27,7 +28,7 @@ UPLOAD_KEPT_DAYS = 7
 """How long an upload that leaves something to choose can be read again."""
 FACTS = (
     "state", "columns", "labels", "rows", "problems", "problems_total", "preview", "offers", "file_columns",
-    "row_index",
+    "row_index", "found",
 )  # fmt: skip
 log = logging.getLogger(__name__)
 
@@ -61,10 +62,14 @@ def run_check(version_id: int) -> None:
 
 def _check(version: DatasetVersion, scratch: Path) -> None:
     destination, asked = scratch / "rows.jsonl", version.asked
-    with on_disk(version.upload_key, scratch / "upload") as source:
+    with ExitStack() as files:
+        source = files.enter_context(on_disk(version.upload_key, scratch / "upload"))
         if version.upload_proof and not fits(source, version.upload_proof):
             _finish(version, asdict(_damaged(version.upload_name)), destination)
             return
+        second = None
+        if version.second_key and (asked.get("split") or {}).get("kind") == "file":
+            second = files.enter_context(on_disk(version.second_key, scratch / "second")), version.second_name
         report = check(
             source,
             version.upload_name,
@@ -72,7 +77,8 @@ def _check(version: DatasetVersion, scratch: Path) -> None:
             task=asked.get("task"),
             mapping=asked.get("mapping"),
             split=asked.get("split"),
-            choices={name: asked[name] for name in CHOSEN if asked.get(name)},
+            choices={name: asked[name] for name in CHOSEN if asked.get(name)} | {"step": version.step},
+            second=second,
         )
     _finish(version, asdict(report), destination)
 
@@ -101,7 +107,9 @@ def _finish(version: DatasetVersion, report: dict[str, Any], rows: Path) -> None
     facts = {name: report[name] for name in FACTS}
     ready = report["state"] == VersionState.READY
     offered = ready and any(each["fixes"] for each in report["problems"])
-    keep = offered or report["state"] == VersionState.NEEDS_CHOICE
+    step = _step_after(version.step, report["state"])
+    keep = offered or step or report["state"] == VersionState.NEEDS_CHOICE
+    facts["found"] = report["found"] or version.found  # the look came before the check
     DatasetVersion.objects.filter(pk=version.pk, state=VersionState.CHECKING).update(
         **facts,
         format=report["format"] or "",
@@ -109,6 +117,7 @@ def _finish(version: DatasetVersion, report: dict[str, Any], rows: Path) -> None
         mapping=report["mapping"] or {},
         split=report["split"] or {},
         reasons=report["reasons"],
+        step=step,
         check_lease_until=None,
         file_key=stored.key if stored else "",
         bytes=stored.bytes if stored else 0,
@@ -119,12 +128,19 @@ def _finish(version: DatasetVersion, report: dict[str, Any], rows: Path) -> None
         forget_upload(version)
 
 
+def _step_after(step: str, state: str) -> str:
+    """Saved, it is no draft any more, nor where nothing can be made of the file; else what is wrong is shown."""
+    if state == VersionState.READY or (step == COLUMNS and state == VersionState.REFUSED):
+        return ""
+    return CHECK if step == SAVE else step
+
+
 def forget_upload(version: DatasetVersion) -> None:
     """Let the uploaded bytes go, unless another version still reads them."""
-    key = version.upload_key
-    DatasetVersion.objects.filter(pk=version.pk).update(upload_key="")
-    if key and not DatasetVersion.objects.filter(upload_key=key).exists():
-        forget(key)
+    keys = version.upload_keys
+    DatasetVersion.objects.filter(pk=version.pk).update(upload_key="", second_key="")
+    needed = DatasetVersion.objects.filter(Q(upload_key__in=keys) | Q(second_key__in=keys))
+    forget_all(keys - {key for each in needed for key in each.upload_keys})
 
 
 def forget_old_uploads() -> None:

@@ -17,18 +17,20 @@ from webapp.accounts.context import current_team, signed_in
 from webapp.accounts.models import Role
 from webapp.accounts.permissions import may
 from webapp.datasets.archiving import archive, bring_back, delete
-from webapp.datasets.browsing import Wanted, download, find_rows, problem_list, rows_page
+from webapp.datasets.browsing import Wanted, download, find_rows, problem_list
+from webapp.datasets.choices import ASK, COLUMNS
 from webapp.datasets.choosing import columns_form, kinds_of, wishes_of
 from webapp.datasets.comparing import ROWS_AT_MOST, TooLong, difference
 from webapp.datasets.deciding import decide
-from webapp.datasets.forms import PARTS, UploadForm
-from webapp.datasets.models import Dataset, DatasetVersion
+from webapp.datasets.forms import UploadForm
+from webapp.datasets.models import Dataset, DatasetVersion, VersionState
+from webapp.datasets.showing import cell, shown_rows
+from webapp.datasets.steps import address_of
 from webapp.datasets.uploading import UploadRefused, new_version, upload
 from webapp.errors import problem, shows_refusals
 
 PAGE_SIZE = 50
 PUT_AWAY = {"archive": archive, "bring-back": bring_back, "delete": delete}
-ROWS_SHOWN = 20
 SIDES = ("train", "eval")
 
 
@@ -50,7 +52,7 @@ def dataset_list(request: HttpRequest) -> HttpResponse:
 
 @shows_refusals
 def upload_page(request: HttpRequest) -> HttpResponse:
-    """A new dataset, or with `?dataset=` a further version of one. The check runs afterwards, on its own page."""
+    """A new dataset, or with `?dataset=` a further version of one. What is in the file shows on the next pages."""
     dataset = _dataset_to_extend(request)
     form = UploadForm(request.POST, request.FILES) if request.method == "POST" else UploadForm()
     if request.method != "POST" or not form.is_valid():
@@ -73,11 +75,12 @@ def _dataset_to_extend(request: HttpRequest) -> Dataset | None:
 
 def _take(request: HttpRequest, form: UploadForm, dataset: Dataset | None) -> DatasetVersion:
     user, file, team = signed_in(request), form.cleaned_data["file"], current_team(request)
+    asked = {"warnings": ASK, "step": COLUMNS}
     if dataset is not None:
-        return new_version(user, dataset, file, form.asked())
+        return new_version(user, dataset, file, asked)
     if team is None:
         raise UploadRefused("team.none", "You are in no team yet, and a dataset belongs to one.", "Ask to be added.")
-    return upload(user, team, form.cleaned_data["name"], file, form.asked())
+    return upload(user, team, "", file, asked)
 
 
 def _upload_form(
@@ -89,7 +92,6 @@ def _upload_form(
         "dataset": dataset,
         "team": here,
         "refused": refused,
-        "parts": [(part, request.POST.get(f"map.{part}", "")) for part in PARTS],
         "limit_bytes": settings.MAX_UPLOAD_BYTES,
         "may_upload": here is not None and may(signed_in(request), here.pk, Role.MEMBER),
     }
@@ -97,8 +99,11 @@ def _upload_form(
 
 
 def version(request: HttpRequest, dataset_id: int, number: int) -> HttpResponse:
-    """Facts, problems by line, labels and rows; while it is checked, the page asks again."""
-    return _version_page(request, _version(request, dataset_id, number))
+    """Facts, problems by line, labels and rows; while it is checked, the page asks again. A draft goes on elsewhere."""
+    found = _version(request, dataset_id, number)
+    if found.step and may(signed_in(request), found.dataset.team_id, Role.MEMBER):
+        return redirect(address_of(found))
+    return _version_page(request, found)
 
 
 def _version(request: HttpRequest, dataset_id: int, number: int) -> DatasetVersion:
@@ -110,13 +115,15 @@ def _version_page(request: HttpRequest, found: DatasetVersion, refused: UploadRe
     others = DatasetVersion.objects.filter(dataset=found.dataset).only("number", "state", "dataset_id", "rows")
     context: dict[str, Any] = {"version": found, "dataset": found.dataset, "versions": others.order_by("-number")}
     context["may_change"] = may(signed_in(request), found.dataset.team_id, Role.MEMBER)
+    untouched = found.state != VersionState.CHECKING and found.dataset.archived_at is None
+    context["may_choose"] = context["may_change"] and found.upload_kept and untouched and not found.step
     older = others.filter(number__lt=found.number).exclude(file_key="")
     context["has_older"] = bool(found.file_key) and older.exists()
     context["may_delete"] = may(signed_in(request), found.dataset.team_id, Role.MAINTAINER)
     context |= {"refused": refused, "kinds": kinds_of(found), "columns_form": columns_form(found)}
     part = request.headers.get("HX-Target") == "version"
     template = "datasets/_version.html" if part else "datasets/version.html"
-    return render(request, template, context | _rows(found), status=refused.status if refused else 200)
+    return render(request, template, context | shown_rows(found), status=refused.status if refused else 200)
 
 
 @require_POST
@@ -162,7 +169,7 @@ def changes(request: HttpRequest, dataset_id: int, number: int) -> HttpResponse:
             ("Changed", told.changed, told.changed_rows, found),
         ]
         context["parts"] = [
-            (title, total, of, [(place, [(name, _cell(value)) for name, value in row.items()]) for place, row in rows])
+            (title, total, of, [(place, [(name, cell(value)) for name, value in row.items()]) for place, row in rows])
             for title, total, rows, of in parts
         ]
     except TooLong:
@@ -188,7 +195,7 @@ def rows(request: HttpRequest, dataset_id: int, number: int) -> HttpResponse:
     start = _place(given.get("start", ""))
     page_of = find_rows(found, wanted, start, PAGE_SIZE)
     columns = list(dict.fromkeys(name for _, row in page_of.rows for name in row))
-    table = [(each, [_cell(row.get(name)) for name in columns]) for each, row in page_of.rows]
+    table = [(each, [cell(row.get(name)) for name in columns]) for each, row in page_of.rows]
     context = {"version": found, "dataset": found.dataset, "wanted": wanted, "columns": columns, "table": table}
     context |= {"start": start, "next": page_of.next, "before": max(0, start - PAGE_SIZE), "sides": SIDES}
     return render(request, "datasets/rows.html", context)
@@ -201,25 +208,3 @@ def _place(text: str) -> int:
 def download_rows(request: HttpRequest, dataset_id: int, number: int) -> StreamingHttpResponse:
     """The stored file."""
     return download(_version(request, dataset_id, number), signed_in(request))
-
-
-def _rows(found: DatasetVersion) -> dict[str, Any]:
-    """The first rows as they are stored; before that, what the check has read."""
-    try:
-        shown = rows_page(found, 0, ROWS_SHOWN) if found.file_key else list(found.preview)[:ROWS_SHOWN]
-    except OSError:
-        shown = list(found.preview)[:ROWS_SHOWN]
-    columns = list(dict.fromkeys(name for row in shown for name in row))
-    most = max(found.labels.values(), default=1)
-    return {
-        "columns": columns,
-        "table": [[_cell(row.get(name)) for name in columns] for row in shown],
-        "labels": [(name, count, 100 * count / most) for name, count in found.labels.items()],
-    }
-
-
-def _cell(value: Any) -> dict[str, Any]:
-    """Chat messages as lines with their role, all else as text."""
-    if isinstance(value, list) and all(isinstance(each, dict) for each in value):
-        return {"messages": [(each.get("role", ""), str(each.get("content", ""))) for each in value]}
-    return {"text": "" if value is None else str(value)}

@@ -99,6 +99,7 @@ def is_listed(key: str, besides_parts: bool = False) -> bool:
     """Whether any row still needs this stored file."""
     rows = [
         DatasetVersion.objects.filter(upload_key=key),
+        DatasetVersion.objects.filter(second_key=key),
         DatasetVersion.objects.filter(file_key=key),
         DatasetVersion.objects.filter(problems_key=key),
         *(model.objects.filter(files__icontains=key) for model in (Artifact, Checkpoint, BaseModel, Inspection)),

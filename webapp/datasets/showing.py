@@ -1,0 +1,32 @@
+"""Rows and labels as the pages show them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from webapp.datasets.browsing import rows_page
+from webapp.datasets.models import DatasetVersion
+
+ROWS_SHOWN = 20
+
+
+def shown_rows(version: DatasetVersion) -> dict[str, Any]:
+    """The first rows as they are stored; before that, what the check has read. With the labels as bars."""
+    try:
+        shown = rows_page(version, 0, ROWS_SHOWN) if version.file_key else list(version.preview)[:ROWS_SHOWN]
+    except OSError:
+        shown = list(version.preview)[:ROWS_SHOWN]
+    columns = list(dict.fromkeys(name for row in shown for name in row))
+    most = max(version.labels.values(), default=1)
+    return {
+        "columns": columns,
+        "table": [[cell(row.get(name)) for name in columns] for row in shown],
+        "labels": [(name, count, 100 * count / most) for name, count in version.labels.items()],
+    }
+
+
+def cell(value: Any) -> dict[str, Any]:
+    """Chat messages as lines with their role, all else as text."""
+    if isinstance(value, list) and all(isinstance(each, dict) for each in value):
+        return {"messages": [(each.get("role", ""), str(each.get("content", ""))) for each in value]}
+    return {"text": "" if value is None else str(value)}
