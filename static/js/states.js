@@ -28,6 +28,7 @@ function stateOf(chart, data, { store, view }) {
   const held = data.filter((trace) => store.series.has(trace.meta.series));
   const names = [...new Set(held.map((trace) => trace.meta.series))];
   const most = Math.max(0, ...names.map((name) => store.series.get(name).raw.length));
+  if (most < 2 && data.some((trace) => trace.meta.part === "discarded")) return null; // an earlier attempt's are there to see
   if (most === 0) {
     const { absent, waiting } = chart.figure;
     return { name: absent ? "empty by config" : "waiting", words: absent?.words ?? waiting, action: absent?.url ? absent : null };

@@ -29,7 +29,8 @@ TRAINING = {"eval_every": 100, "epochs": 3.0, "learning_rate": 2e-4, "batch_size
 
 
 def plant() -> None:
-    """In this order: a disturbed job that succeeded, one that runs, one of a single point, one writes, one waits."""
+    """In this order: a disturbed job that succeeded, one that runs, one of a single point, one writes, one began
+    anew after it was lost early, one waits."""
     shelf = _shelf(eval_rows=100)
     disturbed = _start(_job(shelf, "disturbed"))
     reporting.accept(disturbed, 1, [_plan(1000), *_curve(1, 620, nan_at=412, spike_at=150)])
@@ -51,6 +52,12 @@ def plant() -> None:
     writer = _start(_job(shelf, "writer", "causal-lm"))
     reporting.accept(writer, 1, [_plan(5000), *_says(0), *_curve(1, 200), *_says(100), *_says(200)])
     _keep(writer)
+    early = _start(_job(shelf, "lost early"))
+    reporting.accept(early, 1, [_plan(1000), *_curve(1, 46)])
+    transitions.end_attempt(early, "reconciler", "released", "worker_lost")
+    anew = _start(early.job)
+    reporting.accept(anew, 1, [_plan(1000)])
+    _keep(anew)
     _job(shelf, "waiting")
 
 

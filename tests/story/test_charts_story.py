@@ -78,6 +78,12 @@ def test_a_disturbed_job_shows_its_seam_its_tail_its_nan_its_best_and_its_end(br
     browser.complain()
 
 
+def test_what_a_lost_attempt_had_stays_in_sight_while_the_next_begins_anew(browser: Browser, curves: Stack) -> None:
+    page = open_job(browser, curves, "lost early")
+    assert "loss-discarded-1" in drawn(page)["uids"]
+    assert card(page, "loss").get_attribute("data-state") == "drawn"
+
+
 def test_x_never_goes_backwards_within_a_trace(browser: Browser, curves: Stack) -> None:
     page = open_job(browser, curves, "disturbed")
     drawn(page)
