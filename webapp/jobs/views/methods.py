@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from workers.methods import METHODS
+from workers.methods.method import Method
 from workers.methods.options import describe
 
 FAMILIES = {
@@ -19,10 +20,13 @@ FAMILIES = {
 
 
 def method_list(request: HttpRequest) -> HttpResponse:
-    """Every method by family."""
-    by_family = sorted(METHODS.values(), key=lambda method: list(FAMILIES).index(method.family))
-    groups = [(FAMILIES[family], list(group)) for family, group in groupby(by_family, key=lambda each: each.family)]
-    return render(request, "jobs/methods.html", {"groups": groups})
+    return render(request, "jobs/methods.html", {"groups": by_family()})
+
+
+def by_family() -> list[tuple[str, list[Method]]]:
+    """Every method, each family under its words."""
+    ordered = sorted(METHODS.values(), key=lambda method: list(FAMILIES).index(method.family))
+    return [(FAMILIES[family], list(group)) for family, group in groupby(ordered, key=lambda each: each.family)]
 
 
 def method_page(request: HttpRequest, name: str) -> HttpResponse:

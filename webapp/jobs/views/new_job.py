@@ -23,6 +23,7 @@ from webapp.jobs.launching import Launch, launch, pairing
 from webapp.jobs.models import Job
 from webapp.jobs.queue_options import QueueOptions
 from webapp.jobs.refusing import FieldProblem, LaunchRefused
+from webapp.jobs.views.methods import by_family
 from workers.methods import METHODS
 from workers.methods.hyperparameters import Training
 from workers.methods.method import Method
@@ -142,6 +143,7 @@ def _form(
     context = {
         "chosen": chosen,
         "choices": _choices(request, chosen, data),
+        "families": _families(chosen),
         "problems": problems,
         "cloned": cloned,
         **_told_before(chosen, data, team),
@@ -155,7 +157,6 @@ def _form(
 
 def _choices(request: HttpRequest, chosen: Chosen, data: QueryDict) -> dict[str, list[Choice]]:
     model, version, method = chosen.base_model, chosen.version, chosen.method
-    fit = model is not None and version is not None and version.task in model.tasks
     return {
         "base_model": [
             Choice(each, each == model, pairing(each, version, method.name) if version else None)
@@ -165,11 +166,19 @@ def _choices(request: HttpRequest, chosen: Chosen, data: QueryDict) -> dict[str,
             Choice(each, each == version, pairing(model, each, method.name) if model else None)
             for each in _versions(request, data.get("dataset_version", ""))
         ],
-        "method": [
-            Choice(each, each == method, pairing(model, version, each.name) if fit and model and version else None)
-            for each in METHODS.values()
-        ],
     }
+
+
+def _families(chosen: Chosen) -> list[tuple[str, list[Choice]]]:
+    """The methods by family. None is called unfit while base model and dataset do not fit each other."""
+    model, version = chosen.base_model, chosen.version
+    fit = model is not None and version is not None and version.task in model.tasks
+
+    def choice(method: Method) -> Choice:
+        why = pairing(model, version, method.name) if fit and model and version else None
+        return Choice(method, method == chosen.method, why)
+
+    return [(words, [choice(each) for each in methods]) for words, methods in by_family()]
 
 
 def _own_values(chosen: Chosen) -> tuple[dict[str, Any], dict[str, Any]]:
