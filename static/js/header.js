@@ -58,7 +58,7 @@ export class Header {
     const paces = this.times.slice(1).map(([step, time], i) => (time - this.times[i][1]) / (step - this.times[i][0]));
     if (paces.length < 5) return null;
     const median = paces.sort((a, b) => a - b)[paces.length >> 1];
-    return (this.totalSteps - this.step) * median;
+    return Number.isFinite(median) ? (this.totalSteps - this.step) * median : null;
   }
 
   elapsed() {
