@@ -1,45 +1,68 @@
-// Charts as islands: plotly comes when one is near view, and every change goes through one queue, a chart a task.
+// Charts as islands: plotly comes when one is near view, and every change goes through one queue, a chart a task. What
+// somebody did is drawn first; new points wait while the page is being used, take a fifth of the time at most, and are
+// drawn only where they are seen.
 
 import { places, placeOf } from "./axes.js";
 import { Crosshair, reading } from "./crosshair.js";
+import { dragging } from "./dragging.js";
 import { layoutOf, traces } from "./drawing.js";
 import { inUnit, whole } from "./numbers.js";
 import { showState } from "./states.js";
 import { summary } from "./summary.js";
 
 const REDRAW_MS = 500;
+const REST = 4; // times as long as drawing new points took, nothing is drawn for newer ones
+const QUIET_MS = 250;
+const QUIET_AT_MOST_MS = 2000;
+const USED = ["pointerdown", "pointermove", "keydown", "wheel"];
 
 export class Charts {
   /** `view` is how they are looked at; `ending` what is said at the end of the lines, or null. */
   constructor(root, store, view, { startedAt, ending }) {
-    Object.assign(this, { root, store, view, startedAt, ending, dirty: new Set(), hair: new Crosshair(this) });
+    Object.assign(this, { root, store, view, startedAt, ending, hair: new Crosshair(this) });
+    Object.assign(this, { dirty: new Set(), grown: new Set(), pace: 0, usedAt: -Infinity, grownAt: 0 });
     this.all = [...root.querySelectorAll("[data-chart]")].map((card) => this.island(card));
-    const near = new IntersectionObserver((seen) => this.approached(seen), { rootMargin: "50% 0%" });
+    const near = new IntersectionObserver((boxes) => this.approached(boxes), { rootMargin: "50% 0%" });
+    const seen = new IntersectionObserver((boxes) => this.appeared(boxes));
     const resized = new ResizeObserver((boxes) => boxes.forEach((box) => this.mark(this.of(box.target))));
     for (const chart of this.all) {
       near.observe(chart.card);
+      seen.observe(chart.card);
       resized.observe(chart.plot);
     }
+    for (const kind of USED) document.addEventListener(kind, () => (this.usedAt = performance.now()), { capture: true, passive: true });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.markAll());
   }
 
   island(card) {
     const figure = JSON.parse(card.querySelector('script[type="application/json"]').textContent);
-    const chart = { card, figure, plot: card.querySelector(".plot"), near: false, drawn: false };
+    const chart = { card, figure, plot: card.querySelector(".plot"), near: false, seen: false, drawn: false };
     reading(chart, this);
+    dragging(chart, this);
     return chart;
   }
 
-  of(plot) {
-    return this.all.find((chart) => chart.plot === plot);
+  /** The series that the cards draw. */
+  names() {
+    return this.all.flatMap((chart) => chart.figure.data.map((trace) => trace.meta.series));
   }
 
-  approached(seen) {
-    for (const entry of seen) {
-      const chart = this.all.find((each) => each.card === entry.target);
-      chart.near = entry.isIntersecting;
-      if (chart.near) this.mark(chart);
+  of(part) {
+    return this.all.find((chart) => chart.card === part || chart.plot === part);
+  }
+
+  approached(boxes) {
+    for (const box of boxes) {
+      const chart = this.of(box.target);
+      chart.near = box.isIntersecting;
+      if (chart.near && !chart.drawn) this.dirty.add(chart);
     }
+    this.wake();
+  }
+
+  appeared(boxes) {
+    for (const box of boxes) this.of(box.target).seen = box.isIntersecting;
+    this.wake();
   }
 
   mark(chart) {
@@ -51,45 +74,79 @@ export class Charts {
     for (const chart of this.all) this.mark(chart);
   }
 
-  /** New points: at most two redraws a second. */
+  /** New points: at most two redraws a second, fewer where drawing takes long. */
   pointsCame() {
     if (this.soon) return;
+    const seen = this.all.filter((chart) => chart.seen).length;
     this.soon = setTimeout(() => {
       this.soon = null;
-      this.markAll();
-    }, REDRAW_MS);
+      this.grownAt = performance.now();
+      for (const chart of this.all) this.grown.add(chart);
+      this.wake();
+    }, Math.max(REDRAW_MS, REST * seen * this.pace));
   }
 
   wake() {
     if (this.pumping || document.hidden) return; // a hidden tab draws nothing; shown again, it is woken
     this.pumping = true;
-    requestAnimationFrame(() => this.pump());
+    this.later(() => this.pump());
+  }
+
+  /** After the next frame is on the screen: whoever pressed something sees the answer to it first. */
+  later(then) {
+    requestAnimationFrame(() => setTimeout(then));
   }
 
   async pump() {
-    const chart = [...this.dirty].find((each) => each.near);
+    const changed = [...this.dirty].find((each) => each.near);
+    const chart = changed ?? [...this.grown].find((each) => each.seen);
     if (!chart || document.hidden) {
       this.pumping = false;
       return;
     }
-    this.dirty.delete(chart);
-    await this.draw(chart);
-    setTimeout(() => requestAnimationFrame(() => this.pump()));
+    if (changed || this.quiet()) {
+      this.dirty.delete(chart);
+      this.grown.delete(chart);
+      await this.draw(chart);
+      this.later(() => this.pump());
+    } else setTimeout(() => this.pump(), QUIET_MS);
+  }
+
+  /** Nobody is using the page just now, or new points have waited long enough for that. */
+  quiet() {
+    const now = performance.now();
+    return now - this.usedAt > QUIET_MS || now - this.grownAt > QUIET_AT_MOST_MS;
   }
 
   async draw(chart) {
     const data = traces(chart, this);
     this.numbers(chart);
     if (!showState(chart, data, this)) return;
-    const plotly = await library(this.root.dataset.plotly);
+    const plotly = await this.library();
+    const began = performance.now();
     const size = { width: chart.plot.clientWidth, height: chart.plot.clientHeight };
     await plotly.react(chart.plot, data, layoutOf(chart, data, this, size), chart.figure.config);
+    this.pace += 0.3 * (performance.now() - began - this.pace);
     if (!chart.drawn) this.listen(chart);
     if (this.hair.x !== null) this.hair.show(chart);
   }
 
+  /** Having come just now it has taken its time: drawing is a task of its own. */
+  async library() {
+    const here = globalThis.Plotly;
+    const plotly = await library(this.root.dataset.plotly);
+    if (!here) await new Promise((done) => this.later(done));
+    return plotly;
+  }
+
   /** From the first to the newest point of any series: all charts share one x axis. */
   extent() {
+    const key = `${this.store.changes} ${this.view.axis}`;
+    if (this.spanned?.key !== key) this.spanned = { key, range: this.span() };
+    return this.spanned.range.slice();
+  }
+
+  span() {
     const ends = [...this.store.series.values()].flatMap((each) => {
       const xs = places(each, this.view.axis, this.startedAt).filter(Number.isFinite);
       return xs.length ? [xs[0], xs.at(-1)] : [];
@@ -111,7 +168,6 @@ export class Charts {
       if (change["xaxis.range[0]"] === undefined) return;
       this.zoomed([placeOf(change["xaxis.range[0]"]), placeOf(change["xaxis.range[1]"])]);
     });
-    chart.plot.on("plotly_doubleclick", () => this.zoomed(null));
     chart.plot.on("plotly_hover", ({ points }) => this.hair.to(placeOf(points[0].x), chart));
     chart.plot.on("plotly_unhover", () => this.hair.to(null));
   }

@@ -6,6 +6,7 @@ import { significant, whole } from "./numbers.js";
 import { css } from "./theme.js";
 
 const CLIPPED_FROM = 20;
+const MARKERS_AT_MOST = 100; // beyond, markers lie on one another and take most of the drawing
 
 /** All traces of a chart: tails that a later attempt replaced, then the lines. */
 export function traces(chart, { store, view, startedAt }) {
@@ -26,6 +27,7 @@ function filled(chart, trace, store, view, startedAt) {
     opacity: trace.meta.part === "raw" && trace.opacity && !smoothing ? 1 : trace.opacity,
     ...(trace.meta.part === "raw" && trace.hoverinfo === "skip" && !smoothing ? { hoverinfo: "all", hovertemplate: chart.figure.data.find((other) => other.hovertemplate)?.hovertemplate } : {}),
     line: { ...trace.line, color: colour },
+    ...(each?.step.length > MARKERS_AT_MOST ? { mode: "lines" } : {}),
     ...(trace.marker ? { marker: { ...trace.marker, color: colour } } : {}),
   };
 }
@@ -68,6 +70,7 @@ export function layoutOf(chart, data, charts, size) {
   return {
     ...layout,
     ...size,
+    dragmode: false, // dragging.js zooms without redrawing first
     margin: { ...layout.margin, t: marks.annotations.some((each) => each.y === 1) ? 20 : layout.margin.t },
     font: { ...layout.font, family: css("--font"), color: css("--text") },
     hoverlabel: { bgcolor: css("--card"), bordercolor: css("--border"), font: { color: css("--text"), size: 12 } },

@@ -23,6 +23,7 @@ const live = page.ended ? null : new Live(page.job, page.cursor, heard, said);
 const tell = charts && live ? news(store, live, page) : () => {};
 
 store.loaded = !charts; // pages without charts ask for no history
+for (const name of charts?.names() ?? []) store.names.add(name);
 
 async function reload() {
   if (!charts) return;

@@ -1,40 +1,31 @@
-// One job's events in order, each once: a stream, after three errors polling, nothing while the tab is hidden.
+// A page's part in one job's live events: the stream is shared with other tabs where the browser can, else it is the page's
+// own. Nothing is asked while the tab is hidden or the person has paused.
 
-const KINDS = ["metrics", "state", "phase", "plan", "log", "checkpoint", "artifact", "result", "attempt", "failed", "noise", "end", "reset"];
-const ERRORS_AT_MOST = 3;
-const POLL_MS = 2000;
-const STREAM_AGAIN_MS = 60000;
+import { Stream } from "./stream.js";
 
 export class Live {
   /** `heard(message)` gets every event after `cursor` once; `say(state, words)` drives the live dot. */
   constructor(job, cursor, heard, say) {
-    Object.assign(this, { url: `/api/v1/jobs/${job}/events`, cursor, heard, say });
-    this.paused = false;
-    this.over = false;
-    this.errors = 0;
+    Object.assign(this, { job, cursor, heard, say, paused: false, over: false });
+    this.way = inWorker(this) ?? ownStream(this);
     document.addEventListener("visibilitychange", () => (document.hidden ? this.rest() : this.open()));
     addEventListener("pageshow", (event) => event.persisted && this.open());
     addEventListener("pagehide", () => this.rest());
+    addEventListener("online", () => this.retry());
   }
 
-  open() {
-    this.rest();
-    if (this.over || this.paused || document.hidden) return;
-    this.source = new EventSource(`${this.url}?after=${this.cursor}`);
-    this.source.addEventListener("open", () => {
-      this.errors = 0;
-      this.say("live", "Live");
-    });
-    for (const kind of KINDS) this.source.addEventListener(kind, (event) => this.take(JSON.parse(event.data)));
-    this.source.addEventListener("error", () => this.failed());
+  open(retry = false) {
+    if (!this.over && !this.paused && !document.hidden) this.way.join(retry);
   }
 
-  /** Close everything; the cursor stays. */
+  /** At once, whatever the wait was. */
+  retry() {
+    this.open(true);
+  }
+
+  /** The cursor stays. */
   rest() {
-    this.source?.close();
-    this.source = null;
-    clearTimeout(this.timer);
-    clearTimeout(this.later);
+    this.way.leave();
   }
 
   toggle() {
@@ -46,7 +37,7 @@ export class Live {
   }
 
   take(message) {
-    if (message.n <= this.cursor) return; // applying an event twice changes nothing
+    if (this.paused || message.n <= this.cursor) return; // another tab may have needed it again
     this.cursor = message.n;
     if (message.kind === "end") {
       this.over = true;
@@ -56,30 +47,35 @@ export class Live {
     this.heard(message);
   }
 
-  failed() {
-    this.errors += 1;
-    if (this.errors >= ERRORS_AT_MOST) {
-      this.source?.close();
-      this.source = null;
-      this.later = setTimeout(() => this.open(), STREAM_AGAIN_MS);
-      this.poll(POLL_MS);
-    } else if (this.source?.readyState === EventSource.CLOSED) {
-      this.timer = setTimeout(() => this.open(), 500 * this.errors);
-    }
+  told(state, words) {
+    if (!this.paused && !this.over) this.say(state, words);
   }
+}
 
-  async poll(wait) {
-    if (this.over || this.paused || document.hidden) return;
-    let next = POLL_MS;
-    try {
-      const answer = await fetch(`${this.url}?after=${this.cursor}`, { headers: { Accept: "application/json" } });
-      if (!answer.ok) throw new Error(String(answer.status));
-      for (const message of (await answer.json()).items) this.take(message);
-      this.say("polling", "Polling");
-    } catch {
-      next = Math.min(30000, wait * 2) * (0.8 + 0.4 * Math.random());
-      this.say("offline", `Offline, retrying in ${Math.round(next / 1000)} s`);
-    }
-    if (!this.over && !this.paused && !document.hidden && !this.source) this.timer = setTimeout(() => this.poll(next), next);
-  }
+/** The worker that all tabs share; null where there is none. */
+function inWorker(live) {
+  const { sharing } = document.getElementById("live").dataset;
+  if (!globalThis.SharedWorker) return null;
+  const worker = new SharedWorker(sharing, { type: "module", name: "live" });
+  worker.addEventListener("error", () => {
+    live.way = ownStream(live); // a browser that shares no modules
+    live.open();
+  });
+  worker.port.addEventListener("message", ({ data }) => (data.said ? live.told(...data.said) : live.take(data.message)));
+  worker.port.start();
+  return {
+    join: (retry) => worker.port.postMessage({ job: live.job, cursor: live.cursor, retry }),
+    leave: () => worker.port.postMessage({}),
+  };
+}
+
+function ownStream(live) {
+  const stream = new Stream(live.job, live.cursor, (message) => live.take(message), (...said) => live.told(...said));
+  return {
+    join: (retry) => {
+      if (retry) stream.errors = 0;
+      stream.open();
+    },
+    leave: () => stream.close(),
+  };
 }

@@ -18,7 +18,7 @@ export function menu(chart, charts, reload) {
 
   function show() {
     log.checked = view.log.has(name);
-    log.disabled = !mayBeLog(traces(chart, charts));
+    if (box.open) log.disabled = !mayBeLog(traces(chart, charts));
     find("[data-log-why]").hidden = !log.disabled;
     const own = view.ranges.get(name);
     range.forEach((input, i) => document.activeElement !== input && (input.value = own ? own[i] : ""));

@@ -11,10 +11,7 @@ export function news(store, live, page) {
   const line = document.getElementById("chart-news");
   const retry = line.querySelector("button");
   let offline = "";
-  retry.addEventListener("click", () => {
-    live.errors = 0;
-    live.open();
-  });
+  retry.addEventListener("click", () => live.retry());
 
   function say(words, mayRetry) {
     line.hidden = !words;

@@ -1,9 +1,17 @@
 // Numbers as the server writes them: the same digits and units, so that a live number never changes its look.
 
+const formats = new Map();
+
+/** So many digits behind the point; a format is made once, for making one takes long. */
+function fixed(value, places) {
+  if (!formats.has(places)) formats.set(places, new Intl.NumberFormat("en-US", { minimumFractionDigits: places, maximumFractionDigits: places }));
+  return formats.get(places).format(value);
+}
+
 export function significant(value, digits) {
   if (value === 0) return "0";
   const places = Math.max(0, digits - 1 - Math.floor(Math.log10(Math.abs(value))));
-  return value.toLocaleString("en-US", { minimumFractionDigits: places, maximumFractionDigits: places });
+  return fixed(value, places);
 }
 
 export function loss(value) {
@@ -51,7 +59,7 @@ export function count(value) {
 }
 
 export function whole(value) {
-  return Math.round(value).toLocaleString("en-US");
+  return fixed(Math.round(value), 0);
 }
 
 export function learningRate(value) {

@@ -1,6 +1,7 @@
 // The job's points as the page knows them: history from the server, then live ones, smoothed on exactly.
 
 const SMOOTHED_NEVER = /^(learning_rate|device_memory|allocated_|reserved_|power_limit|temperature|eval_)/;
+const ALWAYS = ["loss", "tokens_per_second", "device_memory_bytes", "step_seconds"]; // what the header reads
 const POINTS_AT_MOST = 1500;
 const BUCKETS = 1000;
 
@@ -8,6 +9,7 @@ export class Store {
   constructor(job, weight) {
     Object.assign(this, { job, weight, cursor: 0, series: new Map(), discarded: [], marks: [], attempts: [] });
     Object.assign(this, { asked: 0, loaded: false, failed: "", waiting: [], own: new Map(), tokens: null, heardAt: null });
+    Object.assign(this, { names: new Set(ALWAYS), changes: 0 });
   }
 
   /** The weight of one series: its chart's own, else everybody's. */
@@ -15,12 +17,12 @@ export class Store {
     return SMOOTHED_NEVER.test(name) ? 0 : (this.own.get(name) ?? this.weight);
   }
 
-  /** Fetch all series anew; the old ones stay until the answer is there. */
+  /** Fetch the series that are looked at anew; the old ones stay until the answer is there. */
   async load() {
     const asked = (this.asked += 1);
     const weights = [...new Set(this.own.values())].filter((weight) => weight !== this.weight);
     const answers = await Promise.all([
-      this.ask(`smooth=${this.weight}`),
+      this.ask(`smooth=${this.weight}&series=${[...this.names]}`),
       ...weights.map((weight) => this.ask(`smooth=${weight}&series=${[...this.own].filter(([, own]) => own === weight).map(([name]) => name)}`)),
     ]);
     if (asked !== this.asked) return false; // a newer question is under way
@@ -32,6 +34,7 @@ export class Store {
     this.tokens = history.tokens.at(-1) ?? null;
     this.loaded = true;
     this.failed = "";
+    this.changes += 1;
     for (const message of this.waiting.splice(0)) this.append(message);
     return true;
   }
@@ -53,8 +56,10 @@ export class Store {
     if (message.n <= this.cursor) return false;
     this.cursor = message.n;
     this.tokens = message.values.tokens_seen ?? this.tokens;
+    this.changes += 1;
     let full = false;
     for (const [name, value] of Object.entries(message.values)) {
+      if (!this.names.has(name)) continue;
       if (!this.series.has(name)) this.series.set(name, empty(name));
       full = this.push(this.series.get(name), message, Number(value)) || full;
     }

@@ -80,7 +80,8 @@ def browsing(url: str) -> Iterator[Browser]:
             executable_path=find_chromium(),
             args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"],
         )
-        page = chromium.new_page(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+        context = chromium.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+        page = context.new_page()
         browser = Browser(page, url)
         page.add_init_script(WATCH_POLICY)
         page.on("pageerror", lambda error: browser.faults.append(f"script: {error}"))

@@ -39,10 +39,18 @@ class Stack:
         return httpx.request(method, f"{self.url}/api/v1/{path}", headers=headers, timeout=60, **arguments)
 
     def manage(self, *arguments: str) -> str:
-        """A management command against this stack's database."""
+        """A management command against this stack's database and broker."""
         command = [sys.executable, str(ROOT / "manage.py"), *arguments]
-        environment = os.environ | {"DELTABOARD_VAR": str(self.var), "DELTABOARD_NO_BOOTSTRAP": "1"}
+        own = {"DELTABOARD_VAR": str(self.var), "DELTABOARD_NO_BOOTSTRAP": "1", "REDIS_URL": self.broker_url}
+        environment = os.environ | own
         return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
+
+    @property
+    def broker_url(self) -> str:
+        folder = self.var / "valkey"
+        port = re.search(r"^port (\d+)$", (folder / "valkey.conf").read_text(), re.MULTILINE)
+        assert port
+        return f"redis://:{(folder / 'password').read_text()}@127.0.0.1:{port[1]}/0"
 
     def job(self, job_id: int) -> dict[str, Any]:
         answer: dict[str, Any] = self.api("get", f"jobs/{job_id}").json()

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
 from launcher.testing import find_chromium
+from tests.faults.chaos_proxy import ChaosProxy, Rule
 from tests.story.browser import Browser, browsing
 from tests.story.stack import Stack, running_stack
 
@@ -26,8 +29,9 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def curves(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack without a worker, with jobs planted in it."""
-    with running_stack(tmp_path_factory.mktemp("curves") / "var", "--no-worker") as stack:
+    """A stack without a worker and with room for two live streams, with jobs planted in it."""
+    var = tmp_path_factory.mktemp("curves") / "var"
+    with running_stack(var, "--no-worker", DELTABOARD_LIVE_STREAMS="2") as stack:
         stack.manage("shell", "-v", "0", "-c", "from tests.story import curves; curves.plant()")
         yield stack
 
@@ -206,18 +210,119 @@ def test_history_that_does_not_come_is_said_and_asked_for_again(browser: Browser
     browser.faults.clear()  # Chromium notes the status as an error
 
 
+def continue_running(stack: Stack, first: int, last: int, verb: str = "continue_running") -> None:
+    stack.manage("shell", "-v", "0", "-c", f"from tests.story import curves; curves.{verb}({first}, {last})")
+
+
+def newest_step(stack: Stack) -> int:
+    return int(stack.job(job_of(stack, "running"))["progress"]["step"])
+
+
+def shows_step(page: Page, step: int) -> None:
+    until = "step => document.querySelector('[data-chart=\"loss\"] .js-plotly-plot')?.data?.[0]?.x?.at(-1) === step"
+    page.wait_for_function(until, arg=step, timeout=30_000)
+
+
 def test_the_live_end_grows_and_a_zoom_survives_it(browser: Browser, curves: Stack) -> None:
     page = open_job(browser, curves, "running")
     assert drawn(page)["last"] == 300
-    curves.manage("shell", "-v", "0", "-c", "from tests.story import curves; curves.continue_running(301, 330)")
-    until = "step => document.querySelector('[data-chart=\"loss\"] .js-plotly-plot').data[0].x.at(-1) === step"
-    page.wait_for_function(until, arg=330, timeout=30_000)
+    continue_running(curves, 301, 330)
+    shows_step(page, 330)
+    page.locator('[data-chart="loss"] .plot').hover(position={"x": 200, "y": 60})
+    page.mouse.down()
+    page.mouse.move(500, 200, steps=3)
+    page.mouse.up()
+    expect(page).to_have_url(re.compile("zoom="))
+    page.locator('[data-chart="loss"] .plot').dblclick(position={"x": 200, "y": 60})
+    expect(page).not_to_have_url(re.compile("zoom="))
     open_job(browser, curves, "running", "?zoom=50~150")
     drawn(page)
-    curves.manage("shell", "-v", "0", "-c", "from tests.story import curves; curves.continue_running(331, 350)")
-    page.wait_for_function(until, arg=350, timeout=30_000)
+    continue_running(curves, 331, 350)
+    shows_step(page, 350)
     assert drawn(page)["x"]["range"] == [50, 150]
     browser.complain()
+
+
+@contextmanager
+def streaming(stack: Stack, job: int) -> Iterator[int]:
+    """One more live stream of a program, held open; its status."""
+    headers = {"Authorization": f"Bearer {stack.token}"}
+    with httpx.stream("GET", f"{stack.url}/api/v1/jobs/{job}/events?after=0", headers=headers, timeout=30) as answer:
+        yield answer.status_code
+
+
+def test_two_tabs_share_one_stream_and_a_cut_line_leaves_no_gap(browser: Browser, curves: Stack) -> None:
+    """Through a proxy that can cut; the site has room for two streams, so tabs that held one each would fill it."""
+    job = job_of(curves, "running")
+    browser.page.goto("about:blank")
+    with ChaosProxy(int(curves.url.rsplit(":", 1)[1])) as line:
+        context = browser.page.context
+        tabs = [context.new_page(), context.new_page()]
+        for tab in tabs:
+            tab.goto(f"{line.url}/jobs/{job}/")
+            drawn(tab)
+            expect(tab.locator("#live")).to_have_attribute("data-state", "live")
+        with streaming(curves, job) as status, streaming(curves, job) as beyond:
+            assert (status, beyond) == (200, 503)
+        line.add(Rule(path="/events", reset=True))
+        line.reset_all()
+        step = newest_step(curves)
+        continue_running(curves, step + 1, step + 20)
+        for tab in tabs:
+            expect(tab.locator("#live")).to_have_attribute("data-state", "offline")
+        line.heal()
+        for tab in tabs:
+            shows_step(tab, step + 20)
+            assert drawn_places(tab) == list(range(1, step + 21))
+        tabs.pop(0).close()
+        continue_running(curves, step + 21, step + 30)
+        shows_step(tabs[0], step + 30)
+        tabs[0].close()
+
+
+NOTE_DRAWING = """() => {
+    window.__drawn = [];
+    const react = Plotly.react;
+    Plotly.react = (plot, ...rest) => {
+        if (plot.closest('[data-chart="loss"]')) __drawn.push(performance.now());
+        return react(plot, ...rest);
+    };
+}"""
+HIDE = """hidden => {
+    Object.defineProperty(document, 'hidden', {configurable: true, get: () => hidden});
+    document.dispatchEvent(new Event('visibilitychange'));
+}"""
+
+
+def test_new_points_are_drawn_twice_a_second_and_never_while_hidden(browser: Browser, curves: Stack) -> None:
+    page = open_job(browser, curves, "running")
+    drawn(page)
+    page.evaluate(NOTE_DRAWING)
+    step = newest_step(curves)
+    continue_running(curves, step + 1, step + 30, "trickle")
+    shows_step(page, step + 30)
+    times = page.evaluate("__drawn")
+    assert 2 <= len(times) <= 2 + 2 * (times[-1] - times[0]) / 1000
+    page.evaluate(HIDE, True)
+    job = job_of(curves, "running")
+    curves.wait_for("the stream to be closed", lambda: both_places_free(curves, job), 10)
+    page.evaluate("__drawn.length = 0")
+    continue_running(curves, step + 31, step + 40)
+    assert page.evaluate("__drawn.length") == 0
+    page.evaluate(HIDE, False)
+    shows_step(page, step + 40)
+    assert drawn_places(page) == list(range(1, step + 41))
+    browser.complain()
+
+
+def both_places_free(stack: Stack, job: int) -> bool:
+    with streaming(stack, job) as first, streaming(stack, job) as second:
+        return (first, second) == (200, 200)
+
+
+def drawn_places(page: Page) -> list[float]:
+    """Where the points of the loss stand."""
+    return list(page.evaluate("Array.from(document.querySelector('[data-chart=\"loss\"] .js-plotly-plot').data[0].x)"))
 
 
 def test_a_silent_training_and_a_lost_connection_are_said(browser: Browser, curves: Stack) -> None:
@@ -225,15 +330,15 @@ def test_a_silent_training_and_a_lost_connection_are_said(browser: Browser, curv
     drawn(page)
     silent = re.compile("Last point .* ago. Worker heartbeat")
     expect(page.locator("#chart-news")).to_contain_text(silent, timeout=45_000)  # said after 30 seconds of silence
-    stream = re.compile(r"/events\b")
-    page.route(stream, lambda route: route.abort())
-    try:
-        page.reload()
-        expect(page.locator("#chart-news")).to_contain_text("connection lost")
-        assert drawn(page)["last"] >= 300
-        browser.look("charts-offline")
-    finally:
-        page.unroute(stream)
-    page.get_by_role("button", name="Retry now").click()
-    expect(page.locator("#chart-news")).not_to_contain_text("connection lost")
-    browser.faults.clear()  # Chromium notes each lost request
+    plain = page.context.new_page()
+    plain.add_init_script("delete globalThis.SharedWorker")  # the page's own stream, which can be intercepted
+    plain.route(re.compile(r"/events\b"), lambda route: route.abort())
+    plain.goto(page.url)
+    expect(plain.locator("#chart-news")).to_contain_text("connection lost")
+    assert drawn(plain)["last"] >= 300
+    Browser(plain, browser.url).look("charts-offline", ours=False)
+    plain.unroute_all()
+    plain.get_by_role("button", name="Retry now").click()
+    expect(plain.locator("#chart-news")).not_to_contain_text("connection lost")
+    plain.close()
+    browser.complain()

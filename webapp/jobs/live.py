@@ -31,7 +31,7 @@ Answer = TypeVar("Answer")
 
 BATCHES_AT_MOST = 64
 EVENTS_A_READ = 2000
-COMMENT_SECONDS = 15.0
+SILENCE_SECONDS = 15.0
 RECHECK_SECONDS = 60.0
 CATCH_UP_SECONDS = 2.0
 """How often a viewer looks into the database while the broker is away."""
@@ -188,7 +188,7 @@ async def from_database(read: Callable[[], Answer]) -> Answer:
 async def events_after(
     viewer: Viewer, cursor: int, allowed: Callable[[], Awaitable[bool]]
 ) -> AsyncIterator[list[Told]]:
-    """Every event after the cursor, once and in order, then live ones, as they come; none when a comment is due.
+    """Every event after the cursor, once and in order, then live ones, as they come; none after a silence.
 
     The viewer holds a place in the hub. `allowed` is asked again every minute; the stream ends when it says no, when
     the viewer has left, or after the job's `end`.
@@ -233,7 +233,7 @@ async def _catch_up(viewer: Viewer, cursor: int) -> list[Told]:
 
 async def _next_batch(viewer: Viewer) -> list[Told]:
     """What the hub hands out next; after a silence the database is asked, whether the broker is there or not."""
-    await viewer.wait(COMMENT_SECONDS if hub.connected else CATCH_UP_SECONDS)
+    await viewer.wait(SILENCE_SECONDS if hub.connected else CATCH_UP_SECONDS)
     if viewer.batches:
         return viewer.batches.pop(0)
     viewer.behind = True

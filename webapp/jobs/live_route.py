@@ -22,6 +22,8 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 PATH = re.compile(r"/api/v1/jobs/(\d{1,18})/events")
+BEAT = b"event: beat\ndata: {}\n\n"
+"""After a silence. Not a comment: a page never hears of those, and could not tell silence from a dead connection."""
 EVENTS_A_WRITE = 64
 """Between two writes a slow reader is waited for, so that little of a long history lies in memory."""
 HEADERS = [
@@ -73,7 +75,7 @@ async def _stream(viewer: live.Viewer, cursor: int, scope: Scope, send: Send) ->
             for first in range(0, len(batch), EVENTS_A_WRITE):
                 await _write(send, b"".join(told.sse for told in batch[first : first + EVENTS_A_WRITE]))
             if not batch:
-                await _write(send, b":\n\n")
+                await _write(send, BEAT)
     except Exception:  # the page comes back by itself, from its cursor
         log.exception("a live stream broke off")
     await send({"type": "http.response.body", "body": b"", "more_body": False})
