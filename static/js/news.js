@@ -9,13 +9,14 @@ const STALE_STEPS = 5;
 /** Returns what the live dot's words are told to. */
 export function news(store, live, page) {
   const line = document.getElementById("chart-news");
-  const retry = line.querySelector("button");
+  const [retry, log] = [line.querySelector("button"), line.querySelector("a")];
   let offline = "";
   retry.addEventListener("click", () => live.retry());
 
   function say(words, mayRetry) {
     line.hidden = !words;
     retry.hidden = !mayRetry;
+    log.hidden = mayRetry;
     const place = line.querySelector("span");
     if (place.textContent !== words) place.textContent = words;
   }

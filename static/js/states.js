@@ -18,7 +18,9 @@ export function showState(chart, data, charts) {
   const words = document.createElement("p");
   words.textContent = state.words;
   if (state.name === "one point") words.className = "stat";
-  place.replaceChildren(words, ...(state.action ? [actionOf(state.action, charts)] : []));
+  if (state.name === "loading") words.className = "skeleton";
+  const icon = document.getElementById("state-icons")?.content.querySelector(`[data-for="${state.name}"] svg`);
+  place.replaceChildren(...(icon ? [icon.cloneNode(true)] : []), words, ...(state.action ? [actionOf(state.action, charts)] : []));
   return false;
 }
 
@@ -31,7 +33,9 @@ function stateOf(chart, data, { store, view }) {
   if (most < 2 && data.some((trace) => trace.meta.part === "discarded")) return null; // an earlier attempt's are there to see
   if (most === 0) {
     const { absent, waiting } = chart.figure;
-    return { name: absent ? "empty by config" : "waiting", words: absent?.words ?? waiting, action: absent?.url ? absent : null };
+    const log = chart.figure.log_url ? { url: chart.figure.log_url, label: "Show the log" } : null;
+    if (absent) return { name: "empty by config", words: absent.words, action: absent.url ? absent : null };
+    return { name: "waiting", words: waiting, action: log };
   }
   if (most === 1) {
     const each = store.series.get(names[0]);

@@ -16,7 +16,7 @@ def drawn(job: Job) -> dict[str, dict[str, Any]]:
 
 
 def classification(**fields: Any) -> Job:
-    return Job(task="text-classification", spec={"training": {"eval_every": 50}}, **fields)
+    return Job(pk=1, task="text-classification", spec={"training": {"eval_every": 50}}, **fields)
 
 
 def test_the_loss_has_raw_and_smooth_train_and_dashed_eval() -> None:
@@ -44,7 +44,7 @@ def test_a_figure_travels_without_points() -> None:
 
 def test_metrics_follow_the_task() -> None:
     assert "accuracy" in drawn(classification())
-    assert "perplexity" in drawn(Job(task="causal-lm", spec={"training": {}}))
+    assert "perplexity" in drawn(Job(pk=1, task="causal-lm", spec={"training": {}}))
 
 
 def test_memory_is_labelled_as_what_it_is() -> None:
@@ -63,7 +63,7 @@ def test_the_learning_rate_is_never_smoothed() -> None:
 
 def test_the_planned_learning_rate_is_dotted_over_all_steps_and_the_warm_ups_end_named() -> None:
     training = {"learning_rate": 2e-4, "warmup": 0.1, "eval_every": 50}
-    job = Job(task="text-classification", spec={"training": training}, total_steps=200)
+    job = Job(pk=1, task="text-classification", spec={"training": training}, total_steps=200)
     figure = drawn(job)["learning_rate"]
     path = next(shape for shape in figure["layout"]["shapes"] if shape["type"] == "path")
     assert figure["span"] == [0, 200]

@@ -33,6 +33,15 @@ def test_health_is_for_the_sites_admin(cast: Cast) -> None:
     assert "Nobody has swept yet" in page
 
 
+def test_the_gallery_shows_every_state_to_the_sites_admin_alone(cast: Cast) -> None:
+    assert browser_of(cast.alice).get("/gallery/").status_code == 403
+    page = browser_of(cast.root).get("/gallery/").content.decode()
+    states = ("loading", "waiting", "by-config", "by-axis", "one-point", "error", "odd", "succeeded", "failed")
+    assert all(f'data-chart="gallery-{state}"' in page for state in states)
+    assert "connection lost" in page
+    assert "Worker heartbeat" in page
+
+
 def test_the_team_sees_what_it_uses_of_what_it_may(cast: Cast, job: Job) -> None:
     cast.team.queued_jobs_at_most, cast.team.gpu_hours_a_month = 4, 10.5
     cast.team.save()

@@ -196,6 +196,18 @@ def test_a_card_without_a_curve_says_why(browser: Browser, curves: Stack) -> Non
     browser.complain()
 
 
+def test_the_gallery_has_every_state_and_axe_finds_nothing(browser: Browser, curves: Stack) -> None:
+    page = browser.page
+    page.goto(f"{browser.url}/gallery/")
+    expect(card(page, "gallery-error").get_by_role("button", name="Try again")).to_be_visible()
+    card(page, "gallery-by-axis").get_by_role("button", name="Use Step").click()
+    drawn(page, "gallery-by-axis")
+    assert "NaN at step 31" in drawn(page, "gallery-odd")["texts"]
+    assert "failed" in drawn(page, "gallery-failed")["texts"]
+    browser.look("gallery")
+    browser.complain()
+
+
 def test_history_that_does_not_come_is_said_and_asked_for_again(browser: Browser, curves: Stack) -> None:
     page = browser.page
     history = re.compile(r"/metrics\?")

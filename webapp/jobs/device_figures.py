@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from webapp.jobs.figures import GIB, Chart, Line, Reference, ended_without
+from webapp.jobs.figures import GIB, Chart, Line, Reference, ended_without, with_log
 from webapp.jobs.models import Job
 
 
 def system_charts(job: Job) -> list[Chart]:
     """All of the System tab, in its order."""
     charts = [memory(job), utilisation(job), *_sensors(job), _data_wait(), _step_time()]
-    return ended_without(charts) if job.ended else charts
+    return ended_without(charts) if job.ended else with_log(charts, job)
 
 
 def memory(job: Job) -> Chart:

@@ -73,6 +73,8 @@ class Chart:
     waiting: str = "Training starts after the model is loaded. First point expected at step 1."
     absent: dict[str, str] | None = None
     """Why this job never has such points, with `url` and `label` of the way to one that has."""
+    log_url: str = ""
+    """Where the job says what it is doing, for whoever waits for the first point."""
     references: tuple[Reference, ...] = ()
     band: tuple[float, float] | None = None
     """A shaded range, in the unit, such as the estimate made before the start."""
@@ -89,7 +91,7 @@ class Chart:
 
     def drawn(self) -> dict[str, Any]:
         """What the browser gets: plotly's data, layout and config, and how to fill them."""
-        names = ("name", "title", "unit", "scale", "wide", "waiting", "absent", "limit")
+        names = ("name", "title", "unit", "scale", "wide", "waiting", "absent", "limit", "log_url")
         span = [0, self.planned[-1][0]] if self.planned else None
         return {**_figure(self), **{name: getattr(self, name) for name in names}, "span": span}
 
@@ -105,7 +107,12 @@ def charts_for(job: Job) -> list[Chart]:
     waits = f"Evaluated every {every:,} steps; the first comes at step {every:,}." if every else "No evaluation yet."
     metrics = [replace(chart, absent=_no_eval_rows(job)) for chart in _metrics(job, waits)]
     charts = [_loss(), *metrics, _gradient_norm(), _learning_rate(job), _throughput()]
-    return ended_without(charts) if job.ended else charts
+    return ended_without(charts) if job.ended else with_log(charts, job)
+
+
+def with_log(charts: list[Chart], job: Job) -> list[Chart]:
+    """The first says where to look while no point comes; said by all, it would only be noise."""
+    return [replace(charts[0], log_url=f"{job.get_absolute_url()}?tab=log#log-end"), *charts[1:]]
 
 
 def ended_without(charts: list[Chart]) -> list[Chart]:
