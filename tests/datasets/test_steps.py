@@ -141,10 +141,12 @@ def test_of_a_zip_with_several_files_one_is_chosen(bob_api: Api) -> None:
     assert (version["task"], len(version["offers"]["choose_entry"])) == ("text-classification", 2)
 
 
-def test_a_fix_that_changes_how_rows_read_is_shown_before_it_is_saved(bob_api: Api) -> None:
+def test_a_fix_that_changes_how_rows_read_is_shown_before_it_is_saved(cast: Cast, bob_api: Api) -> None:
     rows = '{"conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "yes"}]}\n' * 2
     version = post(bob_api, f"{draft(bob_api, 'a.jsonl', rows.encode())['id']}/choices")
     fix = {"code": "dataset.sharegpt", "fix": "convert_sharegpt"}
+    page = browser_of(cast.bob).get(DatasetVersion.objects.get().get_absolute_url() + "check/").content.decode()
+    assert "Read again so" in page
     version = post(bob_api, f"{version['id']}/choices", {"fixes": [fix]})
     assert (version["step"], version["rows"]["good"]) == ("check", 2)
     again = post(bob_api, f"{version['id']}/choices", status=422)
@@ -238,3 +240,14 @@ def test_only_members_go_through_the_steps(cast: Cast, bob_api: Api) -> None:
         assert browser_of(cast.charlie).post(f"{address}{step}/", {}).status_code == 404
     assert api_of(cast.vera, cast.team)("post", f"dataset-versions/{version['id']}/look", {}).status_code == 403
     assert vera.get(f"{address}discard/").status_code == 405
+
+
+def test_a_list_shows_the_saved_version_and_the_draft_beside_it(cast: Cast, bob_api: Api) -> None:
+    first = checked(bob_api, "reviews.csv", f"text,label\n{GOOD}".encode())
+    second = SimpleUploadedFile("more.csv", RAGGED)
+    browser_of(cast.bob).post(f"/datasets/upload/?dataset={first['dataset']}", {"file": second})
+    page = browser_of(cast.bob).get("/datasets/").content.decode()
+    assert "draft v2" in page
+    assert f'/datasets/{first["dataset"]}/v1/">reviews' in page
+    draft(bob_api, "new.csv", RAGGED)
+    assert "Draft</span>" in browser_of(cast.bob).get("/datasets/").content.decode()
