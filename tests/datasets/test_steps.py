@@ -12,8 +12,11 @@ from django.test import Client
 from tests.conftest import Api, Cast, api_of
 from tests.datasets.test_archives import zipped
 from tests.datasets.test_deciding import GOOD, LATIN, RAGGED, TWICE, checked, look
+from tests.datasets.test_vetting import uploaded
 from webapp.accounts.models import User
+from webapp.datasets import vetting
 from webapp.datasets.models import Dataset, DatasetVersion
+from webapp.datasets.reading import Report
 from webapp.datasets.vetting import run_check
 
 TITLES = "".join(f"headline {n} of the day,{n % 3},long body of article number {n}\n" for n in range(30)).encode()
@@ -205,6 +208,27 @@ def test_a_draft_is_discarded_with_its_file_and_its_dataset(
         assert bob_api("delete", f"dataset-versions/{version['id']}").status_code == 204
     assert Dataset.objects.count() == 0
     assert not default_storage.exists(key)
+
+
+def test_a_draft_that_is_being_read_can_be_discarded(bob_api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    version_id = uploaded(bob_api, "a.csv", RAGGED, step="columns").json()["version"]["id"]
+    before = set(_stored())
+
+    def discarded(*_: Any, **__: Any) -> Report:
+        assert bob_api("delete", f"dataset-versions/{version_id}").status_code == 204
+        return check(*_, **__)
+
+    check = vetting.check
+    monkeypatch.setattr(vetting, "check", discarded)
+    run_check(version_id)
+    assert DatasetVersion.objects.count() == 0
+    assert set(_stored()) <= before
+
+
+def _stored(folder: str = "") -> list[str]:
+    folders, files = default_storage.listdir(folder)
+    inner = [key for each in folders for key in _stored(f"{folder}/{each}".lstrip("/"))]
+    return [f"{folder}/{name}" for name in files] + inner
 
 
 def test_a_file_that_nothing_can_be_made_of_is_no_draft(bob_api: Api) -> None:
