@@ -7,13 +7,14 @@ import io
 import json
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from tests.datasets.test_corpus import CHOICE, GOOD, SPEAKS_PYTHON, TALK, Case, chat, checked, lines
-from webapp.datasets.reading import Report
+from webapp.datasets.reading import Report, read
 
 TABLE = "text,label\na,x\nb,y\nc,x\n"
 CHINESE = "text,label\n" + "".join(f"{word},x\n{word}吗,y\n" for word in ("你好", "谢谢", "再见"))
@@ -79,9 +80,15 @@ CASES = [
 FIXED = {"not_utf8", "json_syntax", "type_changed", "not_a_number", "not_an_object", "tool_calls_unsupported"}
 
 
+def read_here(folder: Path, name: str, content: bytes, **asked: Any) -> Report:
+    """Without the child of its own, which other tests have."""
+    (folder / "upload").write_bytes(content)
+    return read(folder / "upload", name, folder / "rows.jsonl", **asked)
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_file_gets_its_answer(tmp_path: Path, case: Case) -> None:
-    report = checked(tmp_path, case.upload, case.content)
+    report = read_here(tmp_path, case.upload, case.content)
     _speaks_to_people(report)
     if case.code is None or case.severity != "error":
         assert report.state == "ready", report.problems
@@ -104,7 +111,7 @@ def _speaks_to_people(report: Report) -> None:
 def test_a_short_word_that_happens_to_be_utf_8_is_converted_with_the_rest(tmp_path: Path) -> None:
     """As bytes of GBK, the word for thanks is also two Cyrillic letters of UTF-8."""
     content = (CHINESE + "谢谢,y\n").encode("gb18030") + "谢谢！,x\n".encode()
-    report = checked(tmp_path, "a.csv", content, choices={"encoding": "gb18030"})
+    report = read_here(tmp_path, "a.csv", content, choices={"encoding": "gb18030"})
     assert report.state == "ready", report.problems
     texts = [json.loads(line)["text"] for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
     assert texts == ["你好", "你好吗", "谢谢", "谢谢吗", "再见", "再见吗", "谢谢", "谢谢！"]
@@ -112,19 +119,19 @@ def test_a_short_word_that_happens_to_be_utf_8_is_converted_with_the_rest(tmp_pa
 
 def test_an_encoding_that_is_not_sure_is_not_named(tmp_path: Path) -> None:
     for content in (CHINESE.encode("gb18030"), JAPANESE.encode("shift_jis")):
-        report = checked(tmp_path, "a.csv", content)
+        report = read_here(tmp_path, "a.csv", content)
         assert "looks like" not in report.problems[0]["message"]
         offers = {each["value"]: each["changes"][0]["text"] for each in report.offers["convert_encoding"]}
         assert offers.get("gb18030") == "你好,x" or offers.get("shift_jis") == "こんにちは,x"
 
 
 def test_a_byte_order_mark_changes_neither_rows_nor_hash(tmp_path: Path) -> None:
-    plain, marked = (checked(tmp_path, "a.csv", mark + TABLE.encode()) for mark in (b"", b"\xef\xbb\xbf"))
+    plain, marked = (read_here(tmp_path, "a.csv", mark + TABLE.encode()) for mark in (b"", b"\xef\xbb\xbf"))
     assert plain.sha256 == marked.sha256 != ""
 
 
 def test_two_problems_are_both_told(tmp_path: Path) -> None:
-    report = checked(tmp_path, "a.jsonl", lines(*GOOD, b"{]", b"5", chat()))
+    report = read_here(tmp_path, "a.jsonl", lines(*GOOD, b"{]", b"5", chat()))
     errors = {each["code"] for each in report.problems if each["severity"] == "error"}
     assert {"dataset.json_syntax", "dataset.not_an_object"} <= errors
 
@@ -133,7 +140,7 @@ def test_a_tar_in_gzip_is_never_opened(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         archive.addfile(tarfile.TarInfo("../../a.csv"), io.BytesIO())
-    report = checked(tmp_path, "a.tar.gz", gzip.compress(buffer.getvalue(), mtime=0))
+    report = read_here(tmp_path, "a.tar.gz", gzip.compress(buffer.getvalue(), mtime=0))
     assert [each["code"] for each in report.problems] == ["dataset.archive_type"]
 
 
@@ -168,7 +175,7 @@ def test_a_forged_count_of_rows_is_damage(tmp_path: Path) -> None:
 
 def test_the_same_rows_come_out_in_the_same_order_every_time(tmp_path: Path) -> None:
     reports = [
-        checked(tmp_path, "a.jsonl", lines(*GOOD, *({"text": json.dumps(n), "label": "pos"} for n in range(50))))
+        read_here(tmp_path, "a.jsonl", lines(*GOOD, *({"text": json.dumps(n), "label": "pos"} for n in range(50))))
         for _ in range(2)
     ]
     assert reports[0].sha256 == reports[1].sha256

@@ -275,3 +275,31 @@ def test_a_list_shows_the_saved_version_and_the_draft_beside_it(cast: Cast, bob_
     assert f'/datasets/{first["dataset"]}/v1/">reviews' in page
     draft(bob_api, "new.csv", RAGGED)
     assert "Draft</span>" in browser_of(cast.bob).get("/datasets/").content.decode()
+
+
+ODD = ["\0", "x" * 5000, "-1", "<script>"]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=range(len(ODD)))
+def test_odd_forms_are_refused_with_a_reason_and_break_nothing(cast: Cast, bob_api: Api, odd: str) -> None:
+    version = draft(bob_api, "a.csv", f"text,label\n{GOOD}".encode())
+    client, address = browser_of(cast.bob), DatasetVersion.objects.get().get_absolute_url()
+    client.raise_request_exception = False
+    names = ("encoding", "delimiter", "header", "entry", "shape", f"map.{PREDICTED}.text", "fix.dataset.not_utf8", "go")
+    for name in names:
+        answer = client.post(f"{address}columns/", {name: odd})
+        assert answer.status_code in (302, 400, 422), name
+        run_check(version["id"])
+        assert client.get(f"{address}columns/").status_code == 200
+    post(bob_api, f"{version['id']}/look")
+    post(bob_api, f"{version['id']}/choices", {"header": "first"})
+    assert client.post(f"{address}check/", {f"fix.{odd}": odd}).status_code in (302, 400, 422)
+    post(bob_api, f"{version['id']}/choices")
+    for name in ("name", "licence", "split", "eval_percent", "seed"):
+        answer = client.post(f"{address}save/", {"name": "n", "split": "fraction", "eval_percent": "10", name: odd})
+        assert answer.status_code in (302, 400, 422), name
+        if answer.status_code == 302:
+            run_check(version["id"])
+            break
+    for step in ("columns", "check", "save"):
+        assert client.get(f"{address}{step}/").status_code in (200, 302, 404)
