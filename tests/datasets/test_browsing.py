@@ -13,7 +13,7 @@ from asgiref.sync import async_to_sync
 from django.test import Client
 
 from tests.conftest import Api, Cast
-from tests.datasets.test_deciding import checked
+from tests.datasets.test_deciding import checked, chosen
 from webapp.accounts.models import AuditEntry
 from webapp.datasets import canonical
 from webapp.datasets.browsing import Wanted, find_rows, rows_page
@@ -72,6 +72,69 @@ def test_a_search_says_how_far_it_came(stored: DatasetVersion, monkeypatch: pyte
     assert [number for number, _ in found] == [2000]
 
 
+REMARKED = [
+    {"text": "" if n in (3, 700) else f"text {n}", "label": "ab"[n % 2], **({"text_pair": " "} if n == 5 else {})}
+    for n in range(800)
+]
+
+
+def test_rows_are_found_by_what_was_remarked_on_them(cast: Cast, bob_api: Api) -> None:
+    lines = [json.dumps(row) for row in [*REMARKED, REMARKED[7], REMARKED[9]]]
+    lines.insert(2, "{]")
+    first = checked(bob_api, "a.jsonl", "\n".join(lines).encode())
+    fixes = [{"code": "dataset.json_syntax", "fix": "skip_rows"}]
+    version = chosen(bob_api, first, *fixes)
+    path = f"dataset-versions/{version['id']}/rows"
+    empty = bob_api("get", f"{path}?problem=dataset.empty_text&limit=2").json()
+    assert (empty["numbers"], empty["next"]) == ([4, 6], 6)
+    assert bob_api("get", f"{path}?problem=empty_text&offset=6").json()["numbers"] == [701]
+    assert bob_api("get", f"{path}?problem=empty_text&label=b").json()["numbers"] == [4, 6]
+    assert bob_api("get", f"{path}?problem=duplicate_row").json()["numbers"] == [801, 802]
+    assert bob_api("get", f"{path}?problem=nothing").json() == {"items": [], "numbers": [], "next": None}
+    client = Client()
+    client.force_login(cast.bob)
+    address = DatasetVersion.objects.get(pk=version["id"]).get_absolute_url()
+    assert "rows/?problem=empty_text" in client.get(address).content.decode()
+    page = client.get(f"{address}rows/?problem=empty_text").content.decode()
+    assert '<option value="empty_text" selected>empty text (3)</option>' in page
+    assert 'id="row-701"' in page
+
+
+def test_remarks_move_up_where_rows_before_them_are_not_kept(bob_api: Api) -> None:
+    rows = [REMARKED[0], REMARKED[0], *REMARKED[1:6]]
+    first = checked(bob_api, "a.jsonl", "\n".join(map(json.dumps, rows)).encode())
+    version = chosen(bob_api, first, {"code": "dataset.duplicate_row", "fix": "keep_one"})
+    found = bob_api("get", f"dataset-versions/{version['id']}/rows?problem=empty_text").json()
+    assert found["numbers"] == [4, 6]
+    assert [row["text"] for row in found["items"]] == ["", "text 5"]
+
+
+def test_a_row_has_a_page_with_all_of_it(cast: Cast, bob_api: Api) -> None:
+    long = "word " * 3000
+    rows = [{"text": f"{long}{n}", "label": "ab"[n % 2]} for n in range(8)] + [{"text": " ", "label": "a"}]
+    version = checked(bob_api, "a.jsonl", "\n".join(map(json.dumps, rows)).encode())
+    address = DatasetVersion.objects.get(pk=version["id"]).get_absolute_url()
+    client = Client()
+    client.force_login(cast.vera)
+    page = client.get(f"{address}rows/3/").content.decode()
+    assert f"{long}2" in page
+    assert 'href="../4/"' in page
+    assert "Empty text" in client.get(f"{address}rows/9/").content.decode()
+    for place in (0, 10, 10**17):
+        assert client.get(f"{address}rows/{place}/").status_code == 404
+    client.force_login(cast.charlie)
+    assert client.get(f"{address}rows/3/").status_code == 404
+
+
+@pytest.mark.parametrize("words", ['say "hi', "back\\slash", "É", "STRASSE", "tab\t", "plain"])
+def test_a_search_finds_what_stands_escaped_in_the_file(bob_api: Api, words: str) -> None:
+    texts = ['say "hi"', "a back\\slash", "é", "straße", "a tab\there", "plain", "none"]
+    rows = [{"text": text, "label": "ab"[n % 2]} for n, text in enumerate(texts)]
+    version = checked(bob_api, "a.jsonl", "\n".join(map(json.dumps, rows)).encode())
+    found = find_rows(DatasetVersion.objects.get(pk=version["id"]), Wanted(words=words), 0, 10)
+    assert len(found.rows) == 1
+
+
 def test_the_page_shows_rows_with_addresses(cast: Cast, stored: DatasetVersion) -> None:
     client = Client()
     client.force_login(cast.vera)
@@ -80,6 +143,7 @@ def test_the_page_shows_rows_with_addresses(cast: Cast, stored: DatasetVersion) 
     assert 'id="row-1501"' in text
     assert "text 1500 of many" in text
     assert "?start=1550" in text
+    assert 'id="row-42"' in client.get(address, {"row": "42"}).content.decode()
     assert "No row fits" in client.get(address, {"q": "<script>alert(1)</script>"}).content.decode()
     for odd in ({"start": "-1"}, {"start": "x" * 50}, {"start": "9" * 11}, {"side": "up"}):
         assert client.get(address, odd).status_code == 200
@@ -100,21 +164,28 @@ def test_the_download_is_the_stored_file(cast: Cast, bob_api: Api, stored: Datas
 
 
 @pytest.mark.slow
-def test_a_page_in_the_middle_of_a_million_rows_is_fast(tmp_path: Path, stored: DatasetVersion) -> None:
+def test_a_page_in_the_middle_of_a_million_rows_is_fast(cast: Cast, tmp_path: Path, stored: DatasetVersion) -> None:
     index, size = canonical.RowIndex(), 0
     with (tmp_path / "rows.jsonl").open("wb") as file:
         for number in range(1_000_000):
-            line = b'{"split":"train","text":"row %d with some words in it","label":"a"}\n' % number
+            label = b"neg" if number == 700_000 else b"pos"
+            line = b'{"split":"train","text":"row %d with some words in it","label":"%b"}\n' % (number, label)
             index.add(size)
             size += file.write(line)
     stored.file_key = store_file("1/versions", tmp_path / "rows.jsonl").key
-    stored.row_index = {"stride": index.stride, "offsets": index.offsets}
+    stored.row_index = {"stride": index.stride, "offsets": index.offsets, "remarks": {"empty_text": [5, 999_999]}}
     stored.rows = stored.rows | {"good": 1_000_000}
-    for place in (0, 499_999, 999_950):
+    stored.save()
+    client, address = Client(), f"{stored.get_absolute_url()}rows/"
+    client.force_login(cast.bob)
+    client.get(address)  # templates are read once
+    for asked in ({"start": 0}, {"start": 499_999}, {"start": 999_950}, {"problem": "empty_text"}):
         start = time.perf_counter()
-        rows = rows_page(stored, place, 50)
-        assert time.perf_counter() - start < 0.3
-        assert rows[0]["text"].startswith(f"row {place} ")
-    start = time.perf_counter()
-    assert find_rows(stored, Wanted(words="nowhere"), 0, 50).next is not None
-    assert time.perf_counter() - start < 1.5
+        page = client.get(address, asked).content.decode()
+        assert time.perf_counter() - start < 0.3, asked
+        assert f"row {asked.get('start', 999_998)} with" in page
+    start, place, looks = time.perf_counter(), 0, 0
+    while (found := find_rows(stored, Wanted(label="neg"), place, 1)).next is not None and not found.rows:
+        place, looks = found.next, looks + 1
+    assert [number for number, _ in found.rows] == [700_001]
+    assert time.perf_counter() - start < 1 + looks

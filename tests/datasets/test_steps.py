@@ -12,8 +12,11 @@ from django.test import Client
 from tests.conftest import Api, Cast, api_of
 from tests.datasets.test_archives import zipped
 from tests.datasets.test_deciding import GOOD, LATIN, RAGGED, TWICE, checked, look
+from tests.datasets.test_vetting import uploaded
 from webapp.accounts.models import User
+from webapp.datasets import vetting
 from webapp.datasets.models import Dataset, DatasetVersion
+from webapp.datasets.reading import Report
 from webapp.datasets.vetting import run_check
 
 TITLES = "".join(f"headline {n} of the day,{n % 3},long body of article number {n}\n" for n in range(30)).encode()
@@ -141,10 +144,12 @@ def test_of_a_zip_with_several_files_one_is_chosen(bob_api: Api) -> None:
     assert (version["task"], len(version["offers"]["choose_entry"])) == ("text-classification", 2)
 
 
-def test_a_fix_that_changes_how_rows_read_is_shown_before_it_is_saved(bob_api: Api) -> None:
+def test_a_fix_that_changes_how_rows_read_is_shown_before_it_is_saved(cast: Cast, bob_api: Api) -> None:
     rows = '{"conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "yes"}]}\n' * 2
     version = post(bob_api, f"{draft(bob_api, 'a.jsonl', rows.encode())['id']}/choices")
     fix = {"code": "dataset.sharegpt", "fix": "convert_sharegpt"}
+    page = browser_of(cast.bob).get(DatasetVersion.objects.get().get_absolute_url() + "check/").content.decode()
+    assert "Read again so" in page
     version = post(bob_api, f"{version['id']}/choices", {"fixes": [fix]})
     assert (version["step"], version["rows"]["good"]) == ("check", 2)
     again = post(bob_api, f"{version['id']}/choices", status=422)
@@ -205,6 +210,27 @@ def test_a_draft_is_discarded_with_its_file_and_its_dataset(
     assert not default_storage.exists(key)
 
 
+def test_a_draft_that_is_being_read_can_be_discarded(bob_api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    version_id = uploaded(bob_api, "a.csv", RAGGED, step="columns").json()["version"]["id"]
+    before = set(_stored())
+
+    def discarded(*_: Any, **__: Any) -> Report:
+        assert bob_api("delete", f"dataset-versions/{version_id}").status_code == 204
+        return check(*_, **__)
+
+    check = vetting.check
+    monkeypatch.setattr(vetting, "check", discarded)
+    run_check(version_id)
+    assert DatasetVersion.objects.count() == 0
+    assert set(_stored()) <= before
+
+
+def _stored(folder: str = "") -> list[str]:
+    folders, files = default_storage.listdir(folder)
+    inner = [key for each in folders for key in _stored(f"{folder}/{each}".lstrip("/"))]
+    return [f"{folder}/{name}" for name in files] + inner
+
+
 def test_a_file_that_nothing_can_be_made_of_is_no_draft(bob_api: Api) -> None:
     version = draft(bob_api, "a.csv", b"\x89PNG\r\n\x1a\n")
     assert (version["state"], version["step"], version["upload_kept"]) == ("refused", "", False)
@@ -238,3 +264,42 @@ def test_only_members_go_through_the_steps(cast: Cast, bob_api: Api) -> None:
         assert browser_of(cast.charlie).post(f"{address}{step}/", {}).status_code == 404
     assert api_of(cast.vera, cast.team)("post", f"dataset-versions/{version['id']}/look", {}).status_code == 403
     assert vera.get(f"{address}discard/").status_code == 405
+
+
+def test_a_list_shows_the_saved_version_and_the_draft_beside_it(cast: Cast, bob_api: Api) -> None:
+    first = checked(bob_api, "reviews.csv", f"text,label\n{GOOD}".encode())
+    second = SimpleUploadedFile("more.csv", RAGGED)
+    browser_of(cast.bob).post(f"/datasets/upload/?dataset={first['dataset']}", {"file": second})
+    page = browser_of(cast.bob).get("/datasets/").content.decode()
+    assert "draft v2" in page
+    assert f'/datasets/{first["dataset"]}/v1/">reviews' in page
+    draft(bob_api, "new.csv", RAGGED)
+    assert "Draft</span>" in browser_of(cast.bob).get("/datasets/").content.decode()
+
+
+ODD = ["\0", "x" * 5000, "-1", "<script>"]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=range(len(ODD)))
+def test_odd_forms_are_refused_with_a_reason_and_break_nothing(cast: Cast, bob_api: Api, odd: str) -> None:
+    version = draft(bob_api, "a.csv", f"text,label\n{GOOD}".encode())
+    client, address = browser_of(cast.bob), DatasetVersion.objects.get().get_absolute_url()
+    client.raise_request_exception = False
+    names = ("encoding", "delimiter", "header", "entry", "shape", f"map.{PREDICTED}.text", "fix.dataset.not_utf8", "go")
+    for name in names:
+        answer = client.post(f"{address}columns/", {name: odd})
+        assert answer.status_code in (302, 400, 422), name
+        run_check(version["id"])
+        assert client.get(f"{address}columns/").status_code == 200
+    post(bob_api, f"{version['id']}/look")
+    post(bob_api, f"{version['id']}/choices", {"header": "first"})
+    assert client.post(f"{address}check/", {f"fix.{odd}": odd}).status_code in (302, 400, 422)
+    post(bob_api, f"{version['id']}/choices")
+    for name in ("name", "licence", "split", "eval_percent", "seed"):
+        answer = client.post(f"{address}save/", {"name": "n", "split": "fraction", "eval_percent": "10", name: odd})
+        assert answer.status_code in (302, 400, 422), name
+        if answer.status_code == 302:
+            run_check(version["id"])
+            break
+    for step in ("columns", "check", "save"):
+        assert client.get(f"{address}{step}/").status_code in (200, 302, 404)

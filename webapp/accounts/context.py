@@ -38,6 +38,7 @@ PLACES = (
             "datasets:save",
             "datasets:version",
             "datasets:rows",
+            "datasets:row",
             "datasets:changes",
             "jobs:tokens",
         ),

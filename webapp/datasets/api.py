@@ -275,16 +275,18 @@ def get_rows(
     q: str = "",
     label: str = "",
     side: Literal["", "train", "eval"] = "",
+    problem: str = "",
 ) -> dict[str, Any]:
     """Rows as stored; empty until the version is ready. `numbers` are the rows' own, from 1.
 
-    With `q` (words), `label` or `side`, those that fit; `next` may come before `limit` rows were found: go on there.
+    With `q` (words), `label`, `side` or `problem` (a code), those that fit; `next` may come before `limit` rows were
+    found: go on there.
     """
     version = version_of(request, version_id)
     limit = max(1, min(limit, LIMIT_AT_MOST))
     if version.state != VersionState.READY:
         return {"items": [], "numbers": [], "next": None}
-    found = find_rows(version, Wanted(q, label, side), offset, limit)
+    found = find_rows(version, Wanted(q, label, side, problem.removeprefix("dataset.")), offset, limit)
     return {
         "items": [row for _, row in found.rows],
         "numbers": [number for number, _ in found.rows],

@@ -26,7 +26,7 @@ BATCH_ROWS = 256
 WHAT = {"nul_char": "holds a NUL character", "bad_unicode_escape": "holds half of a surrogate pair",
         "too_deep": "is nested too deep"}  # fmt: skip
 KIND_NAMES = {"parquet": "Parquet", "arrow": "Arrow"}
-CODEC = re.compile(r"(?i)(?:codec|compression)[^\w]*(?:type|code|:)?[^\w]*(\w+)")
+CODEC = re.compile(r"(?i)while (\w+) compression|codec(?: type| value| code)?\W+(\w+)")
 AGAIN = "Export the file again."
 
 
@@ -165,7 +165,7 @@ class ArrowFile:
             return self.problems.refuse("encrypted_file", message, "Save it without encryption.")
         if "codec" in lowered or "compression" in lowered:
             named = CODEC.search(said)
-            which = f" `{named[1][:20]}`" if named else ""
+            which = f" `{(named[1] or named[2])[:20]}`" if named else ""
             message = f"The {kind} file is compressed in a way that is not known here{which}."
             return self.problems.refuse("unsupported_compression", message, "Save it with zstd or snappy.")
         if "magic bytes not found in footer" in lowered or "smaller than" in lowered or "footer" in lowered:

@@ -32,9 +32,20 @@ class Wanted:
     label: str = ""
     side: str = ""
     """train or eval."""
+    problem: str = ""
+    """Code without prefix: rows that this was remarked on."""
 
     def __bool__(self) -> bool:
-        return bool(self.words or self.label or self.side)
+        return bool(self.words or self.label or self.side or self.problem)
+
+    def may_fit(self, line: bytes) -> bool:
+        """Told without parsing the line; where it says no, that is sure."""
+        if self.side and not line.startswith(b'{"split":"%b"' % self.side.encode()):
+            return False
+        if self.label and b'"label":%b' % orjson.dumps(self.label) not in line:
+            return False
+        plain = self.words.isascii() and self.words.isprintable() and not set(self.words) & {'"', "\\"}
+        return not plain or not line.isascii() or self.words.lower().encode() in line.lower()
 
     def fits(self, row: dict[str, Any]) -> bool:
         if self.side and row.get("split") != self.side:
@@ -83,6 +94,8 @@ def rows_page(version: DatasetVersion, offset: int, limit: int) -> list[dict[str
 
 def find_rows(version: DatasetVersion, wanted: Wanted, start: int, limit: int) -> Found:
     """At most `limit` rows that fit, from a place on; fewer where the time is up, with the place to go on from."""
+    if wanted.problem:
+        return _remarked(version, wanted, start, limit)
     if not wanted:
         rows = rows_page(version, start, limit)
         numbered = list(enumerate(rows, start=start + 1))
@@ -93,15 +106,35 @@ def find_rows(version: DatasetVersion, wanted: Wanted, start: int, limit: int) -
         rest = _lines_from(file, version, start)
         while lines := list(itertools.islice(rest, LOOKED_AT_ONCE)):
             for line in lines:
-                row = orjson.loads(line)
                 place += 1
-                if wanted.fits(row):
+                if wanted.may_fit(line) and wanted.fits(row := orjson.loads(line)):
                     found.append((place, row))
                     if len(found) == limit:
                         return Found(found, place)
             if time.monotonic() > until:
                 return Found(found, place)
     return Found(found, None)
+
+
+def _remarked(version: DatasetVersion, wanted: Wanted, start: int, limit: int) -> Found:
+    """Like find_rows, over the rows that a problem was remarked on."""
+    numbers = [each for each in remarks_of(version).get(wanted.problem, []) if each > start]
+    found: list[tuple[int, dict[str, Any]]] = []
+    until = time.monotonic() + SEARCH_SECONDS
+    with open_stored(version.file_key) as file:
+        for number in numbers:
+            row = orjson.loads(next(_lines_from(file, version, number - 1)))
+            if wanted.fits(row):
+                found.append((number, row))
+            if number != numbers[-1] and (len(found) == limit or time.monotonic() > until):
+                return Found(found, number)
+    return Found(found, None)
+
+
+def remarks_of(version: DatasetVersion) -> dict[str, list[int]]:
+    """Code of a remark, without prefix -> numbers of the first rows it is about."""
+    found: dict[str, list[int]] = (version.row_index or {}).get("remarks", {})
+    return found
 
 
 def download(version: DatasetVersion, user: User) -> StreamingHttpResponse:

@@ -19,6 +19,7 @@ import orjson
 from webapp.datasets.keeping import Keeper
 from webapp.datasets.limits import Limits
 from webapp.datasets.problems import Problems
+from webapp.datasets.remarks import KEPT_OF_EACH, Remarks
 from webapp.datasets.splitting import GROUPS, KeyMaker, Keys, Sides, Split, groups_of, repeats, sort_keys
 
 PREVIEWED, KEEP_ONE = 20, "keep_one"
@@ -81,6 +82,8 @@ class Written:
     """Rows that a person chose not to keep."""
     labels: dict[str, int] = field(default_factory=dict)
     """Label -> rows kept."""
+    remarks: dict[str, list[int]] = field(default_factory=dict)
+    """Code of a remark -> numbers of its first rows."""
 
 
 class Draft:
@@ -95,6 +98,7 @@ class Draft:
         self.file: IO[bytes] | None = None
         self.marks_file: IO[bytes] | None = None
         self.sorted: Keys | None = None
+        self.remarks = Remarks()
 
     @property
     def rows(self) -> int:
@@ -104,8 +108,10 @@ class Draft:
         self.maker, self.marks_file = KeyMaker(seed), self.marks_path.open("wb")
         self.file = self.path.open("wb", buffering=BATCH_BYTES)
 
-    def add(self, row: dict[str, Any], line: int | None, side: int) -> None:
+    def add(self, row: dict[str, Any], line: int | None, side: int, remarks: set[str] | None = None) -> None:
         """One canonical row without its side; `line` is physical, `side` is what a column said (1 eval)."""
+        if remarks:
+            self.remarks.add(len(self.keys) + 1, remarks)
         text = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
         key = self.maker.key(text[:-1], row.get("label", ""), side)
         self.keys.append(key)
@@ -150,25 +156,29 @@ class Draft:
             field_ = split.column or None
             problems.error("leaked_row", message, split.way_out, count=found.leaked, field=field_)
         elif left and keeps_one.get("duplicate_row") != KEEP_ONE:
-            line, row = self._first_repeated(found.contents)
+            line, row = self._repeated(found.contents)
             rows = "1 row repeats" if left == 1 else f"{left:,} rows repeat"
             place = f"on line {line:,}" if line else f"in row {row:,}"
             message = f"{rows} an earlier one word for word, the first {place}."
             hint = "Keep one of each if they are there by mistake."
             problems.warn("duplicate_row", message, hint, count=left, line=line or None)
 
-    def _first_repeated(self, contents: frozenset[int]) -> tuple[int, int]:
-        """Line (0 where there are none) and good row."""
+    def _repeated(self, contents: frozenset[int]) -> tuple[int, int]:
+        """Line (0 where there are none) and good row of the first that repeats; the first such rows are remarked on."""
         seen: set[int] = set()
+        found: list[tuple[int, int]] = []
         row = 0
         for keys, numbers, _ in self._batches():
             for key, line in zip(keys.tolist(), numbers.tolist(), strict=True):
                 row, content = row + 1, key >> 1
                 if content in seen:
-                    return line, row
-                if content in contents:
+                    found.append((line, row))
+                    self.remarks.add(row, {"duplicate_row"})
+                    if len(found) == KEPT_OF_EACH:
+                        return found[0]
+                elif content in contents:
                     seen.add(content)
-        return 0, 0
+        return found[0] if found else (0, 0)
 
     def write(self, split: Split, problems: Problems) -> Written:
         """The canonical file: written under another name, synced, then renamed. Raises Refused without train rows."""
@@ -202,7 +212,8 @@ class Draft:
         labels = {label: int(groups[group]) for label, group in self.maker.groups.items()}
         left_out = keeper.left_out if keeper else 0
         train = index.rows - held_out
-        return Written(train, held_out, digest.hexdigest(), size, preview.rows, index, left_out, labels)
+        remarks = self.remarks.stored(keeper.dropped if keeper else ())
+        return Written(train, held_out, digest.hexdigest(), size, preview.rows, index, left_out, labels, remarks)
 
     def _keeper(self, problems: Problems) -> Keeper | None:
         """Where rows are left out by choice; says how many beforehand."""

@@ -13,6 +13,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,14 @@ EXIT_HOST = 74
 """The host failed, not the file: the last line of stderr says how."""
 
 
+LOOK_EVERY_SECONDS = 1
+"""Between two looks at whether anybody still wants the answer."""
+
+
+class Unwanted(Exception):
+    """The check was ended because nobody waits for it any more. Nothing was left behind."""
+
+
 class CheckFailed(Exception):
     """The check could not run, for a reason that is not the file's: disk full, folder gone. Nothing was left behind."""
 
@@ -51,8 +61,9 @@ def check(
     limits: Limits | None = None,
     choices: dict[str, Any] | None = None,
     second: tuple[Path, str] | None = None,
+    still_wanted: Callable[[], bool] = lambda: True,
 ) -> Report:
-    """The report on one file, and a second one that is held out. Raises CheckFailed.
+    """The report on one file, and a second one that is held out. Raises CheckFailed, or Unwanted once it is.
 
     `source` is only read. `destination` is written only if the state is `ready`, `<name>.problems` if there are any;
     beside it `<name>.draft`, `.marks`, `.part`, `.unpacked` and `.utf8` live while it runs, so its folder must exist
@@ -73,7 +84,11 @@ def check(
         "limits": dataclasses.asdict(limits),
         "parent": os.getpid(),
     }
-    code, answer, complaint = _run(json.dumps(asked).encode(), destination.parent, limits)
+    try:
+        code, answer, complaint = _run(json.dumps(asked).encode(), destination.parent, limits, still_wanted)
+    except Unwanted:
+        _clear(destination)
+        raise
     if code == 0:
         return Report(**json.loads(answer))
     _clear(destination)
@@ -82,8 +97,12 @@ def check(
     return _unfinished(name, code, limits, source.stat().st_size)
 
 
-def _run(question: bytes, folder: Path, limits: Limits) -> tuple[int | None, bytes, str]:
-    """Exit status (None: it took too long), answer, complaint."""
+def _run(
+    question: bytes, folder: Path, limits: Limits, still_wanted: Callable[[], bool]
+) -> tuple[int | None, bytes, str]:
+    """Exit status (None: it took too long), answer, complaint. Raises Unwanted."""
+    until = time.monotonic() + limits.wall_seconds
+    unsent: bytes | None = question
     command = [sys.executable, "-I", "-B", "-c", START, str(SITE)]
     with subprocess.Popen(
         command,
@@ -95,12 +114,19 @@ def _run(question: bytes, folder: Path, limits: Limits) -> tuple[int | None, byt
         start_new_session=True,
     ) as child:
         try:
-            answer, complaint = child.communicate(question, timeout=limits.wall_seconds)
-        except subprocess.TimeoutExpired:
-            return None, b"", ""
+            while True:
+                left = max(0.0, until - time.monotonic())
+                try:
+                    answer, complaint = child.communicate(unsent, timeout=min(left, LOOK_EVERY_SECONDS))
+                    return child.returncode, answer, complaint.decode("utf-8", "replace")
+                except subprocess.TimeoutExpired:
+                    unsent = None
+                    if not left:
+                        return None, b"", ""
+                    if not still_wanted():
+                        raise Unwanted from None
         finally:
             child.kill()
-    return child.returncode, answer, complaint.decode("utf-8", "replace")
 
 
 def _clear(destination: Path) -> None:

@@ -142,13 +142,14 @@ def add_second_file(user: User, version: DatasetVersion, file: UploadedFile[byte
 
 
 def discard(user: User, version: DatasetVersion) -> None:
-    """Forget a draft and its file, and the dataset that was begun with it. Raises UploadRefused, NotAllowed."""
+    """Forget a draft and its file, and the dataset that was begun with it; whoever reads it notices, and stops.
+
+    Raises UploadRefused, NotAllowed.
+    """
     with transaction.atomic():
         now = _draft_of(user, version, readable=False)
-        if now.state == VersionState.CHECKING:
-            raise UploadRefused("dataset.state", "The file is still being read.", "Wait for the result.", 409)
         AuditEntry.note(user, now.dataset.team, "dataset.discard", now.pk, name=now.dataset.name)
-        dataset, keys = now.dataset, now.upload_keys
+        dataset, keys = now.dataset, now.upload_keys | ({now.problems_key} - {""})
         now.delete()
         if not dataset.versions.exists():
             dataset.delete()

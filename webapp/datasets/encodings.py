@@ -29,6 +29,10 @@ CHOICES = {
 """Encodings that a file can be converted from, as Python and as people name them."""
 WHOLE = ("utf-16-le", "utf-16-be")
 """Those that cannot be read line by line."""
+DOUBLE_BYTE = ("gb18030", "big5", "shift_jis", "euc-jp", "euc-kr")
+THREE_BYTES = "\u0800"
+"""Short East Asian words in those can happen to be UTF-8 as well, but then read as letters below this one; East Asian
+text in real UTF-8 has letters above it."""
 CODE_PAGE_LETTERS = set(range(0xC0, 0x100)) - {0xD7, 0xF7} | {0x80, 0x85, 0x91, 0x92, 0x93, 0x94, 0x96, 0x97}
 SHOWN_LINES, SHOWN_CHARACTERS = 20, 120
 
@@ -45,9 +49,25 @@ class Decoder:
     def line(self, line: bytes, number: int, row: int | None) -> str | None:
         """The line as text; None after noting why it is not."""
         try:
-            return line.decode("utf-8")
+            text = line.decode("utf-8")
         except UnicodeDecodeError as error:
             return self._other(line, number, row, error)
+        if self.encoding in DOUBLE_BYTE and not line.isascii() and max(text) < THREE_BYTES:
+            return self._rather_double_byte(line, number, row) or text
+        return text
+
+    def _rather_double_byte(self, line: bytes, number: int, row: int | None) -> str | None:
+        """The line in the encoding that was chosen, though it happens to be UTF-8, too."""
+        try:
+            text = line.decode(self.encoding)
+        except UnicodeDecodeError:
+            return None
+        self._note_converted(number, row)
+        return text
+
+    def _note_converted(self, number: int, row: int | None) -> None:
+        message = f"Line {number:,} was converted from {CHOICES[self.encoding]}, as chosen."
+        self.problems.notice("converted", message, line=number, row=row)
 
     def _other(self, line: bytes, number: int, row: int | None, error: UnicodeDecodeError) -> str | None:
         if self.encoding and self.encoding not in WHOLE:
@@ -56,8 +76,7 @@ class Decoder:
             except UnicodeDecodeError as other:
                 error = other
             else:
-                message = f"Line {number:,} was converted from {CHOICES[self.encoding]}, as chosen."
-                self.problems.notice("converted", message, line=number, row=row)
+                self._note_converted(number, row)
                 return text
         if len(self.samples) < SHOWN_LINES:
             self.samples.append((number, line[:4096]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,9 +21,16 @@ class Keeper:
         leaked = np.unique(keys[1:][across] >> np.uint64(1))
         self.leaked: NDArray[np.bool_] = np.isin(self.repeated, leaked) & leaks
         self.seen = np.zeros(len(self.repeated), dtype=np.bool_)
-        self.repeats, self.left_out = repeats, 0
+        self.repeats, self.asked = repeats, 0
+        self.dropped = array("Q")
+        """Which rows do not stay, counted from 1 in the order of the file."""
+
+    @property
+    def left_out(self) -> int:
+        return len(self.dropped)
 
     def keeps(self, key: int) -> bool:
+        self.asked += 1
         content = np.uint64(key >> 1)
         place = int(np.searchsorted(self.repeated, content))
         if place == len(self.repeated) or self.repeated[place] != content:
@@ -30,5 +39,6 @@ class Keeper:
         if not goes and self.repeats:
             goes = bool(self.seen[place])
             self.seen[place] = True
-        self.left_out += goes
+        if goes:
+            self.dropped.append(self.asked)
         return not goes

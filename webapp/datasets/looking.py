@@ -5,6 +5,7 @@ A person confirms or changes what it found, and only then all rows are read.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import Any
 
@@ -62,5 +63,5 @@ def _encoding(opened: Opened) -> str:
 
 
 def _clipped(value: Any) -> str:
-    text = "" if value is None else str(value)
+    text = "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"

@@ -55,6 +55,18 @@ class Dataset(models.Model):
         """The newest version, whatever its state; reads the prefetched ones where there are any."""
         return max(self.versions.all(), key=lambda version: version.number, default=None)
 
+    @property
+    def shown(self) -> DatasetVersion | None:
+        """What a list tells of it: the newest saved version; a draft only where there is no other."""
+        saved = [version for version in self.versions.all() if not version.step]
+        return max(saved, key=lambda version: version.number, default=None) or self.newest
+
+    @property
+    def draft(self) -> DatasetVersion | None:
+        """The newest version, where it is still on its way."""
+        newest = self.newest
+        return newest if newest is not None and newest.step else None
+
 
 class VersionState(models.TextChoices):
     CHECKING = "checking"

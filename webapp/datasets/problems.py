@@ -10,6 +10,8 @@ LISTED_AT_MOST = 20
 EXCERPT_CHARACTERS = 80
 MESSAGE_CHARACTERS = 500
 NAME_CHARACTERS = 255
+REMARKED_AT_ONCE = 10_000
+"""Rows with a remark that are still to be taken, or never are."""
 SEVERITIES = ("error", "warning", "notice")
 SKIP, ACCEPT = "skip_rows", "accept"
 OFFERED: dict[str, tuple[str, ...]] = {
@@ -75,6 +77,8 @@ class Problems:
     last_bad: int = 0
     chosen: dict[str, str] = field(default_factory=dict)
     """Code without prefix -> the fix that a person chose for it."""
+    remarked: dict[int, set[str]] = field(default_factory=dict)
+    """Data row -> codes of warnings and notices about rows that are being read."""
     log: Callable[[Problem], None] | None = None
     """Gets every problem, also those that are not listed."""
 
@@ -95,6 +99,8 @@ class Problems:
             fixes = fixes_for(code, severity, None if final else where.get("row"))
         if severity == "error":
             self.spoil(where.get("row"))
+        elif where.get("row") and len(self.remarked) < REMARKED_AT_ONCE:
+            self.remarked.setdefault(where["row"], set()).add(code)
         if SKIP in fixes and self.chosen.get(code) == SKIP:
             severity, message, fixes = "notice", f"{message} The row was left out, as chosen.", []
         code = f"dataset.{code}"
@@ -120,6 +126,11 @@ class Problems:
     def turn_to(self, file: str) -> None:
         """What follows is about another file, whose rows are counted anew."""
         self.file, self.last_bad = file, 0
+        self.remarked.clear()
+
+    def remarks_on(self, row: int) -> set[str]:
+        """What was remarked on a row, once."""
+        return self.remarked.pop(row, set())
 
     def spoil(self, row: int | None) -> None:
         """Count a row as bad, once."""

@@ -62,7 +62,7 @@ class Report:
     file_columns: list[str] = field(default_factory=list)
     """Columns of the file itself, as far as its first rows show."""
     row_index: dict[str, Any] = field(default_factory=dict)
-    """`stride` and the `offsets` of every so-manieth row of the canonical file."""
+    """`stride` and the `offsets` of every so-manieth row of the canonical file; `remarks`: code -> its first rows."""
     offers: dict[str, Any] = field(default_factory=dict)
     """Fix -> what may be chosen, with how the first places would read."""
     found: dict[str, Any] = field(default_factory=dict)
@@ -189,7 +189,8 @@ class Reading:
 
     def _accept(self, written: Written, rules: Rules) -> None:
         self.report.state = "ready"
-        self.report.row_index = {"stride": written.index.stride, "offsets": written.index.offsets}
+        index = written.index
+        self.report.row_index = {"stride": index.stride, "offsets": index.offsets, "remarks": written.remarks}
         self.report.rows["good"] = written.train + written.eval
         if written.left_out:
             self.report.rows["left_out"] = written.left_out
@@ -215,13 +216,14 @@ class Reading:
         """Every good row into the draft."""
         for row in rows:
             made = rules.canonical(row)
+            remarks = self.problems.remarks_on(row[1]) if self.problems.remarked else None
             side = self._side(row, split) if split.kind == "column" else int(split is HELD_OUT)
             if made is None or side is None:
                 continue
             if draft.rows == self.limits.rows:
                 message = f"The file has more than {self.limits.rows:,} rows, the limit."
                 raise self.problems.refuse("too_many_rows", message, "Split the file.", line=row[0], row=row[1])
-            draft.add(made, row[0], side)
+            draft.add(made, row[0], side, remarks)
 
     def _fill_from_second(self, draft: Draft, rules: Rules, source: Path, name: str) -> None:
         destination = self.destination.with_name(self.destination.name + SECOND)

@@ -25,8 +25,18 @@ def shown_rows(version: DatasetVersion) -> dict[str, Any]:
     }
 
 
-def cell(value: Any) -> dict[str, Any]:
-    """Chat messages as lines with their role, all else as text."""
+def cell(value: Any, most: int = 2000) -> dict[str, Any]:
+    """Chat messages as lines with their role, all else as text; of each at most so many characters."""
     if isinstance(value, list) and all(isinstance(each, dict) for each in value):
-        return {"messages": [(each.get("role", ""), str(each.get("content", ""))) for each in value]}
-    return {"text": "" if value is None else str(value)}
+        return {"messages": [(each.get("role", ""), _clipped(each.get("content", ""), most)) for each in value]}
+    return {"text": "" if value is None else _clipped(value, most)}
+
+
+def _clipped(value: Any, most: int) -> str:
+    text = str(value)
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def said(code: str) -> str:
+    """A kind of problem in words: `empty_text` as empty text."""
+    return code.removeprefix("dataset.").replace("_", " ")

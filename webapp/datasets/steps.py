@@ -104,7 +104,7 @@ def check(request: HttpRequest, version: DatasetVersion) -> HttpResponse:
     kinds = kinds_of(version)
     notices = [each for each in version.problems if each["severity"] == "notice"]
     warnings = sum(each["problem"]["count"] for each in kinds if each["problem"]["severity"] == "warning")
-    lost = any(not each["options"] for each in kinds) or not version.rows.get("good")
+    lost = version.state == VersionState.REFUSED
     context = {"kinds": kinds, "notices": notices, "warnings": warnings, "lost": lost}
     return _shown(request, CHECK, version, context | shown_rows(version), refused)
 

@@ -21,6 +21,7 @@ urlpatterns = [
     path("<int:dataset_id>/v<int:number>/changes/", views.changes, name="changes"),
     path("<int:dataset_id>/v<int:number>/choices/", views.choose, name="choose"),
     path("<int:dataset_id>/v<int:number>/rows/", views.rows, name="rows"),
+    path("<int:dataset_id>/v<int:number>/rows/<int:place>/", views.row, name="row"),
     path("<int:dataset_id>/v<int:number>/download/", views.download_rows, name="download"),
     path("<int:dataset_id>/v<int:number>/problems.csv", views.problems, name="problems"),
 ]

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
-from webapp.datasets.checking import check
+from webapp.datasets.checking import Unwanted, check
 from webapp.datasets.choices import CHECK, COLUMNS, SAVE, Choices
 from webapp.datasets.models import DatasetVersion, VersionState
 from webapp.datasets.problems import Problems
@@ -55,6 +55,8 @@ def run_check(version_id: int) -> None:
     with tempfile.TemporaryDirectory(dir=settings.VAR / "checks") as scratch:
         try:
             _check(version, Path(scratch))
+        except Unwanted:
+            log.info("the check of dataset version %s was ended: the version is gone", version_id)
         except Exception:
             log.exception("the check of dataset version %s failed", version_id)
             _finish(version, asdict(_our_fault(version.upload_name)), Path(scratch))
@@ -79,6 +81,7 @@ def _check(version: DatasetVersion, scratch: Path) -> None:
             split=asked.get("split"),
             choices={name: asked[name] for name in CHOSEN if asked.get(name)} | {"step": version.step},
             second=second,
+            still_wanted=DatasetVersion.objects.filter(pk=version.pk).exists,
         )
     _finish(version, asdict(report), destination)
 
@@ -110,7 +113,7 @@ def _finish(version: DatasetVersion, report: dict[str, Any], rows: Path) -> None
     step = _step_after(version.step, report["state"])
     keep = offered or step or report["state"] == VersionState.NEEDS_CHOICE
     facts["found"] = report["found"] or version.found  # the look came before the check
-    DatasetVersion.objects.filter(pk=version.pk, state=VersionState.CHECKING).update(
+    taken = DatasetVersion.objects.filter(pk=version.pk, state=VersionState.CHECKING).update(
         **facts,
         format=report["format"] or "",
         task=report["task"] or "",
@@ -124,6 +127,8 @@ def _finish(version: DatasetVersion, report: dict[str, Any], rows: Path) -> None
         sha256=stored.sha256 if stored else "",
         problems_key=listed.key if listed else "",
     )
+    outdated = {version.problems_key} if taken else {each.key for each in (stored, listed) if each}
+    forget_all(outdated - {""})
     if not keep:
         forget_upload(version)
 

@@ -17,14 +17,14 @@ from webapp.accounts.context import current_team, signed_in
 from webapp.accounts.models import Role
 from webapp.accounts.permissions import may
 from webapp.datasets.archiving import archive, bring_back, delete
-from webapp.datasets.browsing import Wanted, download, find_rows, problem_list
+from webapp.datasets.browsing import Wanted, download, find_rows, problem_list, remarks_of, rows_page
 from webapp.datasets.choices import ASK, COLUMNS
 from webapp.datasets.choosing import columns_form, kinds_of, wishes_of
 from webapp.datasets.comparing import ROWS_AT_MOST, TooLong, difference
 from webapp.datasets.deciding import decide
 from webapp.datasets.forms import UploadForm
 from webapp.datasets.models import Dataset, DatasetVersion, VersionState
-from webapp.datasets.showing import cell, shown_rows
+from webapp.datasets.showing import cell, said, shown_rows
 from webapp.datasets.steps import address_of
 from webapp.datasets.uploading import UploadRefused, new_version, upload
 from webapp.errors import problem, shows_refusals
@@ -32,6 +32,9 @@ from webapp.errors import problem, shows_refusals
 PAGE_SIZE = 50
 PUT_AWAY = {"archive": archive, "bring-back": bring_back, "delete": delete}
 SIDES = ("train", "eval")
+ROWS_AT_ALL = 10**11
+WHOLE_CHARACTERS = 200_000
+"""Of one text on a page; the download has all."""
 
 
 def dataset_list(request: HttpRequest) -> HttpResponse:
@@ -112,9 +115,11 @@ def _version(request: HttpRequest, dataset_id: int, number: int) -> DatasetVersi
 
 
 def _version_page(request: HttpRequest, found: DatasetVersion, refused: UploadRefused | None = None) -> HttpResponse:
+    remarked = {f"dataset.{code}" for code in remarks_of(found)}
     others = DatasetVersion.objects.filter(dataset=found.dataset).only("number", "state", "dataset_id", "rows")
     context: dict[str, Any] = {"version": found, "dataset": found.dataset, "versions": others.order_by("-number")}
     context["may_change"] = may(signed_in(request), found.dataset.team_id, Role.MEMBER)
+    context["remarked"] = remarked
     untouched = found.state != VersionState.CHECKING and found.dataset.archived_at is None
     context["may_choose"] = context["may_change"] and found.upload_kept and untouched and not found.step
     older = others.filter(number__lt=found.number).exclude(file_key="")
@@ -191,14 +196,30 @@ def rows(request: HttpRequest, dataset_id: int, number: int) -> HttpResponse:
         raise Http404
     given = request.GET
     side = given.get("side", "")
-    wanted = Wanted(given.get("q", "").strip()[:200], given.get("label", "")[:300], side if side in SIDES else "")
-    start = _place(given.get("start", ""))
+    words, side = given.get("q", "").strip()[:200], side if side in SIDES else ""
+    wanted = Wanted(words, given.get("label", "")[:300], side, given.get("problem", "")[:60])
+    start = max(0, _place(given["row"]) - 1) if given.get("row") else _place(given.get("start", ""))
     page_of = find_rows(found, wanted, start, PAGE_SIZE)
     columns = list(dict.fromkeys(name for _, row in page_of.rows for name in row))
     table = [(each, [cell(row.get(name)) for name in columns]) for each, row in page_of.rows]
     context = {"version": found, "dataset": found.dataset, "wanted": wanted, "columns": columns, "table": table}
     context |= {"start": start, "next": page_of.next, "before": max(0, start - PAGE_SIZE), "sides": SIDES}
+    context["remarks"] = [(code, said(code), len(rows)) for code, rows in remarks_of(found).items()]
+    named = {"q": wanted.words, "label": wanted.label, "side": wanted.side, "problem": wanted.problem}
+    context["query"] = urlencode({name: value for name, value in named.items() if value})
     return render(request, "datasets/rows.html", context)
+
+
+def row(request: HttpRequest, dataset_id: int, number: int, place: int) -> HttpResponse:
+    """One row in full, at an address that stays: a version does not change."""
+    found = _version(request, dataset_id, number)
+    page_of = rows_page(found, place - 1, 1) if found.file_key and 0 < place <= ROWS_AT_ALL else []
+    if not page_of:
+        raise Http404
+    parts = [(name, cell(value, WHOLE_CHARACTERS)) for name, value in page_of[0].items()]
+    remarks = [(code, said(code)) for code, rows in remarks_of(found).items() if place in rows]
+    context = {"version": found, "dataset": found.dataset, "place": place, "parts": parts, "remarks": remarks}
+    return render(request, "datasets/row.html", context | {"last": place >= found.rows.get("good", 0)})
 
 
 def _place(text: str) -> int:
