@@ -3,7 +3,6 @@
 import { Charts } from "./charts.js";
 import { menu } from "./menu.js";
 import { Store } from "./store.js";
-import { tables } from "./table.js";
 import { View } from "./view.js";
 
 class Canned extends Store {
@@ -35,6 +34,5 @@ for (const root of document.querySelectorAll("[data-told]")) {
   };
   charts.retry = load;
   for (const chart of charts.all) menu(chart, charts, load);
-  tables(charts);
   load();
 }

@@ -8,7 +8,6 @@ import { menu } from "./menu.js";
 import { news } from "./news.js";
 import { sayLive } from "./page.js";
 import { Store } from "./store.js";
-import { tables } from "./table.js";
 import { toolbar } from "./toolbar.js";
 import { View } from "./view.js";
 
@@ -97,7 +96,6 @@ if (charts) {
   charts.told = () => [bar, ...menus].forEach((show) => show());
   charts.retry = reload;
   charts.told();
-  tables(charts);
   reload();
 }
 document.getElementById("live")?.addEventListener("click", () => live?.toggle());

@@ -69,6 +69,7 @@ export function menu(chart, charts, reload) {
     chart.card.scrollIntoView({ block: "nearest" });
   });
   for (const format of ["png", "svg"]) find(`[data-${format}]`).addEventListener("click", () => picture(chart, charts, format));
+  find("[data-table]").addEventListener("click", async () => (await import("./table.js")).showTable(chart, charts.store));
   find("[data-link]").addEventListener("click", (event) => link(event.currentTarget));
   for (const button of chart.card.querySelectorAll("[data-zoom]")) {
     const [factor, by] = button.dataset.zoom.split(" ").map(Number);

@@ -1,18 +1,14 @@
-// A chart's points as a table in a dialog: what the curve shows, for those who read numbers.
+// A chart's points as a table in a dialog: what the curve shows, for those who read numbers. Loaded when asked for.
 
 import { rows } from "./charts.js";
 
 const ROWS_AT_MOST = 500;
 
-export function tables(charts) {
+export function showTable(chart, store) {
   const dialog = document.getElementById("table");
-  for (const chart of charts.all) {
-    chart.card.querySelector("[data-table]").addEventListener("click", () => {
-      dialog.querySelector("h2").textContent = `${chart.figure.title}${chart.figure.unit ? `, ${chart.figure.unit}` : ""}`;
-      dialog.querySelector(".body").replaceChildren(table(rows(chart, charts.store, ROWS_AT_MOST)));
-      dialog.showModal();
-    });
-  }
+  dialog.querySelector("h2").textContent = `${chart.figure.title}${chart.figure.unit ? `, ${chart.figure.unit}` : ""}`;
+  dialog.querySelector(".body").replaceChildren(table(rows(chart, store, ROWS_AT_MOST)));
+  dialog.showModal();
 }
 
 function table({ names, lines, total }) {
