@@ -170,7 +170,7 @@ def _monitored(site: Site, published: Published) -> Iterator[None]:
                     seen = dict.fromkeys(map(int, numbers.findall(words)), said["time"])
                     published.setdefault(int(match[1]), {}).update(seen)
 
-    client = redis.Redis.from_url(site.broker.url, protocol=2)
+    client: Any = redis.Redis.from_url(site.broker.url, protocol=2)
     with client.monitor() as monitor:
         threading.Thread(target=listen, args=(monitor,), daemon=True).start()
         yield

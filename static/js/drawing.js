@@ -10,7 +10,7 @@ const MARKERS_AT_MOST = 100; // beyond, markers lie on one another and take most
 
 /** All traces of a chart: tails that a later attempt replaced, then the lines. */
 export function traces(chart, { store, view, startedAt }) {
-  const lines = chart.figure.data.map((trace) => filled(chart, trace, store, view, startedAt));
+  const lines = chart.figure.data.flatMap((trace) => withRange(filled(chart, trace, store, view, startedAt), store, chart.figure.scale));
   return [...tails(chart, store, view, startedAt), ...lines];
 }
 
@@ -30,6 +30,30 @@ function filled(chart, trace, store, view, startedAt) {
     ...(each?.step.length > MARKERS_AT_MOST ? { mode: "lines" } : {}),
     ...(trace.marker ? { marker: { ...trace.marker, color: colour } } : {}),
   };
+}
+
+/**
+ * Where a point stands for many steps, their extremes behind the line, so that no spike is lost; a smoothed line has them
+ * instead of its raw points.
+ */
+function withRange(line, store, scale) {
+  const { series, part } = line.meta;
+  const each = store.series.get(series);
+  if (part !== "raw" || !each?.ranged) return [line];
+  const behind = {
+    ...line,
+    uid: `${series}-range`,
+    mode: "lines",
+    x: line.x.flatMap((x) => [x, x]),
+    y: each.low.flatMap((low, i) => [low * scale, each.high[i] * scale]),
+    opacity: 0.28,
+    hoverinfo: "skip",
+    hovertemplate: null,
+    showlegend: false,
+    line: { ...line.line, width: 1, dash: "solid" },
+    meta: { ...line.meta, part: "range" },
+  };
+  return store.weightOf(series) > 0 ? [behind] : [behind, line];
 }
 
 /** What earlier attempts had beyond the step from which a later one went on: faint, raw, not to be hovered. */

@@ -73,6 +73,8 @@ export class Store {
     each.time.push(message.time);
     each.tokens.push(this.tokens);
     each.raw.push(value);
+    each.low.push(value);
+    each.high.push(value);
     each.smooth.push(smoothed(each, value, this.weightOf(each.name)));
     return each.step.length > POINTS_AT_MOST;
   }
@@ -91,28 +93,33 @@ export class Store {
   }
 }
 
+/** `raw` is the last value of each bucket, `low` and `high` its extremes; `ranged` if they differ anywhere. */
 function empty(name) {
-  return { name, step: [], epoch: [], time: [], tokens: [], raw: [], smooth: [], state: [0, 0] };
+  return { name, step: [], epoch: [], time: [], tokens: [], raw: [], low: [], high: [], smooth: [], state: [0, 0], ranged: false };
 }
 
 function column(name, history) {
   const made = empty(name);
   const values = history.series[name];
   const odd = [...(history.not_finite[name] ?? [])];
-  const put = (step, epoch, time, tokens, raw, smooth) => {
+  const put = (step, epoch, time, tokens, raw, smooth, low, high) => {
     made.step.push(step);
     made.epoch.push(epoch);
     made.time.push(time);
     made.tokens.push(tokens);
     made.raw.push(raw);
+    made.low.push(low);
+    made.high.push(high);
     made.smooth.push(smooth);
+    made.ranged ||= low < high;
   };
   for (let i = 0; i < values.length; i += 1) {
     while (odd.length && odd[0].step <= history.step[i]) {
       const { step, epoch, time, tokens, value } = odd.shift();
-      put(step, epoch, time, tokens, Number(value), NaN);
+      put(step, epoch, time, tokens, Number(value), NaN, NaN, NaN);
     }
-    if (values[i] !== null) put(history.step[i], history.epoch[i], history.time[i], history.tokens[i], values[i], history.smooth[name][i]);
+    if (values[i] === null) continue;
+    put(history.step[i], history.epoch[i], history.time[i], history.tokens[i], values[i], history.smooth[name][i], history.min[name][i], history.max[name][i]);
   }
   made.state = history.smoothing.state[name] ?? [0, 0];
   return made;

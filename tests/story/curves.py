@@ -9,6 +9,7 @@ import time
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
@@ -18,8 +19,9 @@ from webapp.accounts.models import Team, User
 from webapp.basemodels.models import BaseModel, BaseModelState, Source
 from webapp.datasets.models import Dataset, DatasetVersion, VersionState
 from webapp.jobs import reporting, studying, transitions
-from webapp.jobs.models import Artifact, Attempt, Checkpoint, Job, Worker
-from webapp.jobs.recording import say
+from webapp.jobs.columns import Columns, Series
+from webapp.jobs.models import LARGE_CHUNK_POINTS, Artifact, Attempt, Checkpoint, Job, Worker
+from webapp.jobs.recording import keep_columns, say, take_numbers
 from webapp.jobs.scheduling import Claim, claim
 from webapp.jobs.studying import Arm, StudyWish
 from workers.protocol import JobSpec, Task
@@ -30,7 +32,7 @@ TRAINING = {"eval_every": 100, "epochs": 3.0, "learning_rate": 2e-4, "batch_size
 
 def plant() -> None:
     """In this order: a disturbed job that succeeded, one that runs, one of a single point, one writes, one began
-    anew after it was lost early, one waits."""
+    anew after it was lost early, a long one, one waits."""
     shelf = _shelf(eval_rows=100)
     disturbed = _start(_job(shelf, "disturbed"))
     reporting.accept(disturbed, 1, [_plan(1000), *_curve(1, 620, nan_at=412, spike_at=150)])
@@ -58,7 +60,21 @@ def plant() -> None:
     anew = _start(early.job)
     reporting.accept(anew, 1, [_plan(1000)])
     _keep(anew)
+    _train_long(_start(_job(shelf, "long")))
     _job(shelf, "waiting")
+
+
+def _train_long(attempt: Attempt) -> None:
+    """A hundred thousand steps, at one of which the loss jumps."""
+    reporting.accept(attempt, 1, [_plan(100_000)])
+    steps = np.arange(1, 100_001)
+    loss = 0.4 + 2 * np.exp(-steps / 20_000) + 0.05 * np.sin(steps)
+    loss[43_209] = 9.0
+    numbers = take_numbers(attempt.job_id, len(steps)).last_event - len(steps) + steps
+    for held in np.split(np.arange(len(steps)), len(steps) // LARGE_CHUNK_POINTS):
+        series = {"loss": Series(np.arange(len(held)), loss[held].astype(np.float32))}
+        keep_columns(attempt, Columns(steps[held], numbers[held], time.time() + steps[held], steps[held] / 333, series))
+    _keep(attempt)
 
 
 def continue_running(first: int, last: int) -> None:

@@ -5,17 +5,28 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from launcher.testing import find_chromium
 from tests.faults.chaos_proxy import ChaosProxy, Rule
 from tests.story.browser import Browser, browsing
+from tests.story.charts import (
+    HIDE,
+    NOTE_DRAWING,
+    both_places_free,
+    card,
+    continue_running,
+    drawn,
+    drawn_places,
+    job_of,
+    newest_step,
+    open_job,
+    shows_step,
+    streaming,
+)
 from tests.story.stack import Stack, running_stack
 
 pytestmark = [
@@ -45,31 +56,6 @@ def browser(curves: Stack) -> Iterator[Browser]:
         yield browser
 
 
-def job_of(stack: Stack, name: str) -> int:
-    return int(next(job["id"] for job in stack.api("get", "jobs").json()["items"] if job["name"] == name))
-
-
-def card(page: Page, name: str) -> Any:
-    return page.locator(f'[data-chart="{name}"]')
-
-
-def open_job(browser: Browser, stack: Stack, name: str, query: str = "") -> Page:
-    browser.page.goto(f"{browser.url}/jobs/{job_of(stack, name)}/{query}")
-    return browser.page
-
-
-def drawn(page: Page, name: str = "loss") -> Any:
-    """A chart's plotly state, once it is drawn."""
-    place = f'[data-chart="{name}"] .js-plotly-plot'
-    card(page, name).scroll_into_view_if_needed()
-    page.wait_for_function("place => document.querySelector(place)?.data?.length > 0", arg=place, timeout=60_000)
-    return page.evaluate(
-        f"""(() => {{ const plot = document.querySelector('{place}');
-        return {{texts: (plot.layout.annotations ?? []).map(a => a.text), uids: plot.data.map(t => t.uid),
-                 y: plot.layout.yaxis, x: plot.layout.xaxis, last: plot.data.at(-1).x.at(-1)}} }})()"""
-    )
-
-
 def test_a_disturbed_job_shows_its_seam_its_tail_its_nan_its_best_and_its_end(browser: Browser, curves: Stack) -> None:
     page = open_job(browser, curves, "disturbed")
     loss = drawn(page)
@@ -95,6 +81,16 @@ def test_x_never_goes_backwards_within_a_trace(browser: Browser, curves: Stack) 
         """document.querySelector('[data-chart="loss"] .js-plotly-plot').data.every(
             t => [...t.x].every((x, i, xs) => i === 0 || x > xs[i - 1]))"""
     )
+
+
+def test_a_hundred_thousand_steps_open_at_once_and_no_spike_is_lost(browser: Browser, curves: Stack) -> None:
+    page = open_job(browser, curves, "long")
+    loss = drawn(page)
+    assert drawn_places(page)[-1] == 100_000
+    assert "▲ max 9.0 at 43,300" in loss["texts"]  # its bucket is drawn at its last step
+    lengths = page.evaluate("document.querySelector('[data-chart=\"loss\"] .js-plotly-plot').data.map(t => t.x.length)")
+    assert lengths == [2000, 1000, 0]  # lowest and highest of each bucket, the smoothed line, no evaluation
+    browser.complain()
 
 
 def test_every_axis_draws_and_stands_in_the_address(browser: Browser, curves: Stack) -> None:
@@ -222,19 +218,6 @@ def test_history_that_does_not_come_is_said_and_asked_for_again(browser: Browser
     browser.faults.clear()  # Chromium notes the status as an error
 
 
-def continue_running(stack: Stack, first: int, last: int, verb: str = "continue_running") -> None:
-    stack.manage("shell", "-v", "0", "-c", f"from tests.story import curves; curves.{verb}({first}, {last})")
-
-
-def newest_step(stack: Stack) -> int:
-    return int(stack.job(job_of(stack, "running"))["progress"]["step"])
-
-
-def shows_step(page: Page, step: int) -> None:
-    until = "step => document.querySelector('[data-chart=\"loss\"] .js-plotly-plot')?.data?.[0]?.x?.at(-1) === step"
-    page.wait_for_function(until, arg=step, timeout=30_000)
-
-
 def test_the_live_end_grows_and_a_zoom_survives_it(browser: Browser, curves: Stack) -> None:
     page = open_job(browser, curves, "running")
     assert drawn(page)["last"] == 300
@@ -253,14 +236,6 @@ def test_the_live_end_grows_and_a_zoom_survives_it(browser: Browser, curves: Sta
     shows_step(page, 350)
     assert drawn(page)["x"]["range"] == [50, 150]
     browser.complain()
-
-
-@contextmanager
-def streaming(stack: Stack, job: int) -> Iterator[int]:
-    """One more live stream of a program, held open; its status."""
-    headers = {"Authorization": f"Bearer {stack.token}"}
-    with httpx.stream("GET", f"{stack.url}/api/v1/jobs/{job}/events?after=0", headers=headers, timeout=30) as answer:
-        yield answer.status_code
 
 
 def test_two_tabs_share_one_stream_and_a_cut_line_leaves_no_gap(browser: Browser, curves: Stack) -> None:
@@ -292,20 +267,6 @@ def test_two_tabs_share_one_stream_and_a_cut_line_leaves_no_gap(browser: Browser
         tabs[0].close()
 
 
-NOTE_DRAWING = """() => {
-    window.__drawn = [];
-    const react = Plotly.react;
-    Plotly.react = (plot, ...rest) => {
-        if (plot.closest('[data-chart="loss"]')) __drawn.push(performance.now());
-        return react(plot, ...rest);
-    };
-}"""
-HIDE = """hidden => {
-    Object.defineProperty(document, 'hidden', {configurable: true, get: () => hidden});
-    document.dispatchEvent(new Event('visibilitychange'));
-}"""
-
-
 def test_new_points_are_drawn_twice_a_second_and_never_while_hidden(browser: Browser, curves: Stack) -> None:
     page = open_job(browser, curves, "running")
     drawn(page)
@@ -325,16 +286,6 @@ def test_new_points_are_drawn_twice_a_second_and_never_while_hidden(browser: Bro
     shows_step(page, step + 40)
     assert drawn_places(page) == list(range(1, step + 41))
     browser.complain()
-
-
-def both_places_free(stack: Stack, job: int) -> bool:
-    with streaming(stack, job) as first, streaming(stack, job) as second:
-        return (first, second) == (200, 200)
-
-
-def drawn_places(page: Page) -> list[float]:
-    """Where the points of the loss stand."""
-    return list(page.evaluate("Array.from(document.querySelector('[data-chart=\"loss\"] .js-plotly-plot').data[0].x)"))
 
 
 def test_a_silent_training_and_a_lost_connection_are_said(browser: Browser, curves: Stack) -> None:
