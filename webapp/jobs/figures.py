@@ -213,8 +213,8 @@ def _figure(chart: Chart) -> dict[str, Any]:
         figure.add_shape(type="line", x0=step, x1=step, y0=0, y1=1, yref="paper", layer="below", name=BY_STEP)
         figure.layout.shapes[-1].line = {"width": 1, "dash": "dot"}
     for reference in chart.references:
-        words = {"annotation_text": reference.words, "annotation_position": "top left"} if reference.words else {}
-        figure.add_hline(y=reference.value, line={"width": 1, "dash": "dash"}, layer="below", **words)
+        said = {"annotation_text": reference.words, "annotation_position": "top left"} if reference.words else {}
+        figure.add_hline(y=reference.value, line={"width": 1, "dash": "dash"}, layer="below", **said)
     if chart.band is not None:
         shade = {"fillcolor": "rgba(128, 128, 128, 0.15)", "line": {"width": 0}, "layer": "below"}
         figure.add_hrect(y0=chart.band[0], y1=chart.band[1], **shade)
