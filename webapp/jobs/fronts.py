@@ -120,7 +120,7 @@ def front(groups: Sequence[Group], cost: Cost, merit: Merit) -> dict[str, Any] |
     figure.update_yaxes(title={"text": merit.title, "font": {"size": 12}}, range=list(axes.y))
     drawn = plain(figure.update_layout(showlegend=large))
     if large:
-        drawn["layout"]["margin"]["t"] = 48
+        drawn["layout"]["margin"] = {**drawn["layout"]["margin"], "t": 48}
         drawn["layout"]["annotations"] = [*drawn["layout"].get("annotations", []), _areas(largest)]
     return drawn
 
