@@ -49,8 +49,9 @@ document.body.addEventListener("htmx:beforeSwap", (event) => {
 });
 
 document.addEventListener("click", async (event) => {
-  const asks = event.target.closest("[data-confirm]");
-  if (asks && !confirm(asks.dataset.confirm)) event.preventDefault();
+  const asks = event.target.closest("[data-confirm], [data-confirm-from]");
+  const question = asks?.dataset.confirm ?? document.querySelector(asks?.dataset.confirmFrom ?? "#_")?.textContent;
+  if (question && !confirm(question)) event.preventDefault();
   const sets = event.target.closest("[data-set]");
   if (sets) set(sets.dataset.set, sets.dataset.value);
   const copies = event.target.closest("[data-copy]");

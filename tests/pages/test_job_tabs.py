@@ -107,7 +107,8 @@ def test_a_config_is_held_against_another_jobs(cast: Cast, attempt: Attempt) -> 
     other.pk, other.name, other.idempotency_key = None, "the other", None
     other.spec = {**job.spec, "training": {**job.spec["training"], "learning_rate": 0.125}}
     other.save()
-    page = browser_of(cast.vera).get(job.get_absolute_url(), {"tab": "config", "against": other.pk}).content.decode()
+    asked = {"tab": "config", "against": str(other.pk)}
+    page = browser_of(cast.vera).get(job.get_absolute_url(), asked).content.decode()
     assert page.index("training.learning_rate <span") < page.index("method</th>")
     assert "0.125" in page
     none = browser_of(cast.vera).get(job.get_absolute_url(), {"tab": "config", "against": "nonsense"})

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from tests.conftest import Cast
 from tests.pages.test_access import browser_of
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
-from webapp.jobs.models import Job
+from webapp.jobs.models import Job, Worker
 from workers.methods import METHODS
 from workers.methods.shape import ROLES
 
@@ -111,3 +112,35 @@ def test_kinds_of_layers_that_a_base_model_lacks_stay_ticked_and_out_of_the_way(
         sent = chosen | {"options.targets.shown": "1", "options.targets": ticked}
         assert browser_of(cast.bob).post("/jobs/new/", sent).status_code == 302
         assert Job.objects.latest("id").spec["options"]["targets"] == kept
+
+
+def busy_worker(memory_bytes: int) -> Worker:
+    device = {"kind": "cuda", "index": 0, "name": "A small card", "memory_bytes": memory_bytes}
+    report = {"devices": [{**device, "memory_free_bytes": memory_bytes // 2}], "slots": 1}
+    return Worker.objects.create(name="h1", boot_id="b", last_hello_at=timezone.now(), report=report)
+
+
+def test_the_card_says_need_device_and_largest_batch_beside_full(cast: Cast, chosen: dict[str, Any]) -> None:
+    busy_worker(24 * 1024**3)
+    page = browser_of(cast.bob).get("/jobs/new/", chosen).content.decode()
+    assert "Fits h1." in page
+    assert "A small card has 24 GiB, 12 GiB free. Largest batch that fits: 256." in page
+    assert '<th scope="col" class="number">Full</th>' in page
+    assert 'id="too-big"' not in page
+
+
+def test_what_is_too_big_is_asked_about_and_made_to_fit_with_one_click(cast: Cast, chosen: dict[str, Any]) -> None:
+    busy_worker(1 * 1024**3)
+    typed = chosen | {"training.batch_size": "4096", "training.max_length": "64"}
+    card = browser_of(cast.bob).get("/jobs/new/", typed).content.decode().split("<output")[1]
+    assert "Too big for h1." in card
+    assert 'id="too-big"' in card
+    assert 'data-set="training.batch_size"' in card
+
+
+def test_while_somebody_types_the_card_comes_alone(cast: Cast, chosen: dict[str, Any]) -> None:
+    answer = browser_of(cast.bob).get("/jobs/new/", chosen | {"options.rank": "2"}, headers={"HX-Target": "estimate"})
+    card = answer.content.decode()
+    assert card.strip().startswith('<output id="estimate"')
+    assert "Trained parameters" in card
+    assert len(card) < 6000

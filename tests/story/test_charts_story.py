@@ -195,6 +195,8 @@ def test_a_card_without_a_curve_says_why(browser: Browser, curves: Stack) -> Non
 def test_the_gallery_has_every_state_and_axe_finds_nothing(browser: Browser, curves: Stack) -> None:
     page = browser.page
     page.goto(f"{browser.url}/gallery/")
+    for state in ("loading", "by-axis", "error"):
+        card(page, f"gallery-{state}").scroll_into_view_if_needed()  # a card far from view waits
     expect(card(page, "gallery-error").get_by_role("button", name="Try again")).to_be_visible()
     card(page, "gallery-by-axis").get_by_role("button", name="Use Step").click()
     drawn(page, "gallery-by-axis")

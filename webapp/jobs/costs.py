@@ -78,6 +78,12 @@ class Costs:
         return self.alike < ALIKE_NEEDED
 
     @property
+    def shares(self) -> list[tuple[str, int, float]]:
+        """For a bar: each part with its bytes and percent of all."""
+        whole = sum(self.parts.values()) or 1
+        return [(name, size, round(100 * size / whole, 1)) for name, size in self.parts.items()]
+
+    @property
     def remedy(self) -> dict[str, Any] | None:
         """Settings that make it fit on the roomiest device, with as many rows a step as before."""
         roomiest = max(self.fits, key=lambda fit: fit.memory_bytes, default=None)

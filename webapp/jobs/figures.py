@@ -7,6 +7,7 @@ and the colour token, so one figure serves both themes and every update.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -93,7 +94,8 @@ class Chart:
         """What the browser gets: plotly's data, layout and config, and how to fill them."""
         names = ("name", "title", "unit", "scale", "wide", "waiting", "absent", "limit", "log_url")
         span = [0, self.planned[-1][0]] if self.planned else None
-        return {**_figure(self), **{name: getattr(self, name) for name in names}, "span": span}
+        # What a job never logs is said beside the figure, not in it; without that text equal charts are drawn once.
+        return {**_figure(replace(self, absent=None)), **{name: getattr(self, name) for name in names}, "span": span}
 
     @property
     def smooth_series(self) -> str:
@@ -185,7 +187,9 @@ def _throughput() -> Chart:
 # ---- From a chart to plotly's JSON ---------------------------------------------------------------
 
 
+@lru_cache(maxsize=512)
 def _figure(chart: Chart) -> dict[str, Any]:
+    """Read, never changed: many jobs have the same one."""
     figure = go.Figure(data=[trace for line in chart.lines for trace in _traces(chart, line)])
     figure.layout.template = None
     figure.update_layout(
@@ -213,8 +217,8 @@ def _figure(chart: Chart) -> dict[str, Any]:
         figure.add_shape(type="line", x0=step, x1=step, y0=0, y1=1, yref="paper", layer="below", name=BY_STEP)
         figure.layout.shapes[-1].line = {"width": 1, "dash": "dot"}
     for reference in chart.references:
-        words = {"annotation_text": reference.words, "annotation_position": "top left"} if reference.words else {}
-        figure.add_hline(y=reference.value, line={"width": 1, "dash": "dash"}, layer="below", **words)
+        said = {"annotation_text": reference.words, "annotation_position": "top left"} if reference.words else {}
+        figure.add_hline(y=reference.value, line={"width": 1, "dash": "dash"}, layer="below", **said)
     if chart.band is not None:
         shade = {"fillcolor": "rgba(128, 128, 128, 0.15)", "line": {"width": 0}, "layer": "below"}
         figure.add_hrect(y0=chart.band[0], y1=chart.band[1], **shade)

@@ -120,7 +120,7 @@ def front(groups: Sequence[Group], cost: Cost, merit: Merit) -> dict[str, Any] |
     figure.update_yaxes(title={"text": merit.title, "font": {"size": 12}}, range=list(axes.y))
     drawn = plain(figure.update_layout(showlegend=large))
     if large:
-        drawn["layout"]["margin"]["t"] = 48
+        drawn["layout"]["margin"] = {**drawn["layout"]["margin"], "t": 48}
         drawn["layout"]["annotations"] = [*drawn["layout"].get("annotations", []), _areas(largest)]
     return drawn
 
@@ -165,7 +165,8 @@ def _place(value: float, cost: Cost) -> float:
 def _size(point: Point, largest: float) -> float:
     if not largest:
         return POINT_PX
-    return max(8.0, BUBBLE_PX * ((point.group.memory_bytes or 0) / largest) ** 0.5)
+    share = (point.group.memory_bytes or 0) / largest
+    return max(8.0, BUBBLE_PX * math.sqrt(share))
 
 
 def _texts(points: Sequence[Point], sizes: dict[int, float], axes: _Axes) -> dict[int, str]:

@@ -172,14 +172,6 @@ def _more(groups: list[Group], full_bytes: int) -> list[dict[str, Any]]:
     )
     return [
         figure("sizes", "Delta on disk", sizes(groups, full_bytes), real, "Needs a job that has left a delta."),
-        figure(
-            "memory-parts",
-            "What takes the memory",
-            memory_parts(groups),
-            parts,
-            "Needs a finished job on a base model whose shape is known.",
-            wide=True,
-        ),
         figure("d90", "Reaching 90 % of full", reached, f"{d90.sentence}{shaded}", d90.sentence),
         figure(
             "by-size",
@@ -187,6 +179,14 @@ def _more(groups: list[Group], full_bytes: int) -> list[dict[str, Any]]:
             by_size(groups),
             "Whiskers as in Scores. Where the line is flat, the smaller size is as good.",
             "Needs a method in two sizes that have succeeded.",
+        ),
+        figure(
+            "memory-parts",
+            "What takes the memory",
+            memory_parts(groups),
+            parts,
+            "Needs a finished job on a base model whose shape is known.",
+            wide=True,
         ),
     ]
 

@@ -17,6 +17,22 @@ from webapp.jobs.figures import CONFIG
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 COLOURS = 8
+LAYOUT = {
+    "margin": {"l": 56, "r": 16, "t": 24, "b": 44},
+    "paper_bgcolor": "rgba(0,0,0,0)",
+    "plot_bgcolor": "rgba(0,0,0,0)",
+    "font": {"size": 12},
+    "hovermode": "closest",
+}
+LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "itemsizing": "constant"}
+AXIS = {
+    "showline": True,
+    "ticks": "outside",
+    "ticklen": 4,
+    "tickfont": {"size": 11},
+    "zeroline": False,
+    "automargin": True,
+}
 
 
 def look_of(slot: int) -> dict[str, Any]:
@@ -25,21 +41,21 @@ def look_of(slot: int) -> dict[str, Any]:
 
 
 def plain(figure: go.Figure) -> dict[str, Any]:
+    """As JSON in the house's look, merged in as plain dictionaries: plotly's own update takes many times as long."""
     figure.layout.template = None
-    figure.update_layout(
-        margin={"l": 56, "r": 16, "t": 24, "b": 44},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"size": 12},
-        hovermode="closest",
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "itemsizing": "constant"},
-    )
-    ticks = {"ticks": "outside", "ticklen": 4, "tickfont": {"size": 11}, "zeroline": False, "automargin": True}
-    figure.update_xaxes(showline=True, title_font={"size": 12}, **ticks)
-    figure.update_yaxes(showline=True, title_font={"size": 12}, **ticks)
-    plain = figure.to_plotly_json()
-    plain["layout"].pop("template", None)
-    return {"data": _numbers(plain["data"]), "layout": plain["layout"], "config": CONFIG}
+    drawn = figure.to_plotly_json()
+    layout = drawn["layout"]
+    layout.pop("template", None)
+    own = {name: value for name, value in layout.items() if not name.startswith(("xaxis", "yaxis"))}
+    axes = {name: _axis(layout.get(name, {})) for name in ("xaxis", "yaxis")}
+    legend = {**LEGEND, **layout.get("legend", {})}
+    return {"data": _numbers(drawn["data"]), "layout": {**LAYOUT, **own, **axes, "legend": legend}, "config": CONFIG}
+
+
+def _axis(own: dict[str, Any]) -> dict[str, Any]:
+    title = {**own.get("title", {}), "font": {"size": 12}}
+    axis: dict[str, Any] = _numbers({**AXIS, **own, "title": title})
+    return axis
 
 
 def _numbers(value: Any) -> Any:

@@ -139,6 +139,8 @@ def _form(
     cloned: dict[str, Any] | None = None,
 ) -> HttpResponse:
     chosen, team = _chosen(request, data), current_team(request)
+    if request.headers.get("HX-Target") == "estimate":  # while somebody types: the card alone, at once
+        return render(request, "jobs/_estimate.html", {"chosen": chosen, **_told_before(chosen, data, team)})
     own = _own_values(chosen)
     context = {
         "chosen": chosen,
