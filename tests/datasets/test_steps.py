@@ -15,6 +15,7 @@ from tests.datasets.test_deciding import GOOD, LATIN, RAGGED, TWICE, checked, lo
 from tests.datasets.test_vetting import uploaded
 from webapp.accounts.models import User
 from webapp.datasets import vetting
+from webapp.datasets.checking import check
 from webapp.datasets.models import Dataset, DatasetVersion
 from webapp.datasets.reading import Report
 from webapp.datasets.vetting import run_check
@@ -214,11 +215,10 @@ def test_a_draft_that_is_being_read_can_be_discarded(bob_api: Api, monkeypatch: 
     version_id = uploaded(bob_api, "a.csv", RAGGED, step="columns").json()["version"]["id"]
     before = set(_stored())
 
-    def discarded(*_: Any, **__: Any) -> Report:
+    def discarded(*given: Any, **named: Any) -> Report:
         assert bob_api("delete", f"dataset-versions/{version_id}").status_code == 204
-        return check(*_, **__)
+        return check(*given, **named)
 
-    check = vetting.check
     monkeypatch.setattr(vetting, "check", discarded)
     run_check(version_id)
     assert DatasetVersion.objects.count() == 0
