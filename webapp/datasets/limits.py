@@ -40,7 +40,7 @@ class Limits:
         return [
             ("Rows", f"{self.rows:,}"),
             ("One line", f"{self.line_bytes // MIB} MiB"),
-            ("One text", f"{self.field_characters // MIB} Mi characters"),
+            ("One text", f"{self.field_characters:,} characters"),
             ("Columns", f"{self.columns:,}"),
             ("Nesting of JSON", f"{self.depth}"),
             ("A JSON array as a whole", f"{self.array_bytes // MIB} MiB"),
