@@ -236,6 +236,14 @@ def test_a_file_that_nothing_can_be_made_of_is_no_draft(bob_api: Api) -> None:
     assert (version["state"], version["step"], version["upload_kept"]) == ("refused", "", False)
 
 
+def test_columns_that_cannot_be_so_are_said_at_once(cast: Cast, bob_api: Api) -> None:
+    version = draft(bob_api, "a.csv", b"head,stars,story\n" + TITLES)
+    again = post(bob_api, f"{version['id']}/look", {"mapping": {"text": "story", "label": "story"}})
+    assert [each["code"] for each in again["problems"]] == ["dataset.mapping"]
+    page = browser_of(cast.bob).get(DatasetVersion.objects.get().get_absolute_url() + "columns/").content.decode()
+    assert "is asked for as more than one part" in page
+
+
 def test_wrong_columns_lead_back_not_out(cast: Cast, bob_api: Api) -> None:
     version = draft(bob_api, "a.csv", b"head,stars,story\n" + TITLES)
     wrong = post(
