@@ -15,6 +15,7 @@ from tests.datasets.test_deciding import GOOD, LATIN, RAGGED, TWICE, checked, lo
 from tests.datasets.test_vetting import uploaded
 from webapp.accounts.models import User
 from webapp.datasets import vetting
+from webapp.datasets.checking import check
 from webapp.datasets.models import Dataset, DatasetVersion
 from webapp.datasets.reading import Report
 from webapp.datasets.vetting import run_check
@@ -214,11 +215,10 @@ def test_a_draft_that_is_being_read_can_be_discarded(bob_api: Api, monkeypatch: 
     version_id = uploaded(bob_api, "a.csv", RAGGED, step="columns").json()["version"]["id"]
     before = set(_stored())
 
-    def discarded(*_: Any, **__: Any) -> Report:
+    def discarded(*given: Any, **named: Any) -> Report:
         assert bob_api("delete", f"dataset-versions/{version_id}").status_code == 204
-        return check(*_, **__)
+        return check(*given, **named)
 
-    check = vetting.check
     monkeypatch.setattr(vetting, "check", discarded)
     run_check(version_id)
     assert DatasetVersion.objects.count() == 0
@@ -234,6 +234,14 @@ def _stored(folder: str = "") -> list[str]:
 def test_a_file_that_nothing_can_be_made_of_is_no_draft(bob_api: Api) -> None:
     version = draft(bob_api, "a.csv", b"\x89PNG\r\n\x1a\n")
     assert (version["state"], version["step"], version["upload_kept"]) == ("refused", "", False)
+
+
+def test_columns_that_cannot_be_so_are_said_at_once(cast: Cast, bob_api: Api) -> None:
+    version = draft(bob_api, "a.csv", b"head,stars,story\n" + TITLES)
+    again = post(bob_api, f"{version['id']}/look", {"mapping": {"text": "story", "label": "story"}})
+    assert [each["code"] for each in again["problems"]] == ["dataset.mapping"]
+    page = browser_of(cast.bob).get(DatasetVersion.objects.get().get_absolute_url() + "columns/").content.decode()
+    assert "is asked for as more than one part" in page
 
 
 def test_wrong_columns_lead_back_not_out(cast: Cast, bob_api: Api) -> None:

@@ -39,6 +39,7 @@ PLACES = (
             "datasets:version",
             "datasets:rows",
             "datasets:row",
+            "datasets:help",
             "datasets:changes",
             "jobs:tokens",
         ),

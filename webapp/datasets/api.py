@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any, Literal
 
 from django.shortcuts import get_object_or_404
-from ninja import File, Form, Header, Router, Schema, Status
+from ninja import File, Form, Header, Router, Status
 from ninja.errors import HttpError
 from ninja.files import UploadedFile
 
@@ -15,10 +15,9 @@ from webapp.accounts.auth import Caller
 from webapp.accounts.permissions import teams_to_work_in
 from webapp.datasets.archiving import archive, bring_back, delete
 from webapp.datasets.browsing import Wanted, download, find_rows, problem_list
-from webapp.datasets.choices import ASK, CHECK, COLUMNS, SAVE
+from webapp.datasets.choices import ASK, COLUMNS
 from webapp.datasets.comparing import BYTES_AT_MOST, ROWS_AT_MOST, TooLong, difference
-from webapp.datasets.deciding import decide
-from webapp.datasets.drafting import check_all, discard, settle
+from webapp.datasets.drafting import discard
 from webapp.datasets.models import Dataset, DatasetVersion, VersionState
 from webapp.datasets.problems import ACCEPT
 from webapp.datasets.uploading import UploadRefused, new_version, upload
@@ -227,37 +226,6 @@ def discard_draft(request: Any, version_id: int) -> Any:
     """Forget a draft and its file. 409 for a saved version: delete or archive its dataset."""
     discard(request.auth.user, version_of(request, version_id))
     return Status(204, None)
-
-
-class Decision(Schema):
-    """One fix for every place of one kind of problem; `accept` for a warning."""
-
-    code: str
-    fix: str
-    value: str = ""
-    """The encoding, or the entry of a zip."""
-
-
-class Decisions(Schema):
-    """What shall be different when the same upload is read again."""
-
-    fixes: list[Decision] = []
-    task: str = ""
-    mapping: dict[str, str] | None = None
-    split: dict[str, Any] | None = None
-    encoding: str = ""
-    delimiter: str = ""
-    header: str = ""
-    entry: str = ""
-    warnings: str = ""
-
-
-@dataset_versions.post("{version_id}/choices", response={201: dict[str, Any]})
-def choose(request: Any, version_id: int, choices: Decisions) -> Any:
-    """Read the same upload again with these choices, as a new version; a draft stays the version that it is."""
-    version = version_of(request, version_id)
-    act = {COLUMNS: check_all, CHECK: settle, SAVE: settle}.get(version.step, decide)
-    return Status(201, version_answer(act(request.auth.user, version, choices.dict())))
 
 
 @dataset_versions.get("{version_id}/problems.csv")

@@ -9,7 +9,7 @@ from django.http import QueryDict
 from webapp.datasets.choices import ASK, DELIMITERS
 from webapp.datasets.mapping import OPTIONAL, PARTS, SHAPES
 from webapp.datasets.models import DatasetVersion
-from webapp.datasets.problems import ACCEPT
+from webapp.datasets.problems import ACCEPT, OFFERED
 from webapp.datasets.uploading import UploadRefused
 
 TASKS = (
@@ -70,6 +70,11 @@ def _options(version: DatasetVersion, problem: dict[str, Any]) -> list[tuple[str
         else:
             options.append((fix, WORDS[fix]))
     return [*options, (ACCEPT, WORDS[ACCEPT])] if problem["severity"] == "warning" else options
+
+
+def fixes_in_words(code: str) -> list[str]:
+    """What can be chosen for a kind of problem beside leaving its rows out."""
+    return [WORDS.get(fix, fix.replace("_", " ").capitalize()) for fix in OFFERED.get(code, ())]
 
 
 def columns_form(version: DatasetVersion) -> dict[str, Any]:

@@ -149,12 +149,11 @@ def discard(user: User, version: DatasetVersion) -> None:
     with transaction.atomic():
         now = _draft_of(user, version, readable=False)
         AuditEntry.note(user, now.dataset.team, "dataset.discard", now.pk, name=now.dataset.name)
-        dataset, keys = now.dataset, now.upload_keys | ({now.problems_key} - {""})
+        dataset, keys, listed = now.dataset, now.upload_keys, {now.problems_key} - {""}
         now.delete()
         if not dataset.versions.exists():
             dataset.delete()
-        left = {key for key in keys if not DatasetVersion.objects.filter(upload_key=key).exists()}
-        transaction.on_commit(partial(forget_all, left))
+        transaction.on_commit(partial(forget_all, DatasetVersion.objects.unread(keys) | listed))
 
 
 def _draft_of(user: User, version: DatasetVersion, readable: bool = True) -> DatasetVersion:

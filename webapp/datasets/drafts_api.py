@@ -1,4 +1,4 @@
-"""Drafts for programs: a file is looked at, its columns and problems decided upon, and only then saved."""
+"""Decisions for programs: about problems of a saved version, and about a draft at each step until it is saved."""
 
 from __future__ import annotations
 
@@ -9,9 +9,42 @@ from ninja.files import UploadedFile
 from pydantic import Field
 
 from webapp.datasets import drafting
-from webapp.datasets.api import Decisions, version_answer, version_of
+from webapp.datasets.api import version_answer, version_of
+from webapp.datasets.choices import CHECK, COLUMNS, SAVE
+from webapp.datasets.deciding import decide
 
 drafts = Router(tags=["datasets"])
+
+
+class Decision(Schema):
+    """One fix for every place of one kind of problem; `accept` for a warning."""
+
+    code: str
+    fix: str
+    value: str = ""
+    """The encoding, or the entry of a zip."""
+
+
+class Decisions(Schema):
+    """What shall be different when the same upload is read again."""
+
+    fixes: list[Decision] = []
+    task: str = ""
+    mapping: dict[str, str] | None = None
+    split: dict[str, Any] | None = None
+    encoding: str = ""
+    delimiter: str = ""
+    header: str = ""
+    entry: str = ""
+    warnings: str = ""
+
+
+@drafts.post("{version_id}/choices", response={201: dict[str, Any]})
+def choose(request: Any, version_id: int, choices: Decisions) -> Any:
+    """Read the same upload again with these choices, as a new version; a draft stays the version that it is."""
+    version = version_of(request, version_id)
+    act = {COLUMNS: drafting.check_all, CHECK: drafting.settle, SAVE: drafting.settle}.get(version.step, decide)
+    return Status(201, version_answer(act(request.auth.user, version, choices.dict())))
 
 
 class Saving(Schema):

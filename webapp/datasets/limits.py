@@ -35,6 +35,22 @@ class Limits:
     output_times_source: int = 100
     output_bytes_most: int = 20 * GIB
 
+    def in_words(self) -> list[tuple[str, str]]:
+        """What a person may want to know of them."""
+        return [
+            ("Rows", f"{self.rows:,}"),
+            ("One line", f"{self.line_bytes // MIB} MiB"),
+            ("One text", f"{self.field_characters:,} characters"),
+            ("Columns", f"{self.columns:,}"),
+            ("Nesting of JSON", f"{self.depth}"),
+            ("A JSON array as a whole", f"{self.array_bytes // MIB} MiB"),
+            ("Labels", f"{self.labels:,}, each of {self.label_characters} characters"),
+            ("Row groups of Parquet", f"{self.row_groups:,}"),
+            ("Entries of a zip", f"{self.archive_entries:,}, each up to {self.archive_ratio} times its packed size"),
+            ("Unpacked", f"{self.output_times_source} times the file, at most {self.output_bytes_most // GIB} GiB"),
+            ("Problems in the full list", f"{self.problems_kept:,}"),
+        ]
+
     def cpu_seconds_for(self, source_bytes: int) -> int:
         return self.cpu_seconds + self.cpu_seconds_per_gigabyte * source_bytes // GIB
 

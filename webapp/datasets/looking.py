@@ -22,11 +22,17 @@ from webapp.datasets.rules import Rules
 SHOWN_ROWS, SHOWN_COLUMNS, SHOWN_CHARACTERS = 3, 60, 300
 
 
-def understood(columns: list[str], rows: list[Row], task: str | None, asked: dict[str, Any] | None) -> Mapping | None:
-    """What was asked for, else what the names say, else what the content does; None where nothing fits."""
-    for each_task, each_asked in ((task, asked), (task, None), (None, None)):
+def understood(
+    columns: list[str], rows: list[Row], task: str | None, asked: dict[str, Any] | None, problems: Problems
+) -> Mapping | None:
+    """What was asked for, else what the names say, else what the content does; None where nothing fits.
+
+    What was asked for and does not fit is a problem, not only passed over.
+    """
+    unnoted = Problems("")
+    for each_task, each_asked, noted in ((task, asked, problems), (task, None, unnoted), (None, None, unnoted)):
         try:
-            return choose(columns, each_task, each_asked, Problems(""))
+            return choose(columns, each_task, each_asked, noted if each_asked else unnoted)
         except Refused:
             continue
     return guess(columns, [values for _, _, values in rows])

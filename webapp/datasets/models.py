@@ -83,6 +83,11 @@ class DatasetVersionQuerySet(models.QuerySet["DatasetVersion"]):
         """Those that a job may be started on."""
         return self.filter(state=VersionState.READY, dataset__archived_at=None)
 
+    def unread(self, keys: set[str]) -> set[str]:
+        """Of these uploads, those that no version needs."""
+        needing = self.filter(models.Q(upload_key__in=keys) | models.Q(second_key__in=keys))
+        return keys - {key for each in needing for key in each.upload_keys}
+
 
 class DatasetVersion(models.Model):
     """One immutable checked file: canonical JSONL, every row with its split."""

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from webapp.datasets.teaching import docs_of
+
 LISTED_AT_MOST = 20
 EXCERPT_CHARACTERS = 80
 MESSAGE_CHARACTERS = 500
@@ -121,7 +123,8 @@ class Problems:
             if where.get(name) is not None:
                 where[name] = visible(where[name], size)
         place = Where(visible(self.file, NAME_CHARACTERS), **where)
-        return Problem(code, severity, visible(message, MESSAGE_CHARACTERS), place, hint)
+        docs = docs_of(code.removeprefix("dataset."))
+        return Problem(code, severity, visible(message, MESSAGE_CHARACTERS), place, hint, docs=docs)
 
     def turn_to(self, file: str) -> None:
         """What follows is about another file, whose rows are counted anew."""

@@ -123,7 +123,7 @@ class Reading:
         columns = [name for name in columns if name not in self.opened.unreadable]
         if not first and not self.problems.fatal:
             raise self._no_rows()
-        report, mapping = self.report, understood(columns, first, task, asked)
+        report, mapping = self.report, understood(columns, first, task, asked, self.problems)
         report.state, report.file_columns = "needs_choice", columns[: self.limits.columns]
         report.found = found_in(self.opened, columns, first)
         if mapping is not None:

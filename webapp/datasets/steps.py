@@ -25,7 +25,7 @@ from webapp.errors import shows_refusals
 
 STEPS = (COLUMNS, CHECK, SAVE)
 NAMES = {"rename_columns", "drop_column"}
-"""Fixes without which the columns cannot be told apart; all others wait for the check."""
+"""Fixes without which the columns cannot be told apart."""
 Page = Callable[[HttpRequest, DatasetVersion], HttpResponse]
 
 
@@ -87,9 +87,14 @@ def columns(request: HttpRequest, version: DatasetVersion) -> HttpResponse:
             return redirect(address_of(act(signed_in(request), version, wishes)))
         except UploadRefused as error:
             refused = error
-    kinds = [each for each in kinds_of(version) if not version.found or NAMES & set(each["problem"]["fixes"])]
+    kinds = [each for each in kinds_of(version) if not version.found or _about_columns(each["problem"])]
     context = {"shapes": shapes_form(version), "reading": reading_form(version), "kinds": kinds}
     return _shown(request, COLUMNS, version, context | shown_rows(version), refused)
+
+
+def _about_columns(problem: dict[str, Any]) -> bool:
+    """Whether it is settled in this step: all else waits for the check."""
+    return bool(NAMES & set(problem["fixes"])) or problem["code"] in ("dataset.mapping", "dataset.missing_column")
 
 
 @_step(CHECK)

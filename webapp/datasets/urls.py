@@ -9,6 +9,7 @@ from webapp.datasets import steps, views
 app_name = "datasets"
 urlpatterns = [
     path("", views.dataset_list, name="list"),
+    path("help/", views.help_page, name="help"),
     path("upload/", views.upload_page, name="upload"),
     path("<int:dataset_id>/v<int:number>/", views.version, name="version"),
     path("<int:dataset_id>/v<int:number>/columns/", steps.columns, name="columns"),

@@ -144,8 +144,7 @@ def forget_upload(version: DatasetVersion) -> None:
     """Let the uploaded bytes go, unless another version still reads them."""
     keys = version.upload_keys
     DatasetVersion.objects.filter(pk=version.pk).update(upload_key="", second_key="")
-    needed = DatasetVersion.objects.filter(Q(upload_key__in=keys) | Q(second_key__in=keys))
-    forget_all(keys - {key for each in needed for key in each.upload_keys})
+    forget_all(DatasetVersion.objects.unread(keys))
 
 
 def forget_old_uploads() -> None:

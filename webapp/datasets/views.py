@@ -19,13 +19,15 @@ from webapp.accounts.permissions import may
 from webapp.datasets.archiving import archive, bring_back, delete
 from webapp.datasets.browsing import Wanted, download, find_rows, problem_list, remarks_of, rows_page
 from webapp.datasets.choices import ASK, COLUMNS
-from webapp.datasets.choosing import columns_form, kinds_of, wishes_of
+from webapp.datasets.choosing import columns_form, fixes_in_words, kinds_of, wishes_of
 from webapp.datasets.comparing import ROWS_AT_MOST, TooLong, difference
 from webapp.datasets.deciding import decide
 from webapp.datasets.forms import UploadForm
+from webapp.datasets.limits import Limits
 from webapp.datasets.models import Dataset, DatasetVersion, VersionState
 from webapp.datasets.showing import cell, said, shown_rows
 from webapp.datasets.steps import address_of
+from webapp.datasets.teaching import CHAPTERS
 from webapp.datasets.uploading import UploadRefused, new_version, upload
 from webapp.errors import problem, shows_refusals
 
@@ -99,6 +101,12 @@ def _upload_form(
         "may_upload": here is not None and may(signed_in(request), here.pk, Role.MEMBER),
     }
     return render(request, "datasets/upload.html", context, status=status)
+
+
+def help_page(request: HttpRequest) -> HttpResponse:
+    """What a file must be, chapter by chapter; where each kind of problem leads."""
+    words = [(chapter, [(code, said(code), fixes_in_words(code)) for code in chapter.kinds]) for chapter in CHAPTERS]
+    return render(request, "datasets/help.html", {"chapters": words, "limits": Limits().in_words()})
 
 
 def version(request: HttpRequest, dataset_id: int, number: int) -> HttpResponse:
