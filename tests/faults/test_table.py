@@ -18,6 +18,7 @@ SHORTENED: dict[int, str] = {
     41: "100 viewers instead of 200",
     42: "an older worker with a newer site; no migration in between",
     44: "200 sockets instead of 500",
+    45: "40 MB, cut after two of six chunks; the memory of 5 GB is benchmarks/ingest.py's",
     50: "jumps of an hour; every moment is stored in UTC, so no change of summer time exists",
     51: "60 jobs; 1,000 are benchmarks/queue.py's, fair shares have their own tests",
     60: "seconds; twenty minutes on three seeds are run by hand before a release, see benchmarks/RESULTS.md",

@@ -6,6 +6,8 @@ import hashlib
 import random
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +18,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.faults.serving import Served, _answers, serving, started, wait_until
+from tests.faults.serving import ROOT, Served, _answers, serving, started, wait_until
 
 MIB = 1024**2
 CHUNK = 8 * MIB
@@ -127,6 +129,9 @@ def test_chunks_that_are_wrong_are_refused_and_nothing_of_them_is_kept(other: Se
     large = send(other, upload, 1000, CONTENT[: CHUNK + 1])
     assert (large.status_code, large.json()["error"]["code"]) == (413, "upload.chunk_size")
     assert send(other, upload, 1000, chunk, token="nobody").status_code == 401
+    words = [sys.executable, "manage.py", "createtoken", "alice", "--team", "weather"]
+    alice = subprocess.run(words, env=other.environment, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert send(other, upload, 1000, chunk, token=alice.stdout.strip()).status_code == 404  # of Bob's own team
     assert send(other, upload, 1000, chunk, Origin="http://elsewhere.example").status_code == 400
     assert send(other, upload, 1000, chunk, **{"Upload-Offset": "-1"}).status_code == 400
     assert offset_of(other, upload) == 1000

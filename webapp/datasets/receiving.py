@@ -11,7 +11,7 @@ import errno
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from django.utils import timezone
 
@@ -40,16 +40,22 @@ def check_chunk(upload: Upload, offset: int, length: int) -> None:
         raise UploadRefused("upload.length", message, "Begin a new upload with the right size.", 422)
 
 
-def add_chunk(upload: Upload, offset: int, chunk: bytes, sha256: str) -> DatasetVersion | None:
-    """Keep one chunk; after the last one, the version that came of it. Raises UploadRefused, DiskNearlyFull."""
-    if hashlib.sha256(chunk).hexdigest() != sha256:
+def add_chunk(upload: Upload, offset: int, pieces: Sequence[bytes], sha256: str) -> DatasetVersion | None:
+    """Keep one chunk, in the pieces it came in; after the last one, the version that came of it.
+
+    Raises UploadRefused, DiskNearlyFull.
+    """
+    digest, length = hashlib.sha256(), sum(map(len, pieces))
+    for piece in pieces:
+        digest.update(piece)
+    if digest.hexdigest() != sha256:
         message = f"The chunk at byte {offset:,} does not have the sha256 that was sent with it."
         raise UploadRefused("upload.chunk_damaged", message, "Send the chunk again.", 422)
     with _held(upload) as file:
         upload.refresh_from_db()
-        check_chunk(upload, offset, len(chunk))
-        _write(upload, file, offset, chunk)
-        upload.offset, upload.touched_at = offset + len(chunk), timezone.now()
+        check_chunk(upload, offset, length)
+        _write(upload, file, pieces, length)
+        upload.offset, upload.touched_at = offset + length, timezone.now()
         upload.save(update_fields=["offset", "touched_at"])
         return _finish(upload) if upload.offset == upload.bytes else None
 
@@ -70,19 +76,22 @@ def _held(upload: Upload) -> Iterator[int]:
         os.close(file)
 
 
-def _write(upload: Upload, file: int, offset: int, chunk: bytes) -> None:
+def _write(upload: Upload, file: int, pieces: Sequence[bytes], length: int) -> None:
+    """From the upload's offset on."""
+    place = upload.offset
     try:
-        require_space(len(chunk))
-        left = memoryview(chunk)
-        while left:
-            written = os.pwrite(file, left, offset)
-            left, offset = left[written:], offset + written
+        require_space(length)
+        for piece in pieces:
+            left = memoryview(piece)
+            while left:
+                written = os.pwrite(file, left, place)
+                left, place = left[written:], place + written
         os.fsync(file)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         cancel(upload)
-        raise DiskNearlyFull(len(chunk), 0) from error
+        raise DiskNearlyFull(length, 0) from error
     except DiskNearlyFull:
         cancel(upload)
         raise

@@ -105,7 +105,7 @@ async def _answer(upload_id: UUID, method: str, headers: dict[str, str], receive
     if not isinstance(looked, Chunk):
         return looked
     body = await _body(receive, looked.length)
-    if len(body) != looked.length:
+    if sum(map(len, body)) != looked.length:
         return _refusal(400, "upload_length", f"The body has not the {looked.length:,} bytes that Content-Length says.")
     return await _in_thread(lambda: _add(looked, body))
 
@@ -145,8 +145,8 @@ def _find(upload_id: UUID, headers: dict[str, str]) -> Upload | Answer:
     return upload or _refusal(404, "not_found", "There is no such upload of yours; after 24 hours they are forgotten.")
 
 
-async def _body(receive: Any, length: int) -> bytes:
-    """At most one byte more than the length. Raises Left."""
+async def _body(receive: Any, length: int) -> list[bytes]:
+    """In the pieces it comes in, no further than the length. Raises Left."""
     pieces: list[bytes] = []
     came = 0
     while True:
@@ -156,10 +156,10 @@ async def _body(receive: Any, length: int) -> bytes:
         pieces.append(message.get("body", b""))
         came += len(pieces[-1])
         if came > length or not message.get("more_body", False):
-            return b"".join(pieces)
+            return pieces
 
 
-def _add(chunk: Chunk, body: bytes) -> Answer:
+def _add(chunk: Chunk, body: list[bytes]) -> Answer:
     made: list[DatasetVersion | None] = []
     upload = chunk.upload
     refused = _guarded(upload, lambda: made.append(receiving.add_chunk(upload, chunk.offset, body, chunk.sha256)))
