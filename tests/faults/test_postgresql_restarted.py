@@ -82,7 +82,7 @@ def test_a_site_whose_postgresql_is_restarted_at_once_goes_on(tmp_path: Path, se
             site.wait_for_state(second, "succeeded")
         assert set(seen) <= {200, 503}, seen
         ways = [("", "queued", ""), ("queued", "starting", ""), ("starting", "running", "")]
-        ways.append(("running", "succeeded", ""))
+        ways.append(("running", "succeeded", "finished"))
         assert [site.history(job), site.history(second)] == [ways, ways], site.logs()
 
 

@@ -182,7 +182,7 @@ def histories_are_paths(evidence: Evidence) -> Iterator[str]:
             state = after
         if state != job.state:
             yield f"job {job.id} is {job.state}, its history ends with {state or 'nothing'}"
-        if job.state in ("failed", "cancelled") and not (chains[job.id] and chains[job.id][-1][2]):
+        if job.state in ENDS and not (chains[job.id] and chains[job.id][-1][2]):
             yield f"job {job.id} is {job.state} without a reason"
 
 

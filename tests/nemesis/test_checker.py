@@ -38,7 +38,11 @@ def clean() -> Evidence:
         for name, sha in (("delta.json", "d"), ("manifest.json", "e"))
     )
     path = ["queued", "starting", "running", "queued", "starting", "running", "succeeded"]
-    changes = [Change(1, before, after) for before, after in zip(["", *path], path, strict=False)]
+    why = {"succeeded": "finished"}
+    changes = [
+        Change(1, before, after, reason_code=why.get(after, ""))
+        for before, after in zip(["", *path], path, strict=False)
+    ]
     changes += [Change(2, "", "queued"), Change(2, "queued", "cancelled", reason_code="cancelled_by_user")]
     return Evidence(
         journal=[
