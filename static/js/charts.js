@@ -178,11 +178,16 @@ export class Charts {
     this.changed();
   }
 
-  /** The view is another one: the address says it, and all is drawn anew. */
+  /** The view is another one: all is drawn anew, and the address and the controls say it once the next frame is there. */
   changed() {
-    this.view.save();
-    this.told?.();
     this.markAll();
+    if (this.telling) return;
+    this.telling = true;
+    this.later(() => {
+      this.telling = false;
+      this.view.save();
+      this.told?.();
+    });
   }
 
   /** The zoom moved or narrowed around its middle: `by` shares of its width, `factor` of it. */

@@ -73,7 +73,8 @@ def _train_long(attempt: Attempt) -> None:
     numbers = take_numbers(attempt.job_id, len(steps)).last_event - len(steps) + steps
     for held in np.split(np.arange(len(steps)), len(steps) // LARGE_CHUNK_POINTS):
         series = {"loss": Series(np.arange(len(held)), loss[held].astype(np.float32))}
-        keep_columns(attempt, Columns(steps[held], numbers[held], time.time() + steps[held], steps[held] / 333, series))
+        times = (time.time() + steps[held]).astype(np.float64)
+        keep_columns(attempt, Columns(steps[held], numbers[held], times, steps[held] / 333, series))
     _keep(attempt)
 
 
