@@ -106,7 +106,7 @@ def test_the_efficiency_tab_sweeps_sizes_and_explains_the_memory(cast: Cast, end
 
 def test_scores_are_drawn_over_the_settings_in_which_jobs_differ(cast: Cast, ended: Study) -> None:
     figures = {each["title"]: each["drawn"] for each in view(cast, ended, tab="scores").context["figures"]}
-    over = figures["Score over options.rank"]
+    over = figures["Score over rank"]
     assert sorted({x for trace in over["data"] for x in trace["x"]}) == [2, 4]
 
 

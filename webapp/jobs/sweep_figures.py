@@ -106,11 +106,12 @@ def settings_against_score(groups: Sequence[Group]) -> list[tuple[str, dict[str,
     for key, values, differs in config_difference([job for _, job in scored]):
         numbers = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
         if differs and key != "training.seed" and len(numbers) >= 2 and len(set(numbers)) >= 2:
-            found.append((key, _scatter(key, list(zip(values, scored, strict=True)))))
+            words = key.rpartition(".")[2].replace("_", " ")
+            found.append((words, _scatter(words, list(zip(values, scored, strict=True)))))
     return found[:SETTINGS_AT_MOST]
 
 
-def _scatter(key: str, points: Sequence[tuple[Any, tuple[Group, Job]]]) -> dict[str, Any]:
+def _scatter(words: str, points: Sequence[tuple[Any, tuple[Group, Job]]]) -> dict[str, Any]:
     figure = go.Figure()
     known = [(value, group, job) for value, (group, job) in points if isinstance(value, (int, float))]
     for slot in dict.fromkeys(group.slot for _, group, _ in known):
@@ -130,7 +131,7 @@ def _scatter(key: str, points: Sequence[tuple[Any, tuple[Group, Job]]]) -> dict[
     log, tried = low > 0 and high / low >= LOG_FROM, sorted({float(value) for value, _, _ in known})
     if len(tried) <= TICKS_AT_MOST:
         figure.update_xaxes(tickvals=tried, ticktext=[f"{value:g}" for value in tried])
-    figure.update_xaxes(title={"text": f"{key}{' (log)' if log else ''}"}, type="log" if log else "linear")
+    figure.update_xaxes(title={"text": f"{words}{' (log)' if log else ''}"}, type="log" if log else "linear")
     figure.update_yaxes(title={"text": metric_name(known[0][2]).replace("_", " ")})
     return plain(figure.update_layout(showlegend=False))
 
