@@ -6,7 +6,7 @@ import { places, placeOf } from "./axes.js";
 import { Crosshair, reading } from "./crosshair.js";
 import { dragging } from "./dragging.js";
 import { layoutOf, traces } from "./drawing.js";
-import { inUnit, whole } from "./numbers.js";
+import { inUnit } from "./numbers.js";
 import { showState } from "./states.js";
 import { summary } from "./summary.js";
 
@@ -222,17 +222,4 @@ export function library(url) {
     document.head.append(script);
   });
   return coming;
-}
-
-/** The rows of a chart's table, newest first. */
-export function rows(chart, store, most) {
-  const names = [...new Set(chart.figure.data.map((trace) => trace.meta.series))].filter((name) => store.series.has(name));
-  const steps = new Map();
-  for (const name of names) {
-    const each = store.series.get(name);
-    each.step.forEach((step, i) => steps.set(step, { ...steps.get(step), [name]: each.raw[i] * chart.figure.scale }));
-  }
-  const sorted = [...steps.keys()].sort((a, b) => b - a).slice(0, most);
-  const cells = (step) => names.map((name) => (steps.get(step)[name] === undefined ? "–" : inUnit(name, steps.get(step)[name], chart.figure.unit)));
-  return { names, lines: sorted.map((step) => [whole(step), ...cells(step)]), total: steps.size };
 }

@@ -1,10 +1,6 @@
 // A chart's own menu: log axis, y range, smoothing, enlarging, and the ways out: PNG, SVG, CSV, link, table.
 
-import { library } from "./charts.js";
-import { layoutOf, mayBeLog, traces } from "./drawing.js";
-import { inLight } from "./theme.js";
-
-const PICTURE = { width: 1000, height: 420 };
+import { mayBeLog, traces } from "./drawing.js";
 
 export function menu(chart, charts, reload) {
   const box = chart.card.querySelector("details.menu");
@@ -68,7 +64,7 @@ export function menu(chart, charts, reload) {
     charts.changed();
     chart.card.scrollIntoView({ block: "nearest" });
   });
-  for (const format of ["png", "svg"]) find(`[data-${format}]`).addEventListener("click", () => picture(chart, charts, format));
+  for (const format of ["png", "svg"]) find(`[data-${format}]`).addEventListener("click", async () => (await import("./picture.js")).picture(chart, charts, format));
   find("[data-table]").addEventListener("click", async () => (await import("./table.js")).showTable(chart, charts.store));
   find("[data-link]").addEventListener("click", (event) => link(event.currentTarget));
   for (const button of chart.card.querySelectorAll("[data-zoom]")) {
@@ -86,18 +82,6 @@ function csv(chart, store) {
   const names = [...new Set(chart.figure.data.map((trace) => trace.meta.series))];
   const weight = Math.max(0, ...names.map((name) => store.weightOf(name)));
   return `/api/v1/jobs/${store.job}/metrics?format=csv&series=${names.join(",")}&smooth=${weight}`;
-}
-
-/** Light on white, whatever the page's theme, twice the size. */
-async function picture(chart, charts, format) {
-  const plotly = await library(charts.root.dataset.plotly);
-  const figure = inLight(() => {
-    const data = traces(chart, charts);
-    const layout = layoutOf(chart, data, charts, PICTURE);
-    const title = { text: chart.figure.unit ? `${chart.figure.title}, ${chart.figure.unit}` : chart.figure.title, font: { size: 14 } };
-    return { data, layout: { ...layout, title, margin: { ...layout.margin, t: 40 }, paper_bgcolor: "#FFFFFF", showlegend: data.length > 1 }, config: chart.figure.config };
-  });
-  await plotly.downloadImage(figure, { format, scale: 2, ...PICTURE, filename: `job-${charts.store.job}-${chart.figure.name}` });
 }
 
 async function link(button) {

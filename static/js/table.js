@@ -1,6 +1,6 @@
 // A chart's points as a table in a dialog: what the curve shows, for those who read numbers. Loaded when asked for.
 
-import { rows } from "./charts.js";
+import { inUnit, whole } from "./numbers.js";
 
 const ROWS_AT_MOST = 500;
 
@@ -26,4 +26,17 @@ function table({ names, lines, total }) {
   }
   if (total > lines.length) made.createCaption().textContent = `The newest ${lines.length} of ${total} steps; the CSV has all.`;
   return made;
+}
+
+/** The rows of a chart's table, newest first. */
+function rows(chart, store, most) {
+  const names = [...new Set(chart.figure.data.map((trace) => trace.meta.series))].filter((name) => store.series.has(name));
+  const steps = new Map();
+  for (const name of names) {
+    const each = store.series.get(name);
+    each.step.forEach((step, i) => steps.set(step, { ...steps.get(step), [name]: each.raw[i] * chart.figure.scale }));
+  }
+  const sorted = [...steps.keys()].sort((a, b) => b - a).slice(0, most);
+  const cells = (step) => names.map((name) => (steps.get(step)[name] === undefined ? "–" : inUnit(name, steps.get(step)[name], chart.figure.unit)));
+  return { names, lines: sorted.map((step) => [whole(step), ...cells(step)]), total: steps.size };
 }
