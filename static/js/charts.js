@@ -13,6 +13,7 @@ import { summary } from "./summary.js";
 const REDRAW_MS = 500;
 const REST = 4; // times as long as drawing new points took, nothing is drawn for newer ones
 const QUIET_MS = 250;
+const LOOK_MS = 150;
 const QUIET_AT_MOST_MS = 2000;
 const USED = ["pointerdown", "pointermove", "keydown", "wheel"];
 
@@ -176,6 +177,25 @@ export class Charts {
   zoomed(range) {
     this.view.zoom = range;
     this.changed();
+    clearTimeout(this.looking);
+    this.looking = setTimeout(() => this.look(), LOOK_MS);
+  }
+
+  /** Where points were put into buckets, finer ones of the zoom are fetched; the old curve stays until they are here. */
+  look() {
+    const steps = this.stepsOf(this.view.zoom);
+    if (String(steps) === String(this.store.range)) return;
+    this.store.range = steps;
+    this.retry?.();
+  }
+
+  stepsOf(zoom) {
+    const [most] = [...this.store.series.values()].sort((a, b) => b.step.length - a.step.length);
+    if (!zoom || !most?.ranged) return null;
+    const xs = places(most, this.view.axis, this.startedAt);
+    const from = xs.findLastIndex((x) => x !== null && x < zoom[0]);
+    const to = xs.findIndex((x) => x !== null && x > zoom[1]);
+    return [most.step[Math.max(0, from)], to < 0 ? most.step.at(-1) : most.step[to]];
   }
 
   /** The view is another one: all is drawn anew, and the address and the controls say it once the next frame is there. */

@@ -96,7 +96,7 @@ if (charts) {
   charts.told = () => [bar, ...menus].forEach((show) => show());
   charts.retry = reload;
   charts.told();
-  reload();
+  reload().then(() => charts.look());
 }
 document.getElementById("live")?.addEventListener("click", () => live?.toggle());
 live?.open();

@@ -9,7 +9,7 @@ export class Store {
   constructor(job, weight) {
     Object.assign(this, { job, weight, cursor: 0, series: new Map(), discarded: [], marks: [], attempts: [] });
     Object.assign(this, { asked: 0, loaded: false, failed: "", waiting: [], own: new Map(), tokens: null, heardAt: null });
-    Object.assign(this, { names: new Set(ALWAYS), changes: 0 });
+    Object.assign(this, { names: new Set(ALWAYS), changes: 0, range: null });
   }
 
   /** The weight of one series: its chart's own, else everybody's. */
@@ -39,8 +39,10 @@ export class Store {
     return true;
   }
 
+  /** `range`: the first and last step of what is zoomed in on, which gets the buckets. */
   async ask(query) {
-    const answer = await fetch(`/api/v1/jobs/${this.job}/metrics?points=${BUCKETS}&${query}`);
+    const closely = this.range ? `&first=${this.range[0]}&last=${this.range[1]}` : "";
+    const answer = await fetch(`/api/v1/jobs/${this.job}/metrics?points=${BUCKETS}${closely}&${query}`);
     if (answer.ok) return answer.json();
     const said = await answer.json().catch(() => ({}));
     throw new Error(said.error?.ref || String(answer.status));

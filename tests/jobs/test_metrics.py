@@ -69,6 +69,24 @@ def test_buckets_keep_the_spike(running: Any) -> None:
     assert min(answer["min"]["loss"]) == 1.0
 
 
+def test_a_stretch_looked_at_closely_gets_the_buckets_and_the_same_smoothing(running: Any) -> None:
+    reporting.accept(running, 1, [step(n, loss=100.0 if n == 333 else 1.0) for n in range(1, 1001)])
+    whole = metrics.history(running.job, ["loss"], points=1000, smoothing=0.6)
+    close = metrics.history(running.job, ["loss"], points=40, smoothing=0.6, within=(320, 345))
+    assert set(range(320, 346)) <= set(close["step"])
+    assert len(close["step"]) <= 40 + 10 + 1
+    assert (close["step"][-1], max(close["max"]["loss"])) == (1000, 100.0)
+    smooth = dict(zip(whole["step"], whole["smooth"]["loss"], strict=True))
+    assert close["smooth"]["loss"] == [smooth[each] for each in close["step"]]
+
+
+def test_a_stretch_that_holds_nothing_changes_nothing(running: Any) -> None:
+    reporting.accept(running, 1, [step(n, loss=1.0) for n in range(1, 101)])
+    usual = metrics.history(running.job, ["loss"], points=10)
+    for nowhere in ((200, 300), (50, 40)):
+        assert metrics.history(running.job, ["loss"], points=10, within=nowhere) == usual
+
+
 def test_a_series_with_few_points_is_null_elsewhere(running: Any) -> None:
     reporting.accept(running, 1, [step(1, loss=2.0), step(2, loss=1.5), step(2, eval_loss=1.8)])
     answer = metrics.history(running.job)

@@ -90,6 +90,12 @@ def test_a_hundred_thousand_steps_open_at_once_and_no_spike_is_lost(browser: Bro
     assert "▲ max 9.0 at 43,300" in loss["texts"]  # its bucket is drawn at its last step
     lengths = page.evaluate("document.querySelector('[data-chart=\"loss\"] .js-plotly-plot').data.map(t => t.x.length)")
     assert lengths == [2000, 1000, 0]  # lowest and highest of each bucket, the smoothed line, no evaluation
+    page = open_job(browser, curves, "long", "?zoom=43000~43400")
+    page.wait_for_function(
+        """() => document.querySelector('[data-chart="loss"] .js-plotly-plot')?.data?.[1]?.x
+            .filter(x => x >= 43000 && x <= 43400).length === 401"""
+    )
+    assert "▲ max 9.0 at 43,210" in drawn(page)["texts"]
     browser.complain()
 
 

@@ -223,16 +223,22 @@ def get_metrics(
     points: Whole = 1000,
     smooth: Share = 0.0,
     after: Whole = 0,
+    first: Whole = 0,
+    last: Whole = 0,
     format: str = "json",
 ) -> Any:
-    """Metric columns, at most `points` buckets a series; `format=csv` gives every raw row and, with `smooth`, both."""
+    """Metric columns, at most `points` buckets a series; `format=csv` gives every raw row and, with `smooth`, both.
+
+    With `last`, the steps from `first` to it get all these buckets, and what lies around them a quarter as many more.
+    """
     job = _job(request, job_id)
     names = [name for name in series.split(",") if name] or None
     if format == "csv":
         response = StreamingHttpResponse(metrics.as_csv(job, names, smooth), content_type="text/csv")
         response["Content-Disposition"] = f'attachment; filename="job-{job.pk}-metrics.csv"'
         return response
-    return metrics.history(job, names, max(2, min(points, 5000)), smooth, after) | {"marks": marks(job)}
+    within = (first, last) if last else None
+    return metrics.history(job, names, max(2, min(points, 5000)), smooth, after, within) | {"marks": marks(job)}
 
 
 @jobs.get("{int:job_id}/events")

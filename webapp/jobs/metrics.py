@@ -24,6 +24,9 @@ Floats = NDArray[np.float64]
 NEVER_SMOOTHED = ("learning_rate", "device_memory", "allocated_", "reserved_", "power_limit", "temperature", "eval_")
 NOT_FINITE_AT_MOST = 100
 BLOCK = 128
+AROUND = 4
+"""Around what is looked at closely there are so many times fewer buckets."""
+Steps = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -61,16 +64,22 @@ def read_history(job: Job) -> History:
 
 
 def history(
-    job: Job, names: list[str] | None = None, points: int = 1000, smoothing: float = 0.0, after: int = 0
+    job: Job,
+    names: list[str] | None = None,
+    points: int = 1000,
+    smoothing: float = 0.0,
+    after: int = 0,
+    within: Steps | None = None,
 ) -> dict[str, Any]:
     """Columns for the API: `step` is the sorted union, null where a series has no point there.
 
-    points: most buckets of a series; smoothing: weight w in [0, 1); after: only steps beyond this one.
+    points: most buckets of a series; smoothing: weight w in [0, 1); after: only steps beyond this one; within: first
+    and last step of a stretch that gets all the buckets, while a quarter as many more show what lies around it.
     """
     read = read_history(job)
     columns = read.columns.where(read.columns.step > after) if after else read.columns
     wanted = [name for name in columns.series if names is None or name in names]
-    reduced = {name: _reduced(columns, name, points, smoothing) for name in wanted}
+    reduced = {name: _reduced(columns, name, points, smoothing, within) for name in wanted}
     steps = np.unique(np.concatenate([each.step for each in reduced.values()] or [np.array([], np.int64)]))
     answer: dict[str, Any] = {"step": steps.tolist(), **_places(columns, steps)}
     for part in ("series", "min", "max", "smooth"):
@@ -129,7 +138,7 @@ class _Reduced:
         return [None if not math.isfinite(value) else float(f"{value:.7g}") for value in spread.tolist()]
 
 
-def _reduced(columns: Columns, name: str, points: int, weight: float) -> _Reduced:
+def _reduced(columns: Columns, name: str, points: int, weight: float, within: Steps | None = None) -> _Reduced:
     held = columns.series[name]
     step, values = columns.step[held.rows], held.values.astype(np.float64)
     order = np.argsort(step, kind="stable")
@@ -138,6 +147,9 @@ def _reduced(columns: Columns, name: str, points: int, weight: float) -> _Reduce
         weight = 0.0
     smooth, state = smoothed(values, weight)
     edges = bucket_edges(len(values), points)
+    if within:
+        first, end = np.searchsorted(step, within[0]), np.searchsorted(step, within[1], side="right")
+        edges = _finer_within(edges, points, int(first), int(end))
     last = edges[1:] - 1
     low, high = _extremes(values, edges)
     return _Reduced(step[last], values[last], low, high, smooth[last], state)
@@ -179,6 +191,17 @@ def _averages(values: Floats, weight: float) -> Floats:
 def bucket_edges(n: int, points: int) -> NDArray[np.int64]:
     """Edges of at most `points` buckets of n values, as even as whole numbers allow."""
     return np.unique(np.linspace(0, n, min(n, points) + 1).astype(np.int64))
+
+
+def _finer_within(edges: NDArray[np.int64], points: int, first: int, end: int) -> NDArray[np.int64]:
+    """The edges with `points` buckets from value `first` to before `end`, and few around them."""
+    n = int(edges[-1])
+    if end <= first or n <= points:
+        return edges
+    around = bucket_edges(n, max(1, points // AROUND))
+    return np.unique(
+        np.concatenate([around[(around <= first) | (around >= end)], first + bucket_edges(end - first, points)])
+    )
 
 
 def _extremes(values: Floats, edges: NDArray[np.int64]) -> tuple[Floats, Floats]:
