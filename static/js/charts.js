@@ -181,7 +181,7 @@ export class Charts {
     this.looking = setTimeout(() => this.look(), LOOK_MS);
   }
 
-  /** Where points were put into buckets, finer ones of the zoom are fetched; the old curve stays until they are here. */
+  /** Finer buckets of what is zoomed in on; the old curve stays until they are here. */
   look() {
     const steps = this.stepsOf(this.view.zoom);
     if (String(steps) === String(this.store.range)) return;
@@ -193,9 +193,9 @@ export class Charts {
     const [most] = [...this.store.series.values()].sort((a, b) => b.step.length - a.step.length);
     if (!zoom || !most?.ranged) return null;
     const xs = places(most, this.view.axis, this.startedAt);
-    const from = xs.findLastIndex((x) => x !== null && x < zoom[0]);
-    const to = xs.findIndex((x) => x !== null && x > zoom[1]);
-    return [most.step[Math.max(0, from)], to < 0 ? most.step.at(-1) : most.step[to]];
+    const before = xs.findLastIndex((x) => x !== null && x < zoom[0]);
+    const behind = xs.findIndex((x) => x > zoom[1]);
+    return [most.step.at(Math.max(0, before)), most.step.at(behind)];
   }
 
   /** The view is another one: all is drawn anew, and the address and the controls say it once the next frame is there. */

@@ -64,9 +64,9 @@ export function menu(chart, charts, reload) {
     charts.changed();
     chart.card.scrollIntoView({ block: "nearest" });
   });
-  for (const format of ["png", "svg"]) find(`[data-${format}]`).addEventListener("click", async () => (await import("./picture.js")).picture(chart, charts, format));
+  for (const format of ["png", "svg"]) find(`[data-${format}]`).addEventListener("click", async () => (await import("./taking.js")).picture(chart, charts, format));
   find("[data-table]").addEventListener("click", async () => (await import("./table.js")).showTable(chart, charts.store));
-  find("[data-link]").addEventListener("click", (event) => link(event.currentTarget));
+  find("[data-link]").addEventListener("click", async ({ currentTarget }) => (await import("./taking.js")).copyLink(currentTarget));
   for (const button of chart.card.querySelectorAll("[data-zoom]")) {
     const [factor, by] = button.dataset.zoom.split(" ").map(Number);
     button.addEventListener("click", () => charts.zoomBy(factor, by));
@@ -82,14 +82,4 @@ function csv(chart, store) {
   const names = [...new Set(chart.figure.data.map((trace) => trace.meta.series))];
   const weight = Math.max(0, ...names.map((name) => store.weightOf(name)));
   return `/api/v1/jobs/${store.job}/metrics?format=csv&series=${names.join(",")}&smooth=${weight}`;
-}
-
-async function link(button) {
-  try {
-    await navigator.clipboard.writeText(location.href);
-    button.textContent = "Link copied";
-  } catch {
-    button.textContent = "The address bar has the link";
-  }
-  setTimeout(() => (button.textContent = "Copy link"), 2000);
 }

@@ -1,4 +1,4 @@
-// A chart as a picture to take along. Loaded when asked for.
+// What is taken along of a chart: a picture, the link to it. Loaded when asked for.
 
 import { library } from "./charts.js";
 import { layoutOf, traces } from "./drawing.js";
@@ -16,4 +16,14 @@ export async function picture(chart, charts, format) {
     return { data, layout: { ...layout, title, margin: { ...layout.margin, t: 40 }, paper_bgcolor: "#FFFFFF", showlegend: data.length > 1 }, config: chart.figure.config };
   });
   await plotly.downloadImage(figure, { format, scale: 2, ...PICTURE, filename: `job-${charts.store.job}-${chart.figure.name}` });
+}
+
+export async function copyLink(button) {
+  try {
+    await navigator.clipboard.writeText(location.href);
+    button.textContent = "Link copied";
+  } catch {
+    button.textContent = "The address bar has the link";
+  }
+  setTimeout(() => (button.textContent = "Copy link"), 2000);
 }
