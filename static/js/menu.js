@@ -1,6 +1,6 @@
 // A chart's own menu: log axis, y range, smoothing, enlarging, and the ways out: PNG, SVG, CSV, link, table.
 
-import { mayBeLog, traces } from "./drawing.js";
+import { mayBeLog } from "./drawing.js";
 
 export function menu(chart, charts, reload) {
   const box = chart.card.querySelector("details.menu");
@@ -14,7 +14,7 @@ export function menu(chart, charts, reload) {
 
   function show() {
     log.checked = view.log.has(name);
-    if (box.open) log.disabled = !mayBeLog(traces(chart, charts));
+    if (box.open) log.disabled = !mayBeLog(chart.plot.data ?? []);
     find("[data-log-why]").hidden = !log.disabled;
     const own = view.ranges.get(name);
     range.forEach((input, i) => document.activeElement !== input && (input.value = own ? own[i] : ""));
