@@ -56,8 +56,9 @@ export class Header {
 
   /** The range of pace.py: by a quick step, and by a slow one or the mean with all pauses, whichever is longer. */
   secondsLeft() {
+    const onward = ([step, time], i) => step > this.times[i][0] && time > this.times[i][1];
     const pace = ([step, time], i) => (time - this.times[i][1]) / (step - this.times[i][0]);
-    const paces = this.times.slice(1).map(pace).filter(Number.isFinite);
+    const paces = this.times.slice(1).flatMap((each, i) => (onward(each, i) ? pace(each, i) : []));
     if (paces.length < STEPS_NEEDED - 1) return null;
     const mean = paces.reduce((sum, each) => sum + each, 0) / paces.length;
     paces.sort((a, b) => a - b);

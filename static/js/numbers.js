@@ -62,7 +62,7 @@ export function whole(value) {
   return fixed(Math.round(value), 0);
 }
 
-export function learningRate(value) {
+function learningRate(value) {
   return value === 0 ? "0" : value.toExponential(1).replace("e+", "e");
 }
 

@@ -91,7 +91,6 @@ def test_a_source_that_is_gone_is_not_the_files_fault(tmp_path: Path) -> None:
         check(tmp_path / "gone", "a.jsonl", tmp_path / "gone" / "rows.jsonl")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
 def test_a_check_that_nobody_wants_any_more_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checking, "LOOK_EVERY_SECONDS", 0.05)
     rows = b"".join(b'{"text": "row %d", "label": "%d"}\n' % (n, n % 2) for n in range(200_000))
@@ -101,6 +100,7 @@ def test_a_check_that_nobody_wants_any_more_is_ended(tmp_path: Path, monkeypatch
     assert [path.name for path in tmp_path.iterdir()] == ["upload"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
 def test_the_child_ends_with_its_parent(tmp_path: Path) -> None:
     (tmp_path / "upload").write_bytes(ROWS * 30)
     body = "from pathlib import Path\nfrom webapp.datasets.checking import check\n"

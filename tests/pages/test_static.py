@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import django_htmx
 import pytest
@@ -15,6 +15,10 @@ from django.core.management import call_command
 from playwright.sync_api import sync_playwright
 
 from launcher.testing import find_chromium
+from webapp.jobs.live import SILENCE_SECONDS
+from webapp.jobs.metrics import NEVER_SMOOTHED
+from webapp.jobs.pace import STEPS_LOOKED_AT, STEPS_NEEDED
+from workers.protocol import EventKind
 
 STATIC = Path(__file__).resolve().parents[2] / "static"
 VENDOR = STATIC / "vendor"
@@ -70,6 +74,22 @@ def test_no_page_loads_more_script_than_its_budget_leaving_plotly_aside() -> Non
         assert sum(len(gzip.compress(path.read_bytes())) for path in paths) <= 45_000, template
         used |= modules | {later for module in modules for later in LATER.findall((STATIC / "js" / module).read_text())}
     assert used >= {path.name for path in (STATIC / "js").glob("*.js")}, "a module that no page loads"
+
+
+def in_script(module: str, pattern: str) -> str:
+    found = re.search(pattern, (STATIC / "js" / module).read_text())
+    assert found, (module, pattern)
+    return found[1]
+
+
+def test_what_scripts_repeat_of_the_server_is_the_same() -> None:
+    """A live end that is smoothed or counted otherwise than its history would jump with the next reload."""
+    never = in_script("store.js", r"SMOOTHED_NEVER = /\^\((.*)\)/")
+    assert set(never.split("|")) == set(NEVER_SMOOTHED)
+    assert int(in_script("header.js", r"STEPS_NEEDED = (\d+)")) == STEPS_NEEDED
+    assert int(in_script("header.js", r"PACE_STEPS = (\d+)")) == STEPS_LOOKED_AT
+    assert int(in_script("stream.js", r"SILENT_MS = (\d+)")) > 2 * 1000 * SILENCE_SECONDS
+    assert set(get_args(EventKind)) <= set(json.loads(in_script("stream.js", r"KINDS = (\[.*\]);")))
 
 
 @pytest.mark.browser

@@ -163,6 +163,8 @@ def _draft_of(user: User, version: DatasetVersion, readable: bool = True) -> Dat
     require_not_archived(now.dataset)
     if not now.step:
         message = "This version is saved, and a saved version does not change."
+        if now.refused:
+            message = "Nothing could be made of this file, so there is nothing to choose."
         raise UploadRefused("dataset.saved", message, "Upload the file again, or choose anew on its page.", 409)
     if readable:
         require_readable(now)

@@ -108,7 +108,8 @@ class DatasetVersion(models.Model):
     asked: models.JSONField[Any, Any] = models.JSONField(default=dict)
     """What the person asked for: task, mapping, split, and choices.Choices; missing ones are guessed."""
     step = models.CharField(max_length=10, blank=True)
-    """Where a person stands who goes step by step (choices.COLUMNS, CHECK, SAVE); empty: saved, or never a draft."""
+    """Where a person stands who goes step by step (choices.COLUMNS, CHECK, SAVE); empty: saved, never a
+    draft, or a file of which nothing could be made."""
     found: models.JSONField[Any, Any] = models.JSONField(default=dict)
     """Of a look at the beginning: encoding, header, delimiter, the first rows as the file has them, labels."""
     second_key = models.CharField(max_length=255, blank=True)

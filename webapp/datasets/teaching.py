@@ -62,10 +62,11 @@ CHAPTERS = (
         "csv",
         "CSV and TSV",
         (
-            "The first line names the columns, each once. The delimiter is found: comma, semicolon, tab or pipe. A "
-            "value that holds the delimiter, a quote or a line end stands in quotes, and a quote inside it is doubled.",
-            "Every row has as many values as the header. A quote that never closes would swallow the rest of the file, "
-            "so reading ends there.",
+            "The first line names the columns, each once, unless the upload is told that it is a row. The delimiter is "
+            "found: comma, semicolon, tab or pipe. A value that holds the delimiter, a quote or a line end stands in "
+            "quotes, and a quote inside it is doubled.",
+            "Every row has as many values as the first line. A quote that never closes would swallow the rest of the "
+            "file, so reading ends there.",
         ),
         "ragged_row unclosed_quote stray_quote field_too_long duplicate_column empty_column_name column_renamed "
         "column_dropped separator_line too_many_columns",

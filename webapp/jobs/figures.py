@@ -94,8 +94,9 @@ class Chart:
         """What the browser gets: plotly's data, layout and config, and how to fill them."""
         names = ("name", "title", "unit", "scale", "wide", "waiting", "absent", "limit", "log_url")
         span = [0, self.planned[-1][0]] if self.planned else None
-        # What a job never logs is said beside the figure, not in it; without that text equal charts are drawn once.
-        return {**_figure(replace(self, absent=None)), **{name: getattr(self, name) for name in names}, "span": span}
+        # What is said beside the figure is a job's own; without it equal charts are drawn once.
+        bare = replace(self, absent=None, log_url="", waiting="", help="", limit=None)
+        return {**_figure(bare), **{name: getattr(self, name) for name in names}, "span": span}
 
     @property
     def smooth_series(self) -> str:
@@ -198,8 +199,6 @@ def _figure(chart: Chart) -> dict[str, Any]:
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         hovermode="x unified",
-        dragmode="zoom",
-        uirevision="step",
         font={"size": 12},
         xaxis=_axis(tickformat=",~d"),
         yaxis=_axis(tickformat=chart.tick_format, fixedrange=True, rangemode="tozero" if chart.from_zero else "normal"),
