@@ -136,6 +136,11 @@ def test_a_claim_is_only_held_against_numbers_that_are_there(made: Any) -> None:
     assert {*verdicts[2:]} == {"not measured"}
 
 
+def test_full_fine_tuning_that_scores_nothing_is_no_measure(made: Any) -> None:
+    jobs = [made("bitfit", 0.9, 0.1), made("full", 0.0, 99), made("houlsby", 0.91, 2.0)]
+    assert [each.verdict for each in claims(comparing.groups_of(jobs), 20_000)][:2] == ["not measured"] * 2
+
+
 def test_a_claim_of_a_far_larger_model_is_told_apart(made: Any) -> None:
     jobs = [made("lora", 0.9, peak_memory_bytes=100), made("full", 0.92, 99, peak_memory_bytes=400)]
     for parameters, verdict in ((20_000, "other scale"), (150_000_000_000, "reproduced")):

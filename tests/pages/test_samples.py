@@ -58,3 +58,26 @@ def test_before_the_first_evaluation_it_says_when_they_come(cast: Cast, attempt:
 
 def test_a_job_that_classifies_has_no_such_tab(cast: Cast, job: Job) -> None:
     assert browser_of(cast.vera).get(job.get_absolute_url(), {"tab": "samples"}).status_code == 404
+
+
+def test_no_more_of_what_a_worker_reports_is_kept_than_is_ever_shown(attempt: Attempt) -> None:
+    reporting.accept(attempt, 1, [saying(0, *["long " * 5000] * 20)])
+    (stored,) = attempt.events.filter(body__has_key="samples").values_list("body", flat=True)
+    assert len(stored["samples"]) == 8
+    assert {len(each["said"]) for each in stored["samples"]} == {4000}
+
+
+def test_repeats_without_end_are_told_apart_at_once() -> None:
+    before, after = "a b " * 1000, "b a a " * 660
+    assert [(each.kind, each.text) for each in said.difference(before, after)] == [
+        ("removed", before),
+        ("added", after),
+    ]
+    assert [each.kind for each in said.difference(before, before)] == ["kept"]
+
+
+def test_the_newest_answers_of_each_job(attempt: Attempt) -> None:
+    reporting.accept(attempt, 1, [saying(0, "x"), saying(5, "y")])
+    assert {job: (each.step, each.answers[0].said) for job, each in said.newest([attempt.job]).items()} == {
+        attempt.job_id: (5, "y")
+    }

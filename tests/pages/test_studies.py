@@ -122,7 +122,8 @@ def test_the_address_holds_what_is_hidden_the_baseline_the_order_and_the_tasks(c
 
 
 @pytest.mark.parametrize(
-    "odd", [{"hide": "x,-1,99"}, {"tasks": "1e9"}, {"tasks": "0"}, {"baseline": "y"}, {"sort": "-"}]
+    "odd",
+    [{"hide": "x,-1,99"}, {"hide": "9" * 5000}, {"tasks": "1e9"}, {"tasks": "0"}, {"baseline": "y"}, {"sort": "-"}],
 )
 def test_an_odd_address_breaks_nothing(cast: Cast, ended: Study, odd: dict[str, str]) -> None:
     assert view(cast, ended, tab="efficiency", **odd).status_code == 200

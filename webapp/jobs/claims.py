@@ -89,6 +89,8 @@ def _adapters(groups: Sequence[Group]) -> Claim:
         return Claim(said.text, said.setting, SURVEY, f"{share:.2g} % trained", "other scale")
     if full is None or full.scores is None or scores is None or less_is_better(full.metric):
         return said.open(f"{share:.2g} % trained; needs full fine-tuning with a score of which more is better")
+    if not full.scores.mean:
+        return said.open(f"{share:.2g} % trained; full fine-tuning scores nothing to hold it against")
     kept = 100 * scores.mean / full.scores.mean
     return said.held(f"{share:.2g} % trained, {kept:.0f} % of full", kept >= 95, None)
 
@@ -97,6 +99,8 @@ def _keeps(groups: Sequence[Group], method: str, least: float, said: _Said) -> C
     full, group = full_of(groups), _first(groups, (method,), lambda group: group.scores)
     if full is None or full.scores is None or group is None or group.scores is None or less_is_better(group.metric):
         return said.open(f"needs {method} and full fine-tuning with a score of which more is better")
+    if not full.scores.mean:
+        return said.open("full fine-tuning scores nothing to hold it against")
     share = 100 * group.scores.mean / full.scores.mean
     return said.held(f"{share:.0f} % of full", share >= least, None)
 

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from webapp import clock
-from webapp.jobs import transitions
+from webapp.jobs import said, transitions
 from webapp.jobs.log_text import MAX_TEXT, level_of, plain
 from webapp.jobs.models import Attempt, Job, JobState
 from webapp.jobs.recording import as_numbers, keep, take_numbers
@@ -82,7 +82,7 @@ def accept(attempt: Attempt, first_seq: int, events: list[dict[str, Any]]) -> in
 
 
 def _check(events: list[dict[str, Any]], last_step: int) -> None:
-    """Raises BadReport; makes log lines plain and cuts them to their longest."""
+    """Raises BadReport; makes log lines and samples plain and cuts them to their longest."""
     for checked in check_events(events):
         if last_step and checked.own_step > last_step:
             raise BadReport(f"Step {checked.own_step:,} lies beyond the job's last, {last_step:,}.")
@@ -90,6 +90,8 @@ def _check(events: list[dict[str, Any]], last_step: int) -> None:
         if event["kind"] == "log":
             event["text"] = plain(event.get("text", ""))[:MAX_TEXT]
             event["level"] = level_of(event.get("level", ""))
+        if "samples" in event:
+            event["samples"] = said.bounded(event["samples"])
 
 
 SUMMARY = (

@@ -6,16 +6,22 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from functools import reduce
+from operator import or_
 from typing import Any
+
+from django.db.models import Max, Q
 
 from webapp.jobs.log_text import plain
 from webapp.jobs.models import Event, Job
 
 ROUNDS_AT_MOST = 400
-PROMPTS_AT_MOST = 8
-LONGEST = 4000
-"""Characters of one text that are shown."""
+ANSWERS_AT_MOST, LONGEST = 8, 4000
+"""Of one evaluation, and characters of one text."""
+TEXTS = ("prompt", "wanted", "said")
 WORDS = re.compile(r"^\s+|\S+\s*")
+COMPARED_AT_MOST = 40_000
+"""Words of the one text times those of the other: beyond it, repeats would hold the page up for a minute."""
 
 
 @dataclass(frozen=True)
@@ -57,21 +63,26 @@ def rounds(job: Job) -> list[Round]:
 
 def newest(jobs: Sequence[Job]) -> dict[int, Round]:
     """The newest answers of each job, by its id."""
-    rows = Event.objects.filter(job__in=jobs, kind="phase", body__has_key="samples").order_by("number")
+    told = Event.objects.filter(job__in=jobs, kind="phase", body__has_key="samples")
+    last = told.values_list("job_id").annotate(last=Max("number"))
+    places = [Q(job_id=job_id, number=number) for job_id, number in last]
     found = {}
-    for job_id, body in rows.values_list("job_id", "body"):
+    for job_id, body in Event.objects.filter(reduce(or_, places)).values_list("job_id", "body") if places else ():
         if isinstance(body.get("step"), int) and (answers := _answers(body["samples"])):
             found[job_id] = Round(body["step"], answers)
     return found
 
 
 def _answers(told: Any) -> tuple[Answer, ...]:
-    listed = told[:PROMPTS_AT_MOST] if isinstance(told, list) else []
-    return tuple(
-        Answer(*(plain(str(each.get(name, "")))[:LONGEST] for name in ("prompt", "wanted", "said")))
-        for each in listed
-        if isinstance(each, dict)
-    )
+    return tuple(Answer(**each) for each in bounded(told))
+
+
+def bounded(told: Any) -> list[dict[str, str]]:
+    """As much of what a worker reports as is ever shown, as plain text; what does not look like an answer is out."""
+    listed = told[:ANSWERS_AT_MOST] if isinstance(told, list) else []
+    return [
+        {name: plain(str(each.get(name, ""))[:LONGEST]) for name in TEXTS} for each in listed if isinstance(each, dict)
+    ]
 
 
 def at(found: Sequence[Round], text: str | None, otherwise: int) -> Round | None:
@@ -91,6 +102,8 @@ class Piece:
 def difference(before: str, after: str) -> list[Piece]:
     """From the one text to the other, by whole words."""
     old, new = WORDS.findall(before), WORDS.findall(after)
+    if len(old) * len(new) > COMPARED_AT_MOST:
+        return [Piece("kept", before)] if before == after else [Piece("removed", before), Piece("added", after)]
     pieces = []
     for kind, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if kind == "equal":

@@ -20,6 +20,7 @@ from webapp.jobs.study_figures import look_of
 from webapp.jobs.trade_offs import SORTS
 
 JOBS_AT_MOST = 32
+DIGITS = 16
 KEPT = ("jobs", "hide", "baseline", "tasks", "y", "sort")
 """What the address says of the view, from tab to tab: a copied link shows the same to a colleague."""
 
@@ -29,12 +30,16 @@ def compare(request: HttpRequest) -> HttpResponse:
     if "job" in request.GET:  # from the boxes of the list
         return redirect(f"{reverse('jobs:compare')}?jobs={','.join(request.GET.getlist('job'))}")
     seen = Job.objects.visible_to(signed_in(request))
-    ids = [int(text) for text in request.GET.get("jobs", "").split(",") if text.isascii() and text.isdigit()]
-    ids = [number for number in ids if number < 2**53][:JOBS_AT_MOST]
+    ids = _numbers(request.GET.get("jobs", ""))[:JOBS_AT_MOST]
     rows = seen.filter(pk__in=ids).select_related("base_model", "dataset_version__dataset", "team")
     jobs = list(rows.prefetch_related("artifacts"))
     latest = seen.for_list()[:5] if len(jobs) < 2 else []
     return render(request, "studies/compare.html", comparison(request, jobs) | {"latest": latest})
+
+
+def _numbers(text: str) -> list[int]:
+    """Of a list with commas; what is no number that an id could be is left out."""
+    return [int(each) for each in text.split(",") if each.isascii() and each.isdigit() and len(each) < DIGITS]
 
 
 def comparison(request: HttpRequest, jobs: Sequence[Job]) -> dict[str, Any]:
@@ -71,7 +76,7 @@ def tabs_of(jobs: Sequence[Job]) -> dict[str, str]:
 
 def look_at(asked: QueryDict, groups: Sequence[Group]) -> Look:
     """How the groups are looked at, as the address says; what it says wrongly is left out."""
-    hidden = {int(text) for text in asked.get("hide", "").split(",") if text.isascii() and text.isdigit()}
+    hidden = set(_numbers(asked.get("hide", "")))
     shown = [group for group in groups if group.slot not in hidden]
     chosen = next((group for group in groups if str(group.slot) == asked.get("baseline")), None)
     tasks = asked.get("tasks", "")
