@@ -27,6 +27,6 @@ def test_a_usual_chat_is_one_of_which_the_careful_way_says_nothing(value: Any, m
     problems = Problems("a.jsonl")
     with monkeypatch.context() as careful:
         careful.setattr(chats, "is_usual", lambda value: False)
-        read = chats.Chats("messages", problems).read(value, (1, 1))
+        read = chats.Chats("messages", problems).read(value, (1, 1, {}))
     assert read == value
     assert problems.total == 0
