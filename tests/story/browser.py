@@ -48,9 +48,19 @@ class Browser:
                 self.page.wait_for_timeout(300)
                 self.page.screenshot(path=SCREENSHOTS / f"{name}-{theme}-{word}.png", full_page=True)
             if ours:
-                self.faults += [f"{name}, {theme}: {violation}" for violation in self._violations()]
+                self._judge(f"{name}, {theme}")
         self.page.emulate_media(color_scheme="light")
         self.page.set_viewport_size({"width": 1280, "height": 900})
+
+    def judge(self, name: str) -> None:
+        """Only axe's word, in both themes; without motion, for half-way between two colours no contrast is right."""
+        for theme in ("light", "dark"):
+            self.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+            self._judge(f"{name}, {theme}")
+        self.page.emulate_media(color_scheme="light", reduced_motion="no-preference")
+
+    def _judge(self, where: str) -> None:
+        self.faults += [f"{where}: {violation}" for violation in self._violations()]
 
     def _violations(self) -> list[str]:
         """Of accessibility, by axe-core; each with the places that have it."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
 from launcher.testing import find_chromium
 from tests.story.browser import Browser, browsing
+from tests.story.conftest import Shelf
 from tests.story.stack import Stack, running_stack
 
 pytestmark = [
@@ -50,8 +52,12 @@ def test_every_tab_is_drawn_and_quiet(browser: Browser, tab: str) -> None:
 
 
 def test_the_points_of_the_front_are_the_apis_numbers(browser: Browser, planted: Stack) -> None:
+    assert points_of_the_front(browser, 1) == points_of_the_api(planted, 1)
+
+
+def points_of_the_front(browser: Browser, study: int) -> list[Any]:
     page = browser.page
-    page.goto(f"{browser.url}/studies/1/?tab=efficiency")
+    page.goto(f"{browser.url}/studies/{study}/?tab=efficiency")
     place = '[data-figure="front-trained-0"] .js-plotly-plot'
     page.wait_for_function("place => document.querySelector(place)?.data?.length > 0", arg=place, timeout=60_000)
     drawn = page.evaluate(
@@ -59,9 +65,31 @@ def test_the_points_of_the_front_are_the_apis_numbers(browser: Browser, planted:
         ".flatMap(t => t.hovertext.map((name, i) => [name, t.x[i], t.y[i]]))",
         place,
     )
-    groups = planted.api("get", "studies/1").json()["groups"]
-    told = [[each["title"], each["trained_percent"], each["score"]["mean"]] for each in groups if each["score"]]
-    assert sorted(drawn) == sorted(told)
+    return sorted(drawn)
+
+
+def points_of_the_api(stack: Stack, study: int) -> list[Any]:
+    groups = stack.api("get", f"studies/{study}").json()["groups"]
+    return sorted([each["title"], each["trained_percent"], each["score"]["mean"]] for each in groups if each["score"])
+
+
+def test_four_methods_are_trained_here_and_stand_on_the_front(stack: Stack, shelf: Shelf) -> None:
+    methods = ("lora", "bitfit", "ia3", "full")
+    wanted = {"methods": [{"method": each} for each in methods], "training": {"max_steps": 6}}
+    answer = stack.api("post", "studies", json={"base_model": shelf.bert, "dataset_version": shelf.reviews, **wanted})
+    assert answer.status_code == 201, answer.text
+    study = answer.json()["id"]
+    jobs = [job["id"] for group in stack.api("get", f"studies/{study}").json()["groups"] for job in group["jobs"]]
+    assert len(jobs) == len(methods)
+    for job in jobs:
+        stack.wait_for_state(job, "succeeded", seconds=180)
+    with browsing(stack.url) as browser:
+        browser.page.goto(stack.manage("signinlink", "--user", "admin", "--site", stack.url))
+        browser.page.get_by_role("button", name="Sign in").click()
+        drawn = points_of_the_front(browser, study)
+        assert drawn == points_of_the_api(stack, study)
+        assert len(drawn) == len(methods)
+        browser.complain()
 
 
 def test_a_figure_is_taken_away_as_a_picture(browser: Browser) -> None:

@@ -121,6 +121,18 @@ class Trainer:
         return self.runs[-1]
 
 
+class StopAfter(threading.Event):
+    """Set once the attempt has made this step, however often it asks on its way."""
+
+    def __init__(self, trainer: Trainer, step: int) -> None:
+        super().__init__()
+        self._trainer, self._step = trainer, step
+
+    def is_set(self) -> bool:
+        attempt = self._trainer.attempt
+        return attempt is not None and attempt.numbers.get("step", 0) >= self._step
+
+
 @pytest.fixture
 def train(tmp_path: Path) -> Trainer:
     return Trainer(tmp_path)

@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from tests.training.conftest import MakeJob, Run, StopAt, Trainer
+from tests.training.conftest import MakeJob, Run, StopAfter, StopAt, Trainer
 from workers.protocol import JobFolder
 from workers.training import storage
 from workers.training.completing import complete
@@ -55,7 +55,7 @@ def test_interrupted_and_resumed_equals_undisturbed(
     }
     undisturbed, interrupted = make("undisturbed", **given), make("interrupted", **given)
     whole = train(undisturbed)
-    first = train(interrupted, StopAt(14))
+    first = train(interrupted, StopAfter(train, 7))
     assert isinstance(first.error, Stopped)
     second = train(interrupted)
     resumed = second.of("plan")[0]["resumed_step"]

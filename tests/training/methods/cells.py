@@ -14,7 +14,7 @@ from torch import nn
 
 from tests.training import toys
 from tests.training.architectures import ARCHITECTURES, ROWS
-from tests.training.conftest import Run, StopAt, Trainer
+from tests.training.conftest import Run, StopAfter, Trainer
 from workers.methods import METHODS
 from workers.methods.method import Method
 from workers.methods.options import Options
@@ -212,7 +212,7 @@ def resumed(folder: Path, base_model: Path, cell: Cell) -> Trained:
     """The same training, stopped once on its way."""
     job = job_of(folder / "resumed", base_model, cell)
     trainer = Trainer(folder, WatchedAttempt)
-    first = trainer(job, StopAt(STOPPED_AFTER))
+    first = trainer(job, StopAfter(trainer, STOPPED_AFTER))
     assert first.of("checkpoint"), "it was stopped before it had a checkpoint"
     run = trainer(job)
     assert run.error is None, repr(run.error)
@@ -221,5 +221,5 @@ def resumed(folder: Path, base_model: Path, cell: Cell) -> Trained:
     return Trained(cell, job, run, trainer.attempt)
 
 
-STOPPED_AFTER = 6
-"""Times that a training asks whether to stop, until it is told to: between the second step and the fourth."""
+STOPPED_AFTER = 3
+"""Between the checkpoints of the second step and the fourth."""
