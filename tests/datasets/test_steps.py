@@ -174,6 +174,31 @@ def test_the_name_of_another_dataset_makes_its_next_version(bob_api: Api, charli
     assert Dataset.objects.count() == 1
 
 
+@pytest.mark.parametrize(
+    ("content", "code", "fix"), [(RAGGED, "ragged_row", "skip_rows"), (TWICE, "duplicate_row", "accept")]
+)
+def test_a_decision_can_be_taken_back(cast: Cast, bob_api: Api, content: bytes, code: str, fix: str) -> None:
+    version = post(bob_api, f"{draft(bob_api, 'a.csv', content)['id']}/choices")
+    client, address = browser_of(cast.bob), DatasetVersion.objects.get().get_absolute_url()
+    assert client.post(f"{address}check/", {f"fix.dataset.{code}": fix})["Location"] == f"{address}save/"
+    answer = client.post(f"{address}check/", {f"fix.dataset.{code}": ""})
+    assert (answer.status_code, b"Still to be decided" in answer.content) == (422, True)
+    assert client.get(f"{address}save/")["Location"] == f"{address}check/"
+    assert post(bob_api, f"{version['id']}/save", status=409)["error"]["code"] == "dataset.step"
+    assert DatasetVersion.objects.get().asked["fixes"] == {}
+
+
+def test_what_was_read_otherwise_is_read_as_before_once_that_is_taken_back(bob_api: Api) -> None:
+    rows = '{"conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "yes"}]}\n'
+    version = post(bob_api, f"{draft(bob_api, 'a.jsonl', rows.encode())['id']}/choices")
+    fix = {"code": "dataset.sharegpt", "fix": "convert_sharegpt"}
+    path = f"{version['id']}/choices"
+    assert post(bob_api, path, {"fixes": [fix]})["rows"]["good"] == 1
+    back = post(bob_api, path, {"fixes": [fix | {"fix": ""}]})
+    assert (back["step"], back["problems"][0]["code"]) == ("check", "dataset.sharegpt")
+    assert back["problems"][0]["severity"] == "error"
+
+
 def test_a_second_file_is_what_is_held_out(bob_api: Api) -> None:
     version = post(bob_api, f"{draft(bob_api, 'a.csv', f'text,label{chr(10)}{GOOD}'.encode())['id']}/choices")
     post(bob_api, f"{version['id']}/choices")

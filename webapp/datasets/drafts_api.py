@@ -17,7 +17,7 @@ drafts = Router(tags=["datasets"])
 
 
 class Decision(Schema):
-    """One fix for every place of one kind of problem; `accept` for a warning."""
+    """One fix for every place of one kind of problem; `accept` for a warning; empty, it takes back the one before."""
 
     code: str
     fix: str

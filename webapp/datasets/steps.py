@@ -106,6 +106,7 @@ def check(request: HttpRequest, version: DatasetVersion) -> HttpResponse:
             return redirect(address_of(drafting.settle(signed_in(request), version, wishes_of(request.POST))))
         except UploadRefused as error:
             refused = error
+            version.refresh_from_db()
     kinds = kinds_of(version)
     notices = [each for each in version.problems if each["severity"] == "notice"]
     warnings = sum(each["problem"]["count"] for each in kinds if each["problem"]["severity"] == "warning")
