@@ -225,6 +225,22 @@ def test_a_second_file_is_what_is_held_out(bob_api: Api) -> None:
     assert version["split"] == {"kind": "file", "file": "test.jsonl"}
 
 
+@pytest.mark.parametrize("kind", ["fraction", "column"])
+def test_a_second_file_that_would_not_be_held_out_is_refused(cast: Cast, bob_api: Api, kind: str) -> None:
+    version = post(bob_api, f"{draft(bob_api, 'a.csv', f'text,label{chr(10)}{GOOD}'.encode())['id']}/choices")
+    post(bob_api, f"{version['id']}/choices")
+    client, address = browser_of(cast.bob), DatasetVersion.objects.get().get_absolute_url()
+    before = _stored()
+    form = {"name": "n", "split": kind, "split_column": "label", "second": SimpleUploadedFile("held.csv", RAGGED)}
+    answer = client.post(f"{address}save/", form)
+    assert (answer.status_code, b"A second file was sent, but" in answer.content) == (422, True)
+    saved = DatasetVersion.objects.get()
+    assert (saved.step, saved.second_key, _stored()) == ("save", "", before)
+    again = SimpleUploadedFile("held.csv", f"text,label\n{GOOD}".encode())
+    assert client.post(f"{address}save/", form | {"split": "file", "second": again}).status_code == 302
+    assert DatasetVersion.objects.get().second_name == "held.csv"
+
+
 def test_a_draft_is_discarded_with_its_file_and_its_dataset(
     bob_api: Api, django_capture_on_commit_callbacks: Any
 ) -> None:

@@ -143,10 +143,16 @@ def save(request: HttpRequest, version: DatasetVersion) -> HttpResponse:
 
 
 def _saved(request: HttpRequest, version: DatasetVersion) -> DatasetVersion:
+    """Nothing is stored of a second file that would not be held out. Raises UploadRefused, NotAllowed."""
     user, form = signed_in(request), request.POST
+    split = split_of(form)
     if file := request.FILES.get("second"):
+        if split is None or split["kind"] != "file":
+            message = "A second file was sent, but the rows held out are not set to be those of a second file."
+            hint = "Choose `A second file` and the file once more, or save without the file."
+            raise UploadRefused("dataset.split", message, hint)
         version = drafting.add_second_file(user, version, file)
-    return drafting.save(user, version, form.get("name", ""), form.get("licence", ""), split_of(form))
+    return drafting.save(user, version, form.get("name", ""), form.get("licence", ""), split)
 
 
 @require_POST
