@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -197,6 +198,35 @@ def test_what_was_read_otherwise_is_read_as_before_once_that_is_taken_back(bob_a
     back = post(bob_api, path, {"fixes": [fix | {"fix": ""}]})
     assert (back["step"], back["problems"][0]["code"]) == ("check", "dataset.sharegpt")
     assert back["problems"][0]["severity"] == "error"
+
+
+SPLITS = [
+    ("fraction", {"kind": "fraction", "fraction": "x"}),
+    ("fraction", {"kind": "fraction", "fraction": None}),
+    ("fraction", {"fraction": True}),
+    ("fraction", {"fraction": 0.95}),
+    ("seed", {"fraction": 0.1, "seed": 1.5}),
+    ("kind", {"kind": ["column"]}),
+    ("column", {"kind": "column", "column": {"a": 1}}),
+]
+
+
+def test_a_split_that_is_none_is_refused_wherever_it_is_sent(cast: Cast, bob_api: Api) -> None:
+    version = post(bob_api, f"{draft(bob_api, 'a.csv', f'text,label{chr(10)}{GOOD}'.encode())['id']}/choices")
+    client, address = browser_of(cast.bob), DatasetVersion.objects.get().get_absolute_url()
+    for field, split in SPLITS:
+        told = post(bob_api, f"{version['id']}/choices", {"split": split}, 422)["error"]
+        assert (told["code"], told["message"].split(":")[0]) == ("dataset.split", f"`split.{field}`")
+    assert look(bob_api, version["id"])["step"] == "check"
+    assert post(bob_api, f"{version['id']}/choices", {"split": {"kind": "fraction", "fraction": 0}})["step"] == "save"
+    page = client.get(f"{address}save/")
+    assert (page.status_code, b'name="eval_percent" inputmode="decimal" value="0"' in page.content) == (200, True)
+    odd = SPLITS[0][1]
+    assert post(bob_api, f"{version['id']}/save", {"split": odd}, 422)["error"]["code"] == "dataset.split"
+    sent = uploaded(bob_api, "b.csv", RAGGED, step="columns", split=json.dumps(odd))
+    assert (sent.status_code, sent.json()["error"]["code"]) == (422, "dataset.split")
+    begun = bob_api("post", "uploads", {"bytes": 5, "file_name": "c.csv", "split": odd})
+    assert (begun.status_code, begun.json()["error"]["code"]) == (422, "dataset.split")
 
 
 def test_a_second_file_is_what_is_held_out(bob_api: Api) -> None:

@@ -17,6 +17,7 @@ from webapp.datasets.archiving import archive, bring_back, delete
 from webapp.datasets.browsing import Wanted, download, find_rows, problem_list
 from webapp.datasets.choices import ASK, COLUMNS
 from webapp.datasets.comparing import BYTES_AT_MOST, ROWS_AT_MOST, TooLong, difference
+from webapp.datasets.deciding import require_split
 from webapp.datasets.drafting import discard
 from webapp.datasets.models import Dataset, DatasetVersion, VersionState
 from webapp.datasets.problems import ACCEPT
@@ -76,7 +77,9 @@ def _asked(task: str, mapping: str, split: str, warnings: str, step: str) -> dic
         raise UploadRefused("dataset.step", f"`{step[:40]}` is no first step.", f"Send {COLUMNS}, or leave it out.")
     if warnings not in ("", ASK, ACCEPT):
         raise UploadRefused("dataset.warnings", "`warnings` is neither accept nor ask.", "Send ask, or leave it out.")
-    asked = {"task": task, "mapping": _object("mapping", mapping), "split": _object("split", split)}
+    wanted = _object("split", split)
+    require_split(wanted)
+    asked = {"task": task, "mapping": _object("mapping", mapping), "split": wanted}
     return asked | {"warnings": warnings if warnings == ASK else "", "step": step}
 
 

@@ -12,6 +12,7 @@ from webapp.datasets.choices import ASK, DELIMITERS, HEADERS
 from webapp.datasets.encodings import CHOICES
 from webapp.datasets.models import DatasetVersion, VersionState
 from webapp.datasets.problems import ACCEPT
+from webapp.datasets.splitting import fault_of
 from webapp.datasets.uploading import UploadRefused, require_not_archived, version_from_stored
 
 ASKED_AGAIN = ("task", "mapping", "split")
@@ -59,6 +60,12 @@ def require_readable(version: DatasetVersion) -> None:
         raise _refused("upload_gone", message, "Upload it again as a new version.", 409)
 
 
+def require_split(split: dict[str, Any] | None) -> None:
+    """Raises UploadRefused where it can be the split of no file."""
+    if split and (fault := fault_of(split)):
+        raise _refused("split", f"`split.{fault.field}`: {fault.message}", fault.hint)
+
+
 def _refused(code: str, message: str, hint: str, status: int = 422) -> UploadRefused:
     return UploadRefused(f"dataset.{code}", message, hint, status)
 
@@ -66,6 +73,7 @@ def _refused(code: str, message: str, hint: str, status: int = 422) -> UploadRef
 def _wished(wishes: dict[str, Any]) -> dict[str, Any]:
     """Everything but the fixes, as far as it was given."""
     found = {name: wishes[name] for name in (*ASKED_AGAIN, "entry") if wishes.get(name)}
+    require_split(found.get("split"))
     for name, known in (("encoding", CHOICES), ("delimiter", DELIMITERS), ("header", HEADERS)):
         value = wishes.get(name)
         if not value:

@@ -16,7 +16,7 @@ from webapp.accounts.models import AuditEntry, Role, User
 from webapp.accounts.permissions import require
 from webapp.datasets import tasks
 from webapp.datasets.choices import ASK, CHECK, COLUMNS, SAVE
-from webapp.datasets.deciding import asked_with, require_readable
+from webapp.datasets.deciding import asked_with, require_readable, require_split
 from webapp.datasets.models import Dataset, DatasetVersion, VersionState
 from webapp.datasets.problems import ACCEPT, SKIP
 from webapp.datasets.uploading import UploadRefused, keep, require_not_archived, shown_name
@@ -90,6 +90,7 @@ def save(
 
     Raises UploadRefused, NotAllowed.
     """
+    require_split(split)
     with transaction.atomic():
         now = _draft_of(user, version)
         if now.step != SAVE:
