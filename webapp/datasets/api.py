@@ -173,11 +173,21 @@ def version_of(request: Any, version_id: int) -> DatasetVersion:
 
 
 def _to_change(request: Any, dataset_id: int) -> Dataset:
-    """What belongs to every team is out of a token's reach, whoever made it."""
     dataset = dataset_of(request, dataset_id)
+    _require_reach(request, dataset)
+    return dataset
+
+
+def version_to_change(request: Any, version_id: int) -> DatasetVersion:
+    version = version_of(request, version_id)
+    _require_reach(request, version.dataset)
+    return version
+
+
+def _require_reach(request: Any, dataset: Dataset) -> None:
+    """What belongs to every team is out of a token's reach, whoever made it."""
     if request.auth.team and dataset.team_id is None:
         raise HttpError(403, "This token reaches one team, and the dataset is every team's. Manage it in a browser.")
-    return dataset
 
 
 @datasets.post("{dataset_id}/archive")
@@ -227,7 +237,7 @@ def get_version(request: Any, version_id: int) -> dict[str, Any]:
 @dataset_versions.delete("{version_id}", response={204: None})
 def discard_draft(request: Any, version_id: int) -> Any:
     """Forget a draft and its file. 409 for a saved version: delete or archive its dataset."""
-    discard(request.auth.user, version_of(request, version_id))
+    discard(request.auth.user, version_to_change(request, version_id))
     return Status(204, None)
 
 
