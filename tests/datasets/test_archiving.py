@@ -8,6 +8,7 @@ import pytest
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.core.files.uploadedfile import SimpleUploadedFile
 
 from tests.conftest import Api, Cast, api_of, make_job
 from tests.pages.test_access import browser_of
@@ -124,6 +125,23 @@ def test_what_every_team_shares_is_out_of_a_tokens_reach(cast: Cast, version: Da
         assert answer.status_code == 403
     assert browser_of(cast.root).post(f"/{path}/archive/").status_code == 302
     assert Dataset.objects.get().archived_at is not None
+
+
+def test_a_draft_of_every_team_is_out_of_a_tokens_reach(cast: Cast, version: DatasetVersion) -> None:
+    Dataset.objects.update(team=None)
+    DatasetVersion.objects.update(step="save")
+    root, path = api_of(cast.root, cast.team), f"dataset-versions/{version.pk}"
+    for act in ("choices", "look", "save"):
+        assert root("post", f"{path}/{act}", {}).status_code == 403, act
+    sent = root.client.post(
+        f"/api/v1/{path}/second-file",
+        {"file": SimpleUploadedFile("held.csv", b"a")},
+        headers={"Authorization": f"Bearer {root.token}"},
+    )
+    assert sent.status_code == 403
+    assert root("delete", path).status_code == 403
+    assert root("get", path).json()["step"] == "save"
+    assert browser_of(cast.root).get(f"{version.get_absolute_url()}save/").status_code == 200
 
 
 @pytest.mark.parametrize("path", ["upload/?dataset={}", "{}/v1/tokens/"])

@@ -6,7 +6,7 @@ import decimal
 import io
 import json
 import random
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +140,34 @@ def test_rows_without_lines_are_named_by_row(tmp_path: Path) -> None:
         "Row 41: `text` is null, where text is wanted.",
         "Row 42: `text` holds a NUL character.",
     ]
+
+
+NESTED = {
+    "image": {"bytes": b"\x89PNG\xff", "path": "a.png"},
+    "seen": [datetime(2026, 11, 26, 9, tzinfo=UTC)],
+    "born": {"on": date(1999, 12, 31)},
+}
+
+
+def test_nested_bytes_and_times_are_shown_and_do_not_end_the_look(tmp_path: Path) -> None:
+    rows = [row | NESTED for row in ROWS]
+    for name, content in (("a.parquet", parquet(rows)), ("a.arrow", arrow(rows, pa.ipc.new_file))):
+        report = report_on(tmp_path, name, content, choices={"step": "columns"})
+        assert (report.state, errors(report)) == ("needs_choice", [])
+        assert report.found["rows"][0] == [
+            "t0 é",
+            "a",
+            '{"bytes": "5 bytes", "path": "a.png"}',
+            '["2026-11-26 09:00:00+00:00"]',
+            '{"on": "1999-12-31"}',
+        ]
+
+
+def test_a_row_is_held_out_by_no_nested_time(tmp_path: Path) -> None:
+    split = {"kind": "column", "column": "seen"}
+    report = report_on(tmp_path, "a.parquet", parquet([row | NESTED for row in ROWS]), split=split)
+    assert errors(report)[0] == "split_value"
+    assert "2026-11-26" in report.problems[0]["message"]
 
 
 @pytest.mark.slow

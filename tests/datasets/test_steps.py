@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -174,6 +175,60 @@ def test_the_name_of_another_dataset_makes_its_next_version(bob_api: Api, charli
     assert Dataset.objects.count() == 1
 
 
+@pytest.mark.parametrize(
+    ("content", "code", "fix"), [(RAGGED, "ragged_row", "skip_rows"), (TWICE, "duplicate_row", "accept")]
+)
+def test_a_decision_can_be_taken_back(cast: Cast, bob_api: Api, content: bytes, code: str, fix: str) -> None:
+    version = post(bob_api, f"{draft(bob_api, 'a.csv', content)['id']}/choices")
+    client, address = browser_of(cast.bob), DatasetVersion.objects.get().get_absolute_url()
+    assert client.post(f"{address}check/", {f"fix.dataset.{code}": fix})["Location"] == f"{address}save/"
+    answer = client.post(f"{address}check/", {f"fix.dataset.{code}": ""})
+    assert (answer.status_code, b"Still to be decided" in answer.content) == (422, True)
+    assert client.get(f"{address}save/")["Location"] == f"{address}check/"
+    assert post(bob_api, f"{version['id']}/save", status=409)["error"]["code"] == "dataset.step"
+    assert DatasetVersion.objects.get().asked["fixes"] == {}
+
+
+def test_what_was_read_otherwise_is_read_as_before_once_that_is_taken_back(bob_api: Api) -> None:
+    rows = '{"conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "yes"}]}\n'
+    version = post(bob_api, f"{draft(bob_api, 'a.jsonl', rows.encode())['id']}/choices")
+    fix = {"code": "dataset.sharegpt", "fix": "convert_sharegpt"}
+    path = f"{version['id']}/choices"
+    assert post(bob_api, path, {"fixes": [fix]})["rows"]["good"] == 1
+    back = post(bob_api, path, {"fixes": [fix | {"fix": ""}]})
+    assert (back["step"], back["problems"][0]["code"]) == ("check", "dataset.sharegpt")
+    assert back["problems"][0]["severity"] == "error"
+
+
+SPLITS = [
+    ("fraction", {"kind": "fraction", "fraction": "x"}),
+    ("fraction", {"kind": "fraction", "fraction": None}),
+    ("fraction", {"fraction": True}),
+    ("fraction", {"fraction": 0.95}),
+    ("seed", {"fraction": 0.1, "seed": 1.5}),
+    ("kind", {"kind": ["column"]}),
+    ("column", {"kind": "column", "column": {"a": 1}}),
+]
+
+
+def test_a_split_that_is_none_is_refused_wherever_it_is_sent(cast: Cast, bob_api: Api) -> None:
+    version = post(bob_api, f"{draft(bob_api, 'a.csv', f'text,label{chr(10)}{GOOD}'.encode())['id']}/choices")
+    client, address = browser_of(cast.bob), DatasetVersion.objects.get().get_absolute_url()
+    for field, split in SPLITS:
+        told = post(bob_api, f"{version['id']}/choices", {"split": split}, 422)["error"]
+        assert (told["code"], told["message"].split(":")[0]) == ("dataset.split", f"`split.{field}`")
+    assert look(bob_api, version["id"])["step"] == "check"
+    assert post(bob_api, f"{version['id']}/choices", {"split": {"kind": "fraction", "fraction": 0}})["step"] == "save"
+    page = client.get(f"{address}save/")
+    assert (page.status_code, b'name="eval_percent" inputmode="decimal" value="0"' in page.content) == (200, True)
+    odd = SPLITS[0][1]
+    assert post(bob_api, f"{version['id']}/save", {"split": odd}, 422)["error"]["code"] == "dataset.split"
+    sent = uploaded(bob_api, "b.csv", RAGGED, step="columns", split=json.dumps(odd))
+    assert (sent.status_code, sent.json()["error"]["code"]) == (422, "dataset.split")
+    begun = bob_api("post", "uploads", {"bytes": 5, "file_name": "c.csv", "split": odd})
+    assert (begun.status_code, begun.json()["error"]["code"]) == (422, "dataset.split")
+
+
 def test_a_second_file_is_what_is_held_out(bob_api: Api) -> None:
     version = post(bob_api, f"{draft(bob_api, 'a.csv', f'text,label{chr(10)}{GOOD}'.encode())['id']}/choices")
     post(bob_api, f"{version['id']}/choices")
@@ -198,6 +253,22 @@ def test_a_second_file_is_what_is_held_out(bob_api: Api) -> None:
     version = post(bob_api, f"{version['id']}/save")
     assert (version["state"], version["rows"]["train"], version["rows"]["eval"]) == ("ready", 39, 2)
     assert version["split"] == {"kind": "file", "file": "test.jsonl"}
+
+
+@pytest.mark.parametrize("kind", ["fraction", "column"])
+def test_a_second_file_that_would_not_be_held_out_is_refused(cast: Cast, bob_api: Api, kind: str) -> None:
+    version = post(bob_api, f"{draft(bob_api, 'a.csv', f'text,label{chr(10)}{GOOD}'.encode())['id']}/choices")
+    post(bob_api, f"{version['id']}/choices")
+    client, address = browser_of(cast.bob), DatasetVersion.objects.get().get_absolute_url()
+    before = _stored()
+    form = {"name": "n", "split": kind, "split_column": "label", "second": SimpleUploadedFile("held.csv", RAGGED)}
+    answer = client.post(f"{address}save/", form)
+    assert (answer.status_code, b"A second file was sent, but" in answer.content) == (422, True)
+    saved = DatasetVersion.objects.get()
+    assert (saved.step, saved.second_key, _stored()) == ("save", "", before)
+    again = SimpleUploadedFile("held.csv", f"text,label\n{GOOD}".encode())
+    assert client.post(f"{address}save/", form | {"split": "file", "second": again}).status_code == 302
+    assert DatasetVersion.objects.get().second_name == "held.csv"
 
 
 def test_a_draft_is_discarded_with_its_file_and_its_dataset(

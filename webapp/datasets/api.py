@@ -17,6 +17,7 @@ from webapp.datasets.archiving import archive, bring_back, delete
 from webapp.datasets.browsing import Wanted, download, find_rows, problem_list
 from webapp.datasets.choices import ASK, COLUMNS
 from webapp.datasets.comparing import BYTES_AT_MOST, ROWS_AT_MOST, TooLong, difference
+from webapp.datasets.deciding import require_split
 from webapp.datasets.drafting import discard
 from webapp.datasets.models import Dataset, DatasetVersion, VersionState
 from webapp.datasets.problems import ACCEPT
@@ -76,7 +77,9 @@ def _asked(task: str, mapping: str, split: str, warnings: str, step: str) -> dic
         raise UploadRefused("dataset.step", f"`{step[:40]}` is no first step.", f"Send {COLUMNS}, or leave it out.")
     if warnings not in ("", ASK, ACCEPT):
         raise UploadRefused("dataset.warnings", "`warnings` is neither accept nor ask.", "Send ask, or leave it out.")
-    asked = {"task": task, "mapping": _object("mapping", mapping), "split": _object("split", split)}
+    wanted = _object("split", split)
+    require_split(wanted)
+    asked = {"task": task, "mapping": _object("mapping", mapping), "split": wanted}
     return asked | {"warnings": warnings if warnings == ASK else "", "step": step}
 
 
@@ -170,11 +173,21 @@ def version_of(request: Any, version_id: int) -> DatasetVersion:
 
 
 def _to_change(request: Any, dataset_id: int) -> Dataset:
-    """What belongs to every team is out of a token's reach, whoever made it."""
     dataset = dataset_of(request, dataset_id)
+    _require_reach(request, dataset)
+    return dataset
+
+
+def version_to_change(request: Any, version_id: int) -> DatasetVersion:
+    version = version_of(request, version_id)
+    _require_reach(request, version.dataset)
+    return version
+
+
+def _require_reach(request: Any, dataset: Dataset) -> None:
+    """What belongs to every team is out of a token's reach, whoever made it."""
     if request.auth.team and dataset.team_id is None:
         raise HttpError(403, "This token reaches one team, and the dataset is every team's. Manage it in a browser.")
-    return dataset
 
 
 @datasets.post("{dataset_id}/archive")
@@ -224,7 +237,7 @@ def get_version(request: Any, version_id: int) -> dict[str, Any]:
 @dataset_versions.delete("{version_id}", response={204: None})
 def discard_draft(request: Any, version_id: int) -> Any:
     """Forget a draft and its file. 409 for a saved version: delete or archive its dataset."""
-    discard(request.auth.user, version_of(request, version_id))
+    discard(request.auth.user, version_to_change(request, version_id))
     return Status(204, None)
 
 

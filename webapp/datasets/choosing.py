@@ -91,19 +91,21 @@ def columns_form(version: DatasetVersion) -> dict[str, Any]:
 
 def wishes_of(form: QueryDict) -> dict[str, Any]:
     """What the form asks for, in the words of deciding.py. Raises UploadRefused where it makes no sense."""
-    fixes = []
-    for name, value in form.items():
-        if name.startswith("fix.") and value:
-            fix, _, chosen = str(value).partition(":")
-            fixes.append({"code": name.removeprefix("fix."), "fix": fix, "value": chosen})
     task = form.get("task", "")
-    wishes: dict[str, Any] = {"fixes": fixes, "task": task, "warnings": ASK, "delimiter": form.get("delimiter", "")}
+    wishes: dict[str, Any] = {"fixes": fixes_of(form), "task": task, "warnings": ASK}
+    wishes["delimiter"] = form.get("delimiter", "")
     mapping = {part: form.get(f"map.{part}", "") for part in PARTS}
     fitting = {part for shape in SHAPES.get(task, ()) for part in (*shape, *OPTIONAL.get(shape, ()))}
     wishes["mapping"] = {part: column for part, column in mapping.items() if column and (part in fitting or not task)}
     if split := split_of(form):
         wishes["split"] = split
     return wishes
+
+
+def fixes_of(form: QueryDict) -> list[dict[str, str]]:
+    """What is chosen for each kind of problem on the form; with an empty fix where it is left undecided."""
+    parted = {name.removeprefix("fix."): str(form[name]).partition(":") for name in form if name.startswith("fix.")}
+    return [{"code": code, "fix": fix, "value": value} for code, (fix, _, value) in parted.items()]
 
 
 def split_of(form: QueryDict) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from webapp.datasets.choices import ASK, DELIMITERS, HEADERS
 from webapp.datasets.encodings import CHOICES
 from webapp.datasets.models import DatasetVersion, VersionState
 from webapp.datasets.problems import ACCEPT
+from webapp.datasets.splitting import fault_of
 from webapp.datasets.uploading import UploadRefused, require_not_archived, version_from_stored
 
 ASKED_AGAIN = ("task", "mapping", "split")
@@ -21,8 +22,8 @@ CHOICES_AT_MOST = 100
 def decide(user: User, version: DatasetVersion, wishes: dict[str, Any]) -> DatasetVersion:
     """A new version of the same upload, in `checking`, with these wishes on top of those it had.
 
-    `wishes`: `fixes` (a list of code, fix and perhaps value), and whatever else shall differ: task, mapping, split,
-    encoding, delimiter, entry. Raises UploadRefused, NotAllowed.
+    `wishes`: `fixes` (a list of code, fix or nothing, and perhaps value), and whatever else shall differ: task,
+    mapping, split, encoding, delimiter, entry. Raises UploadRefused, NotAllowed.
     """
     require(user, version.dataset.team_id, Role.MEMBER)
     require_not_archived(version.dataset)
@@ -59,6 +60,12 @@ def require_readable(version: DatasetVersion) -> None:
         raise _refused("upload_gone", message, "Upload it again as a new version.", 409)
 
 
+def require_split(split: dict[str, Any] | None) -> None:
+    """Raises UploadRefused where it can be the split of no file."""
+    if split and (fault := fault_of(split)):
+        raise _refused("split", f"`split.{fault.field}`: {fault.message}", fault.hint)
+
+
 def _refused(code: str, message: str, hint: str, status: int = 422) -> UploadRefused:
     return UploadRefused(f"dataset.{code}", message, hint, status)
 
@@ -66,6 +73,7 @@ def _refused(code: str, message: str, hint: str, status: int = 422) -> UploadRef
 def _wished(wishes: dict[str, Any]) -> dict[str, Any]:
     """Everything but the fixes, as far as it was given."""
     found = {name: wishes[name] for name in (*ASKED_AGAIN, "entry") if wishes.get(name)}
+    require_split(found.get("split"))
     for name, known in (("encoding", CHOICES), ("delimiter", DELIMITERS), ("header", HEADERS)):
         value = wishes.get(name)
         if not value:
@@ -78,12 +86,19 @@ def _wished(wishes: dict[str, Any]) -> dict[str, Any]:
 
 
 def _take(each: Any, place: int, version: DatasetVersion, asked: dict[str, Any], fixes: dict[str, str]) -> None:
-    """One decision into what is asked and the fixes. Raises UploadRefused where it is not on offer."""
+    """One decision into what is asked and the fixes; an empty fix takes back the one that was chosen before.
+
+    Raises UploadRefused where it is not on offer.
+    """
     code, fix = (str(each.get(name) or "") for name in ("code", "fix")) if isinstance(each, dict) else ("", "")
     short = code.removeprefix("dataset.")
-    if not code or not fix or place >= CHOICES_AT_MOST:
+    if not code or place >= CHOICES_AT_MOST:
         hint = 'Send fixes like [{"code": "dataset.ragged_row", "fix": "skip_rows"}].'
-        raise _refused("fixes", f"Number {place + 1} of `fixes` names no code or no fix.", hint)
+        message = f"More than {CHOICES_AT_MOST} fixes were sent." if code else f"`fixes[{place}]` names no code."
+        raise _refused("fixes", message, hint)
+    if not fix:
+        fixes.pop(short, None)
+        return
     offered = [
         (problem["fixes"], problem["severity"])
         for problem in version.problems

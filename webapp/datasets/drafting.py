@@ -16,7 +16,7 @@ from webapp.accounts.models import AuditEntry, Role, User
 from webapp.accounts.permissions import require
 from webapp.datasets import tasks
 from webapp.datasets.choices import ASK, CHECK, COLUMNS, SAVE
-from webapp.datasets.deciding import asked_with, require_readable
+from webapp.datasets.deciding import asked_with, require_readable, require_split
 from webapp.datasets.models import Dataset, DatasetVersion, VersionState
 from webapp.datasets.problems import ACCEPT, SKIP
 from webapp.datasets.uploading import UploadRefused, keep, require_not_archived, shown_name
@@ -41,7 +41,7 @@ def check_all(user: User, version: DatasetVersion, wishes: dict[str, Any]) -> Da
 def _columns_of(version: DatasetVersion, wishes: dict[str, Any]) -> dict[str, Any]:
     """What is asked of the check; the columns step decides anew how the file is read."""
     asked = asked_with(version, wishes)
-    chosen = {(each.get("code") or "").removeprefix("dataset.") for each in wishes.get("fixes") or []}
+    chosen = {(each.get("code") or "").removeprefix("dataset.") for each in wishes.get("fixes") or [] if each["fix"]}
     by_fix = {"encoding": "not_utf8", "entry": "several_files"}
     kept = {name: asked[name] for name in asked if name not in DECIDED_ANEW or wishes.get(name)}
     kept |= {name: asked[name] for name, code in by_fix.items() if code in chosen}
@@ -51,29 +51,36 @@ def _columns_of(version: DatasetVersion, wishes: dict[str, Any]) -> dict[str, An
 def settle(user: User, version: DatasetVersion, wishes: dict[str, Any]) -> DatasetVersion:
     """Take the decisions about what the check found; on to saving, unless a fix makes the rows read otherwise.
 
-    Raises UploadRefused where something waits undecided, NotAllowed.
+    Raises NotAllowed, and UploadRefused where something waits undecided: all else that was decided or taken back is
+    kept, so that no fix stays that was taken back.
     """
     require(user, version.dataset.team_id, Role.MEMBER)
     asked = {**asked_with(version, wishes), "warnings": ASK}
-    fixes = [each["fix"] for each in wishes.get("fixes") or []]
+    before = version.asked.get("fixes") or {}
+    fixes = [each["fix"] for each in wishes.get("fixes") or [] if each["fix"]]
+    fixes += [fix for code, fix in before.items() if code not in asked["fixes"]]
     if any(fix not in SHOW_NOTHING_NEW for fix in fixes):
         return _read(user, version, CHECK, asked)
-    _require_decided(version, asked)
     with transaction.atomic():
         now = _draft_of(user, version)
-        now.asked, now.step = asked, SAVE
+        undecided = _undecided(now, asked)
+        now.asked, now.step = asked, CHECK if undecided else SAVE
         now.save(update_fields=["asked", "step"])
+    if undecided:
+        raise undecided
     return now
 
 
-def _require_decided(version: DatasetVersion, asked: dict[str, Any]) -> None:
+def _undecided(version: DatasetVersion, asked: dict[str, Any]) -> UploadRefused | None:
+    """What keeps the rows from being saved."""
     for problem in version.problems:
         if problem["severity"] == "notice" or problem["code"].removeprefix("dataset.") in asked["fixes"]:
             continue
         hint = "Choose what shall be done, or mend the file." if problem["fixes"] else problem["hint"]
-        raise UploadRefused("dataset.undecided", f"Still to be decided: {problem['message']}", hint)
+        return UploadRefused("dataset.undecided", f"Still to be decided: {problem['message']}", hint)
     if version.state == VersionState.REFUSED or not version.rows.get("good"):
-        raise UploadRefused("dataset.no_rows", "No row is left to be saved.", "Choose other columns or another file.")
+        return UploadRefused("dataset.no_rows", "No row is left to be saved.", "Choose other columns or another file.")
+    return None
 
 
 def save(
@@ -83,12 +90,14 @@ def save(
 
     Raises UploadRefused, NotAllowed.
     """
+    require_split(split)
     with transaction.atomic():
         now = _draft_of(user, version)
         if now.step != SAVE:
             message = "The rows of this file have not been checked yet, or something waits for a decision."
             raise UploadRefused("dataset.step", message, "Decide about columns and problems first.", 409)
-        _require_decided(now, now.asked)
+        if undecided := _undecided(now, now.asked):
+            raise undecided
         if split and split.get("kind") == "file" and not now.second_key:
             raise UploadRefused("dataset.second_file", "There is no second file to hold out.", "Choose one.")
         if split and split.get("kind") == "column" and split.get("column") not in now.file_columns:

@@ -9,7 +9,7 @@ from ninja.files import UploadedFile
 from pydantic import Field
 
 from webapp.datasets import drafting
-from webapp.datasets.api import version_answer, version_of
+from webapp.datasets.api import version_answer, version_to_change
 from webapp.datasets.choices import CHECK, COLUMNS, SAVE
 from webapp.datasets.deciding import decide
 
@@ -17,7 +17,7 @@ drafts = Router(tags=["datasets"])
 
 
 class Decision(Schema):
-    """One fix for every place of one kind of problem; `accept` for a warning."""
+    """One fix for every place of one kind of problem; `accept` for a warning; empty, it takes back the one before."""
 
     code: str
     fix: str
@@ -42,7 +42,7 @@ class Decisions(Schema):
 @drafts.post("{version_id}/choices", response={201: dict[str, Any]})
 def choose(request: Any, version_id: int, choices: Decisions) -> Any:
     """Read the same upload again with these choices, as a new version; a draft stays the version that it is."""
-    version = version_of(request, version_id)
+    version = version_to_change(request, version_id)
     act = {COLUMNS: drafting.check_all, CHECK: drafting.settle, SAVE: drafting.settle}.get(version.step, decide)
     return Status(201, version_answer(act(request.auth.user, version, choices.dict())))
 
@@ -60,21 +60,20 @@ class Saving(Schema):
 @drafts.post("{version_id}/look", response={201: dict[str, Any]})
 def look_again(request: Any, version_id: int, choices: Decisions) -> Any:
     """Look at the beginning of a draft's file again, read with these choices."""
-    return Status(
-        201, version_answer(drafting.look_again(request.auth.user, version_of(request, version_id), choices.dict()))
-    )
+    version = version_to_change(request, version_id)
+    return Status(201, version_answer(drafting.look_again(request.auth.user, version, choices.dict())))
 
 
 @drafts.post("{version_id}/second-file", response={201: dict[str, Any]})
 def add_second_file(request: Any, version_id: int, file: File[UploadedFile]) -> Any:
     """A file whose rows are all held out, once the draft is saved with the split `{"kind": "file"}`."""
-    version = version_of(request, version_id)
+    version = version_to_change(request, version_id)
     return Status(201, version_answer(drafting.add_second_file(request.auth.user, version, file)))
 
 
 @drafts.post("{version_id}/save", response={201: dict[str, Any]})
 def save(request: Any, version_id: int, wanted: Saving) -> Any:
     """Write the rows of a draft whose columns and problems are decided; its state says how that ends."""
-    version = version_of(request, version_id)
+    version = version_to_change(request, version_id)
     saved = drafting.save(request.auth.user, version, wanted.name, wanted.licence, wanted.split)
     return Status(201, version_answer(saved))

@@ -57,6 +57,15 @@ def read_so(mapping: Mapping, rows: list[Row], limits: Limits) -> tuple[list[dic
     return preview.rows, dict(labels.most_common(limits.labels))
 
 
+def as_json(value: Any) -> str:
+    """Any value of a cell, nested dates and bytes of Parquet and Arrow too, which JSON has no word for."""
+    return json.dumps(value, ensure_ascii=False, default=_worded)
+
+
+def _worded(value: Any) -> str:
+    return f"{len(value):,} bytes" if isinstance(value, bytes) else str(value)
+
+
 def _encoding(opened: Opened) -> str:
     """Empty for files that have none."""
     if not opened.is_text:
@@ -69,5 +78,5 @@ def _encoding(opened: Opened) -> str:
 
 
 def _clipped(value: Any) -> str:
-    text = "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = "" if value is None else value if isinstance(value, str) else as_json(value)
     return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"

@@ -5,7 +5,6 @@ Runs in the limited child that checking.py starts; needs no Django and touches n
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
@@ -16,7 +15,7 @@ from webapp.datasets.canonical import Draft, Written
 from webapp.datasets.choices import ASK, CHECK, COLUMNS, Choices
 from webapp.datasets.json_rows import Row
 from webapp.datasets.limits import MIB, Limits
-from webapp.datasets.looking import found_in, read_so, understood
+from webapp.datasets.looking import as_json, found_in, read_so, understood
 from webapp.datasets.mapping import Mapping, choose
 from webapp.datasets.opening import Opened
 from webapp.datasets.problem_list import ProblemList
@@ -240,7 +239,7 @@ class Reading:
     def _side(self, row: Row, split: Split) -> int | None:
         """1 held out, 0 not; None after noting that the cell says neither."""
         value = row[2].get(split.column)
-        said = value.strip().lower() if isinstance(value, str) else json.dumps(value)[:40]
+        said = value.strip().lower() if isinstance(value, str) else as_json(value)[:40]
         if said in NAMES:
             return int(NAMES[said] == "eval")
         message = f"Row {row[1]:,}: `{split.column}` is `{said[:40]}`, neither train nor eval."

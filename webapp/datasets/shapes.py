@@ -7,6 +7,7 @@ from typing import Any
 from django.http import QueryDict
 
 from webapp.datasets.choices import ASK, DELIMITERS, HEADERS
+from webapp.datasets.choosing import fixes_of
 from webapp.datasets.encodings import CHOICES
 from webapp.datasets.mapping import OPTIONAL, SHAPES
 from webapp.datasets.models import DatasetVersion
@@ -64,12 +65,7 @@ def reading_form(version: DatasetVersion) -> dict[str, Any]:
 def wishes_of_columns(form: QueryDict) -> dict[str, Any]:
     """What the form asks for, in the words of deciding.py. Raises UploadRefused naming the part without a column."""
     wishes: dict[str, Any] = {name: form.get(name, "") for name in ("delimiter", "header", "encoding", "entry")}
-    wishes["warnings"] = ASK
-    wishes["fixes"] = [
-        {"code": name.removeprefix("fix."), "fix": str(value).partition(":")[0], "value": str(value).partition(":")[2]}
-        for name, value in form.items()
-        if name.startswith("fix.") and value
-    ]
+    wishes |= {"warnings": ASK, "fixes": fixes_of(form)}
     chosen = next(((task, shape) for task, shape in OFFERED if key_of(task, shape) == form.get("shape")), None)
     if chosen is None:
         return wishes

@@ -7,6 +7,7 @@ A row is known here by one 64-bit key, so that 50 million rows fit in the checke
 from __future__ import annotations
 
 import hashlib
+import json
 from array import array
 from bisect import bisect_left
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from webapp.datasets.problems import Problems
 
-DEFAULT = {"kind": "fraction", "fraction": 0.1, "seed": 17}
+DEFAULT: dict[str, Any] = {"kind": "fraction", "fraction": 0.1, "seed": 17}
 COLUMN = "split"
 NAMES = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -67,9 +68,11 @@ def choose_split(asked: dict[str, Any] | None, columns: list[str], problems: Pro
     """What was asked for; else a column named split; else a tenth. `second`: the second file's name. Raises Refused."""
     if asked is None:
         asked = {"kind": "column", "column": COLUMN} if COLUMN in columns else DEFAULT
+    if fault := fault_of(asked):
+        raise problems.refuse("split", fault.message, fault.hint, field=fault.field)
     kind = asked.get("kind", "fraction")
     if kind == "column":
-        column = str(asked.get("column", COLUMN))
+        column = asked.get("column", COLUMN)
         if column not in columns:
             message = f"There is no column `{column}` to split by."
             raise problems.refuse("missing_column", message, "Name the column that says train or eval.", field=column)
@@ -78,16 +81,40 @@ def choose_split(asked: dict[str, Any] | None, columns: list[str], problems: Pro
         if not second:
             raise problems.refuse("split", "There is no second file to hold out.", "Upload one.", field="kind")
         return Split("file", file=second)
-    if kind != "fraction":
-        message = f"`{str(kind)[:40]}` is no way to split."
-        raise problems.refuse("split", message, "Choose fraction, column or file.", field="kind")
+    return Split("fraction", float(asked.get("fraction", DEFAULT["fraction"])), asked.get("seed", DEFAULT["seed"]))
+
+
+@dataclass(frozen=True)
+class SplitFault:
+    """What is wrong with a wanted split, whatever the file holds."""
+
+    field: str
+    message: str
+    hint: str
+
+
+def fault_of(asked: dict[str, Any]) -> SplitFault | None:
+    """For whoever takes a split in, and for the check, which takes none on trust."""
+    kind, column = asked.get("kind", "fraction"), asked.get("column", COLUMN)
     fraction, seed = asked.get("fraction", DEFAULT["fraction"]), asked.get("seed", DEFAULT["seed"])
-    if isinstance(fraction, bool) or not isinstance(fraction, int | float) or not 0 <= fraction <= MOST:
-        message = f"The eval fraction is {fraction!r}, outside 0 to {MOST}."
-        raise problems.refuse("split", message, "Give a fraction such as 0.1.", field="fraction")
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise problems.refuse("split", f"The split's seed is {seed!r}, not a whole number.", "Give 17.", field="seed")
-    return Split("fraction", float(fraction), seed)
+    if kind not in ("fraction", "column", "file"):
+        return SplitFault("kind", f"{_quoted(kind)} is no way to split.", "Choose fraction, column or file.")
+    if kind == "column" and not isinstance(column, str):
+        return SplitFault("column", f"The split's column is {_quoted(column)}, no name.", "Name a column of the file.")
+    if kind == "fraction" and (isinstance(fraction, bool) or not isinstance(fraction, int | float)):
+        return SplitFault(
+            "fraction", f"The eval fraction is {_quoted(fraction)}, no number.", "Give a fraction such as 0.1."
+        )
+    if kind == "fraction" and not 0 <= fraction <= MOST:
+        message = f"The eval fraction is {_quoted(fraction)}, outside 0 to {MOST}."
+        return SplitFault("fraction", message, "Give a fraction such as 0.1.")
+    if kind == "fraction" and (isinstance(seed, bool) or not isinstance(seed, int)):
+        return SplitFault("seed", f"The split's seed is {_quoted(seed)}, not a whole number.", "Give 17.")
+    return None
+
+
+def _quoted(value: Any) -> str:
+    return f"`{json.dumps(value, ensure_ascii=False)[:40]}`"
 
 
 class KeyMaker:

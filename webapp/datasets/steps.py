@@ -106,6 +106,7 @@ def check(request: HttpRequest, version: DatasetVersion) -> HttpResponse:
             return redirect(address_of(drafting.settle(signed_in(request), version, wishes_of(request.POST))))
         except UploadRefused as error:
             refused = error
+            version.refresh_from_db()
     kinds = kinds_of(version)
     notices = [each for each in version.problems if each["severity"] == "notice"]
     warnings = sum(each["problem"]["count"] for each in kinds if each["problem"]["severity"] == "warning")
@@ -142,10 +143,16 @@ def save(request: HttpRequest, version: DatasetVersion) -> HttpResponse:
 
 
 def _saved(request: HttpRequest, version: DatasetVersion) -> DatasetVersion:
+    """Nothing is stored of a second file that would not be held out. Raises UploadRefused, NotAllowed."""
     user, form = signed_in(request), request.POST
+    split = split_of(form)
     if file := request.FILES.get("second"):
+        if split is None or split["kind"] != "file":
+            message = "A second file was sent, but the rows held out are not set to be those of a second file."
+            hint = "Choose `A second file` and the file once more, or save without the file."
+            raise UploadRefused("dataset.split", message, hint)
         version = drafting.add_second_file(user, version, file)
-    return drafting.save(user, version, form.get("name", ""), form.get("licence", ""), split_of(form))
+    return drafting.save(user, version, form.get("name", ""), form.get("licence", ""), split)
 
 
 @require_POST

@@ -16,6 +16,7 @@ from webapp.datasets import direct
 from webapp.datasets.announcing import KEPT_HOURS, begin, cancel, find
 from webapp.datasets.api import dataset_of
 from webapp.datasets.choices import ASK
+from webapp.datasets.deciding import require_split
 from webapp.datasets.models import Upload
 from webapp.datasets.proving import CHUNK_AT_MOST
 from webapp.datasets.upload_route import done
@@ -81,6 +82,7 @@ def begin_upload(request: Any, announced: Announcement, idempotency_key: Header[
     named = [each for each in teams if each.slug == announced.team] if announced.team else teams
     team = caller.team or next(iter(named), None)
     said = announced.dict()
+    require_split(said["split"])
     asked = {"task": said["task"], "mapping": said["mapping"], "split": said["split"]}
     asked |= {"warnings": ASK if said["warnings"] == ASK else "", "step": said["step"]}
     return Status(201, upload_answer(begin(caller.user, team, dataset, said, asked, idempotency_key)))
