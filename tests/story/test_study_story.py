@@ -79,7 +79,7 @@ def test_four_methods_are_trained_here_and_stand_on_the_front(stack: Stack, shel
     answer = stack.api("post", "studies", json={"base_model": shelf.bert, "dataset_version": shelf.reviews, **wanted})
     assert answer.status_code == 201, answer.text
     study = answer.json()["id"]
-    jobs = [job["id"] for group in stack.api("get", f"studies/{study}").json()["groups"] for job in group["jobs"]]
+    jobs = [job for group in stack.api("get", f"studies/{study}").json()["groups"] for job in group["jobs"]]
     assert len(jobs) == len(methods)
     for job in jobs:
         stack.wait_for_state(job, "succeeded", seconds=180)
