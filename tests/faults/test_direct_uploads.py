@@ -12,13 +12,15 @@ import boto3
 import httpx
 import pytest
 from django.core.files.storage import default_storage
+from django.db import OperationalError
 from django.utils import timezone
 
 from tests.conftest import Api, Cast, api_of
+from tests.datasets.busy import busy_at
 from tests.faults.buckets import NAME
 from tests.faults.chaos_proxy import ChaosProxy, Rule
 from webapp.bucket import Bucket
-from webapp.datasets import announcing
+from webapp.datasets import announcing, direct
 from webapp.datasets.browsing import Wanted, find_rows, rows_page
 from webapp.datasets.models import DatasetVersion, Upload
 from webapp.datasets.proving import CHUNK_AT_MOST
@@ -157,6 +159,30 @@ def test_an_answer_that_was_lost_is_given_again(way: ChaosProxy, bob_api: Api) -
     bucket.join_parts(row.key, row.parts_id, {number: (tag, sums[number]) for number, (_, tag) in parts.items()})
     assert bob_api("get", f"uploads/{upload}").json()["offset"] == len(CONTENT)
     assert checked(bob_api("post", f"uploads/{upload}/complete")).state == "ready"
+
+
+def test_a_fault_at_the_last_step_leaves_the_whole_file_for_a_second_try(
+    way: ChaosProxy, moto: int, bob_api: Api
+) -> None:
+    upload = begun(bob_api)
+    for number in (0, 1):
+        put(bob_api, upload, number)
+    stale = Upload.objects.get()
+    for words in ('INSERT INTO "datasets_datasetversion"', 'SELECT "datasets_upload"'):
+        with busy_at(words), pytest.raises(OperationalError):
+            direct.complete(stale)
+        assert in_bucket(moto) == ([stale.key], [])
+    assert bob_api("post", f"uploads/{upload}/complete").status_code == 201
+    version = DatasetVersion.objects.get()
+    with busy_at('SELECT "datasets_upload"'), pytest.raises(OperationalError):
+        direct.complete(stale)
+    assert direct.complete(stale) == version
+    Upload.objects.all().delete()
+    with pytest.raises(Upload.DoesNotExist):
+        direct.complete(stale)
+    run_check(version.pk)
+    version.refresh_from_db()
+    assert version.state == "ready"
 
 
 def test_parts_that_are_gone_end_the_upload_in_words(way: ChaosProxy, bob_api: Api) -> None:

@@ -14,12 +14,13 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import IntegrityError, transaction
 from django.db.models import F, Sum
 from django.utils import timezone
 
 from webapp.accounts.models import Role, Team, User
-from webapp.accounts.permissions import require
+from webapp.accounts.permissions import NotAllowed, require
 from webapp.datasets.models import Dataset, DatasetVersion, Upload
 from webapp.datasets.uploading import (
     UploadRefused,
@@ -30,7 +31,7 @@ from webapp.datasets.uploading import (
     shown_name,
     version_from_stored,
 )
-from webapp.storing import Stored, forget, require_space, taking_parts
+from webapp.storing import StorageAway, Stored, forget, require_space, taking_parts
 
 KEPT_HOURS = 24
 OPEN_AT_MOST = 20
@@ -129,7 +130,10 @@ def prefix_of(upload: Upload) -> str:
 
 
 def become(upload: Upload, stored: Stored, proof: str = "") -> DatasetVersion:
-    """The version that comes of a whole file in the storage; the same one when asked twice. Else it is forgotten.
+    """The version that comes of a whole file in the storage; the same one when asked twice.
+
+    Refused, upload and file are forgotten. After any other fault both stay: the same may work later, and a commit
+    whose answer was lost has made a version that needs the file.
 
     `proof`: what the check has yet to find in the file; see proving.py.
     """
@@ -140,10 +144,14 @@ def become(upload: Upload, stored: Stored, proof: str = "") -> DatasetVersion:
                 return held.version
             version = _version(upload, stored)
             DatasetVersion.objects.filter(pk=version.pk).update(upload_proof=proof)
-            Upload.objects.filter(pk=upload.pk).update(version=version, offset=upload.bytes)
-    except BaseException:
-        forget(stored.key)
+            done = {"version": version, "offset": upload.bytes, "touched_at": timezone.now()}
+            Upload.objects.filter(pk=upload.pk).update(**done)
+    except (UploadRefused, NotAllowed, ObjectDoesNotExist):
         Upload.objects.filter(pk=upload.pk, version=None).delete()
+        part_of(upload).unlink(missing_ok=True)
+        if not DatasetVersion.objects.filter(upload_key=stored.key).exists():
+            with contextlib.suppress(StorageAway):  # what stays then is listed nowhere, and swept
+                forget(stored.key)
         raise
     return version
 
@@ -175,7 +183,7 @@ def expire_uploads() -> None:
     for upload in Upload.objects.filter(touched_at__lt=before)[:100]:
         cancel(upload)
     folder = Path(settings.VAR) / "incoming"
-    for path in folder.glob("*.part") if folder.is_dir() else ():
+    for path in folder.iterdir() if folder.is_dir() else ():
         with contextlib.suppress(FileNotFoundError, ValueError):
             old = path.stat().st_mtime < before.timestamp()
             if old and not Upload.objects.filter(pk=UUID(path.stem)).exists():
