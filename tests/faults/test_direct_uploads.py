@@ -185,6 +185,26 @@ def test_a_fault_at_the_last_step_leaves_the_whole_file_for_a_second_try(
     assert version.state == "ready"
 
 
+def test_cancelled_in_the_moment_it_became_a_version_the_version_keeps_its_bytes(
+    way: ChaosProxy, moto: int, bob_api: Api
+) -> None:
+    upload = begun(bob_api)
+    for number in (0, 1):
+        put(bob_api, upload, number)
+    looked_at_before = Upload.objects.get()
+    answer = bob_api("post", f"uploads/{upload}/complete")
+    announcing.cancel(looked_at_before)
+    assert in_bucket(moto) == ([looked_at_before.key], [])
+    assert checked(answer).state == "ready"
+
+
+def test_a_bucket_that_is_away_does_not_keep_an_upload_from_its_cancelling(way: ChaosProxy, bob_api: Api) -> None:
+    upload = begun(bob_api)
+    way.add(Rule(reset=True))
+    assert bob_api("delete", f"uploads/{upload}").status_code == 204
+    assert not Upload.objects.exists()
+
+
 def test_parts_that_are_gone_end_the_upload_in_words(way: ChaosProxy, bob_api: Api) -> None:
     upload = begun(bob_api)
     put(bob_api, upload, 0)

@@ -7,6 +7,7 @@ bytes lie in one file beside the storage until they are whole.
 from __future__ import annotations
 
 import contextlib
+import logging
 import uuid
 from datetime import timedelta
 from pathlib import Path
@@ -33,6 +34,7 @@ from webapp.datasets.uploading import (
 )
 from webapp.storing import StorageAway, Stored, forget, require_space, taking_parts
 
+log = logging.getLogger(__name__)
 KEPT_HOURS = 24
 OPEN_AT_MOST = 20
 """Unfinished uploads of one person."""
@@ -168,13 +170,23 @@ def _version(upload: Upload, stored: Stored) -> DatasetVersion:
 
 
 def cancel(upload: Upload) -> None:
-    """Forget it and its bytes, wherever they are; what it became stays. Raises StorageAway."""
+    """Forget it and its bytes, wherever they are; what it became stays, also where that came just before."""
+    try:
+        _end(upload)
+    except StorageAway as error:
+        log.warning("cancelled upload %s left its bytes to the clearing: %s", upload.pk, error)
+
+
+def _end(upload: Upload) -> None:
+    """The row first: with it nothing can become of the bytes any more. Raises StorageAway, with the row gone."""
+    with transaction.atomic():
+        held = Upload.objects.select_for_update().filter(pk=upload.pk).first()
+        Upload.objects.filter(pk=upload.pk).delete()
     part_of(upload).unlink(missing_ok=True)
-    storage = taking_parts() if upload.key and upload.version_id is None else None
+    storage = taking_parts() if held is not None and held.key and held.version_id is None else None
     if storage is not None:
         storage.drop_parts(upload.key)
         forget(upload.key)
-    Upload.objects.filter(pk=upload.pk).delete()
 
 
 def expire_uploads() -> None:
