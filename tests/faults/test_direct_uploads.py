@@ -25,8 +25,10 @@ from webapp.datasets.browsing import Wanted, find_rows, rows_page
 from webapp.datasets.models import DatasetVersion, Upload
 from webapp.datasets.proving import CHUNK_AT_MOST
 from webapp.datasets.vetting import run_check
+from webapp.jobs import clearing
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]
+DENIED = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 ROWS = [json.dumps({"text": f"row {n} " + "of many words " * 300, "label": "ab"[n % 2]}) for n in range(2100)]
 CONTENT = ("\n".join(ROWS) + "\n").encode()
 """Two parts, the second smaller than S3 lets any but the last be."""
@@ -147,6 +149,48 @@ def test_cancelled_or_left_alone_it_leaves_nothing_in_the_bucket(way: ChaosProxy
     assert not Upload.objects.exists()
 
 
+def test_an_upload_that_the_bucket_will_not_let_go_keeps_no_other_waiting(
+    way: ChaosProxy, moto: int, bob_api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("first", "second", "third"):
+        put(bob_api, begun(bob_api, name=name), 0)
+    Upload.objects.update(touched_at=timezone.now() - timedelta(hours=25))
+    keys = list(Upload.objects.values_list("key", flat=True))
+    for key in keys[:2]:
+        way.add(Rule(path=f"DELETE /{NAME}/{key}", answer=DENIED))
+    announcing.expire_uploads()
+    assert not Upload.objects.exists()
+    assert sorted(in_bucket(moto)[1]) == sorted(keys[:2])
+    assert [line.args[0] for line in caplog.records if "expired uploads left" in line.msg] == [2]  # type: ignore[index]
+    list(clearing.forget_files())
+    assert sorted(in_bucket(moto)[1]) == sorted(keys[:2])
+    way.heal()
+    list(clearing.forget_files())
+    assert in_bucket(moto) == ([], [])
+
+
+def test_parts_whose_upload_went_with_its_dataset_are_swept(
+    way: ChaosProxy, moto: int, bob_api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """moto dates all that comes in to 2010."""
+    for name in ("gone", "stays"):
+        put(bob_api, begun(bob_api, name=name), 0)
+    owner = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{moto}")
+    others = [f"{name}/uploads/1" for name in ("backups", "backups/1")]
+    for key in others:
+        owner.create_multipart_upload(Bucket=NAME, Key=key)
+    Upload.objects.filter(name="gone").delete()
+    kept, bucket = [Upload.objects.get().key, *others], Bucket(bucket_name=NAME, endpoint_url=way.url)
+    with monkeypatch.context() as young:
+        young.setattr(clearing, "DAY_SECONDS", 100 * 366 * 24 * 3600)
+        list(clearing.forget_files())
+    assert len(in_bucket(moto)[1]) == 4
+    list(clearing.forget_files())
+    assert sorted(in_bucket(moto)[1]) == sorted(kept)
+    for key in kept:
+        bucket.drop_parts(key)
+
+
 def test_an_answer_that_was_lost_is_given_again(way: ChaosProxy, bob_api: Api) -> None:
     """The bucket had made one file of the parts when the site died."""
     upload = begun(bob_api)
@@ -196,13 +240,6 @@ def test_cancelled_in_the_moment_it_became_a_version_the_version_keeps_its_bytes
     announcing.cancel(looked_at_before)
     assert in_bucket(moto) == ([looked_at_before.key], [])
     assert checked(answer).state == "ready"
-
-
-def test_a_bucket_that_is_away_does_not_keep_an_upload_from_its_cancelling(way: ChaosProxy, bob_api: Api) -> None:
-    upload = begun(bob_api)
-    way.add(Rule(reset=True))
-    assert bob_api("delete", f"uploads/{upload}").status_code == 204
-    assert not Upload.objects.exists()
 
 
 def test_parts_that_are_gone_end_the_upload_in_words(way: ChaosProxy, bob_api: Api) -> None:

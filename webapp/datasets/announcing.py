@@ -190,10 +190,19 @@ def _end(upload: Upload) -> None:
 
 
 def expire_uploads() -> None:
-    """What nobody has gone on with for a day, and parts that belong to nothing."""
+    """What nobody has gone on with for a day, and parts that belong to nothing.
+
+    One that the bucket will not let go keeps no other waiting: its row is gone, and clearing.py finds its bytes.
+    """
     before = timezone.now() - timedelta(hours=KEPT_HOURS)
+    left: list[StorageAway] = []
     for upload in Upload.objects.filter(touched_at__lt=before)[:100]:
-        cancel(upload)
+        try:
+            _end(upload)
+        except StorageAway as error:
+            left.append(error)
+    if left:
+        log.warning("%d expired uploads left their bytes to the clearing: %s", len(left), left[0])
     folder = Path(settings.VAR) / "incoming"
     for path in folder.iterdir() if folder.is_dir() else ():
         with contextlib.suppress(FileNotFoundError, ValueError):
