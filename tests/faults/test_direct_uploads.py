@@ -282,6 +282,11 @@ def test_a_page_of_rows_fetches_what_it_shows(way: ChaosProxy, cast: Cast, monke
     asked = [line.split()[0] for line in way.seen[before:]]
     assert asked.count("GET") == len(fetched)
     fetched.clear()
+    version.row_index = {**(version.row_index or {}), "remarks": {"odd": [1, 2096]}}
+    remarked = find_rows(version, Wanted(problem="odd"), 0, 5)
+    assert [row["text"].split()[1] for _, row in remarked.rows] == ["0", "2095"]
+    assert 0 < sum(fetched) <= 2 * 256 * 1024
+    fetched.clear()
     found = find_rows(version, Wanted(words="row 2099 "), 0, 1)
     while not found.rows:
         assert found.next
