@@ -10,6 +10,7 @@ import base64
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cached_property
 from typing import IO, Any
 
@@ -174,3 +175,10 @@ class Bucket(S3Storage):  # type: ignore[misc]
             answer = self._client.list_multipart_uploads(Bucket=self.bucket_name, Prefix=name)
             for each in answer.get("Uploads", ()):
                 self._client.abort_multipart_upload(Bucket=self.bucket_name, Key=each["Key"], UploadId=each["UploadId"])
+
+    def coming(self) -> Iterator[tuple[str, datetime]]:
+        """Names of which parts have come in without being one file yet, and since when; an upload cut short is one."""
+        with _asked("what comes in"):
+            for page in self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self.bucket_name):
+                for each in page.get("Uploads", ()):
+                    yield each["Key"], each["Initiated"]

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 from django.core.files.storage import default_storage
+from django.db import OperationalError
 from django.utils import timezone
 
 from tests.conftest import Api, Cast, api_of
+from tests.datasets.busy import busy_at
 from webapp.datasets import announcing, receiving
 from webapp.datasets.models import DatasetVersion, Upload
 from webapp.datasets.uploading import UploadRefused
@@ -169,6 +171,19 @@ def test_a_disk_that_fills_up_removes_the_part(bob_api: Api, monkeypatch: pytest
         add(upload, 100, ROWS[100:])
     assert not announcing.part_of(upload).exists()
     assert not Upload.objects.exists()
+
+
+def test_a_fault_at_the_last_step_keeps_the_bytes_for_a_second_try(bob_api: Api) -> None:
+    upload = row(bob_api, name="twice", sha256=hashlib.sha256(ROWS).hexdigest())
+    add(upload, 0, ROWS[:100])
+    with busy_at('INSERT INTO "datasets_datasetversion"'), pytest.raises(OperationalError):
+        add(upload, 100, ROWS[100:])
+    assert bob_api("get", f"uploads/{upload.pk}").json()["offset"] == 100
+    version = add(upload, 100, ROWS[100:])
+    assert version is not None
+    assert not list(announcing.part_of(upload).parent.glob(f"{upload.pk.hex}*"))
+    with default_storage.open(version.upload_key) as file:
+        assert file.read() == ROWS
 
 
 def test_a_name_taken_meanwhile_is_said_and_leaves_no_file(bob_api: Api) -> None:

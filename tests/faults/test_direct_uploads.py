@@ -12,19 +12,23 @@ import boto3
 import httpx
 import pytest
 from django.core.files.storage import default_storage
+from django.db import OperationalError
 from django.utils import timezone
 
 from tests.conftest import Api, Cast, api_of
+from tests.datasets.busy import busy_at
 from tests.faults.buckets import NAME
 from tests.faults.chaos_proxy import ChaosProxy, Rule
 from webapp.bucket import Bucket
-from webapp.datasets import announcing
+from webapp.datasets import announcing, direct
 from webapp.datasets.browsing import Wanted, find_rows, rows_page
 from webapp.datasets.models import DatasetVersion, Upload
 from webapp.datasets.proving import CHUNK_AT_MOST
 from webapp.datasets.vetting import run_check
+from webapp.jobs import clearing
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]
+DENIED = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 ROWS = [json.dumps({"text": f"row {n} " + "of many words " * 300, "label": "ab"[n % 2]}) for n in range(2100)]
 CONTENT = ("\n".join(ROWS) + "\n").encode()
 """Two parts, the second smaller than S3 lets any but the last be."""
@@ -145,6 +149,48 @@ def test_cancelled_or_left_alone_it_leaves_nothing_in_the_bucket(way: ChaosProxy
     assert not Upload.objects.exists()
 
 
+def test_an_upload_that_the_bucket_will_not_let_go_keeps_no_other_waiting(
+    way: ChaosProxy, moto: int, bob_api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("first", "second", "third"):
+        put(bob_api, begun(bob_api, name=name), 0)
+    Upload.objects.update(touched_at=timezone.now() - timedelta(hours=25))
+    keys = list(Upload.objects.values_list("key", flat=True))
+    for key in keys[:2]:
+        way.add(Rule(path=f"DELETE /{NAME}/{key}", answer=DENIED))
+    announcing.expire_uploads()
+    assert not Upload.objects.exists()
+    assert sorted(in_bucket(moto)[1]) == sorted(keys[:2])
+    assert [line.args[0] for line in caplog.records if "expired uploads left" in line.msg] == [2]  # type: ignore[index]
+    list(clearing.forget_files())
+    assert sorted(in_bucket(moto)[1]) == sorted(keys[:2])
+    way.heal()
+    list(clearing.forget_files())
+    assert in_bucket(moto) == ([], [])
+
+
+def test_parts_whose_upload_went_with_its_dataset_are_swept(
+    way: ChaosProxy, moto: int, bob_api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """moto dates all that comes in to 2010."""
+    for name in ("gone", "stays"):
+        put(bob_api, begun(bob_api, name=name), 0)
+    owner = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{moto}")
+    others = [f"{name}/uploads/1" for name in ("backups", "backups/1")]
+    for key in others:
+        owner.create_multipart_upload(Bucket=NAME, Key=key)
+    Upload.objects.filter(name="gone").delete()
+    kept, bucket = [Upload.objects.get().key, *others], Bucket(bucket_name=NAME, endpoint_url=way.url)
+    with monkeypatch.context() as young:
+        young.setattr(clearing, "DAY_SECONDS", 100 * 366 * 24 * 3600)
+        list(clearing.forget_files())
+    assert len(in_bucket(moto)[1]) == 4
+    list(clearing.forget_files())
+    assert sorted(in_bucket(moto)[1]) == sorted(kept)
+    for key in kept:
+        bucket.drop_parts(key)
+
+
 def test_an_answer_that_was_lost_is_given_again(way: ChaosProxy, bob_api: Api) -> None:
     """The bucket had made one file of the parts when the site died."""
     upload = begun(bob_api)
@@ -157,6 +203,43 @@ def test_an_answer_that_was_lost_is_given_again(way: ChaosProxy, bob_api: Api) -
     bucket.join_parts(row.key, row.parts_id, {number: (tag, sums[number]) for number, (_, tag) in parts.items()})
     assert bob_api("get", f"uploads/{upload}").json()["offset"] == len(CONTENT)
     assert checked(bob_api("post", f"uploads/{upload}/complete")).state == "ready"
+
+
+def test_a_fault_at_the_last_step_leaves_the_whole_file_for_a_second_try(
+    way: ChaosProxy, moto: int, bob_api: Api
+) -> None:
+    upload = begun(bob_api)
+    for number in (0, 1):
+        put(bob_api, upload, number)
+    stale = Upload.objects.get()
+    for words in ('INSERT INTO "datasets_datasetversion"', 'SELECT "datasets_upload"'):
+        with busy_at(words), pytest.raises(OperationalError):
+            direct.complete(stale)
+        assert in_bucket(moto) == ([stale.key], [])
+    assert bob_api("post", f"uploads/{upload}/complete").status_code == 201
+    version = DatasetVersion.objects.get()
+    with busy_at('SELECT "datasets_upload"'), pytest.raises(OperationalError):
+        direct.complete(stale)
+    assert direct.complete(stale) == version
+    Upload.objects.all().delete()
+    with pytest.raises(Upload.DoesNotExist):
+        direct.complete(stale)
+    run_check(version.pk)
+    version.refresh_from_db()
+    assert version.state == "ready"
+
+
+def test_cancelled_in_the_moment_it_became_a_version_the_version_keeps_its_bytes(
+    way: ChaosProxy, moto: int, bob_api: Api
+) -> None:
+    upload = begun(bob_api)
+    for number in (0, 1):
+        put(bob_api, upload, number)
+    looked_at_before = Upload.objects.get()
+    answer = bob_api("post", f"uploads/{upload}/complete")
+    announcing.cancel(looked_at_before)
+    assert in_bucket(moto) == ([looked_at_before.key], [])
+    assert checked(answer).state == "ready"
 
 
 def test_parts_that_are_gone_end_the_upload_in_words(way: ChaosProxy, bob_api: Api) -> None:
@@ -198,6 +281,11 @@ def test_a_page_of_rows_fetches_what_it_shows(way: ChaosProxy, cast: Cast, monke
     assert sum(fetched) <= 3 * 256 * 1024
     asked = [line.split()[0] for line in way.seen[before:]]
     assert asked.count("GET") == len(fetched)
+    fetched.clear()
+    version.row_index = {**(version.row_index or {}), "remarks": {"odd": [1, 2096]}}
+    remarked = find_rows(version, Wanted(problem="odd"), 0, 5)
+    assert [row["text"].split()[1] for _, row in remarked.rows] == ["0", "2095"]
+    assert 0 < sum(fetched) <= 2 * 256 * 1024
     fetched.clear()
     found = find_rows(version, Wanted(words="row 2099 "), 0, 1)
     while not found.rows:

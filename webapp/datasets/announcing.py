@@ -7,6 +7,7 @@ bytes lie in one file beside the storage until they are whole.
 from __future__ import annotations
 
 import contextlib
+import logging
 import uuid
 from datetime import timedelta
 from pathlib import Path
@@ -14,12 +15,13 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import IntegrityError, transaction
 from django.db.models import F, Sum
 from django.utils import timezone
 
 from webapp.accounts.models import Role, Team, User
-from webapp.accounts.permissions import require
+from webapp.accounts.permissions import NotAllowed, require
 from webapp.datasets.models import Dataset, DatasetVersion, Upload
 from webapp.datasets.uploading import (
     UploadRefused,
@@ -30,8 +32,9 @@ from webapp.datasets.uploading import (
     shown_name,
     version_from_stored,
 )
-from webapp.storing import Stored, forget, require_space, taking_parts
+from webapp.storing import StorageAway, Stored, forget, require_space, taking_parts
 
+log = logging.getLogger(__name__)
 KEPT_HOURS = 24
 OPEN_AT_MOST = 20
 """Unfinished uploads of one person."""
@@ -129,7 +132,10 @@ def prefix_of(upload: Upload) -> str:
 
 
 def become(upload: Upload, stored: Stored, proof: str = "") -> DatasetVersion:
-    """The version that comes of a whole file in the storage; the same one when asked twice. Else it is forgotten.
+    """The version that comes of a whole file in the storage; the same one when asked twice.
+
+    Refused, upload and file are forgotten. After any other fault both stay: the same may work later, and a commit
+    whose answer was lost has made a version that needs the file.
 
     `proof`: what the check has yet to find in the file; see proving.py.
     """
@@ -140,10 +146,14 @@ def become(upload: Upload, stored: Stored, proof: str = "") -> DatasetVersion:
                 return held.version
             version = _version(upload, stored)
             DatasetVersion.objects.filter(pk=version.pk).update(upload_proof=proof)
-            Upload.objects.filter(pk=upload.pk).update(version=version, offset=upload.bytes)
-    except BaseException:
-        forget(stored.key)
+            done = {"version": version, "offset": upload.bytes, "touched_at": timezone.now()}
+            Upload.objects.filter(pk=upload.pk).update(**done)
+    except (UploadRefused, NotAllowed, ObjectDoesNotExist):
         Upload.objects.filter(pk=upload.pk, version=None).delete()
+        part_of(upload).unlink(missing_ok=True)
+        if not DatasetVersion.objects.filter(upload_key=stored.key).exists():
+            with contextlib.suppress(StorageAway):  # what stays then is listed nowhere, and swept
+                forget(stored.key)
         raise
     return version
 
@@ -160,22 +170,41 @@ def _version(upload: Upload, stored: Stored) -> DatasetVersion:
 
 
 def cancel(upload: Upload) -> None:
-    """Forget it and its bytes, wherever they are; what it became stays. Raises StorageAway."""
+    """Forget it and its bytes, wherever they are; what it became stays, also where that came just before."""
+    try:
+        _end(upload)
+    except StorageAway as error:
+        log.warning("cancelled upload %s left its bytes to the clearing: %s", upload.pk, error)
+
+
+def _end(upload: Upload) -> None:
+    """The row first: with it nothing can become of the bytes any more. Raises StorageAway, with the row gone."""
+    with transaction.atomic():
+        held = Upload.objects.select_for_update().filter(pk=upload.pk).first()
+        Upload.objects.filter(pk=upload.pk).delete()
     part_of(upload).unlink(missing_ok=True)
-    storage = taking_parts() if upload.key and upload.version_id is None else None
+    storage = taking_parts() if held is not None and held.key and held.version_id is None else None
     if storage is not None:
         storage.drop_parts(upload.key)
         forget(upload.key)
-    Upload.objects.filter(pk=upload.pk).delete()
 
 
 def expire_uploads() -> None:
-    """What nobody has gone on with for a day, and parts that belong to nothing."""
+    """What nobody has gone on with for a day, and parts that belong to nothing.
+
+    One that the bucket will not let go keeps no other waiting: its row is gone, and clearing.py finds its bytes.
+    """
     before = timezone.now() - timedelta(hours=KEPT_HOURS)
+    left: list[StorageAway] = []
     for upload in Upload.objects.filter(touched_at__lt=before)[:100]:
-        cancel(upload)
+        try:
+            _end(upload)
+        except StorageAway as error:
+            left.append(error)
+    if left:
+        log.warning("%d expired uploads left their bytes to the clearing: %s", len(left), left[0])
     folder = Path(settings.VAR) / "incoming"
-    for path in folder.glob("*.part") if folder.is_dir() else ():
+    for path in folder.iterdir() if folder.is_dir() else ():
         with contextlib.suppress(FileNotFoundError, ValueError):
             old = path.stat().st_mtime < before.timestamp()
             if old and not Upload.objects.filter(pk=UUID(path.stem)).exists():

@@ -121,7 +121,7 @@ def _remarked(version: DatasetVersion, wanted: Wanted, start: int, limit: int) -
     numbers = [each for each in remarks_of(version).get(wanted.problem, []) if each > start]
     found: list[tuple[int, dict[str, Any]]] = []
     until = time.monotonic() + SEARCH_SECONDS
-    with open_stored(version.file_key) as file:
+    with open_ranged(version.file_key) as file:
         for number in numbers:
             row = orjson.loads(next(_lines_from(file, version, number - 1)))
             if wanted.fits(row):

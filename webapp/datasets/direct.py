@@ -66,11 +66,9 @@ def complete(upload: Upload) -> DatasetVersion:
         return upload.version
     storage = _storage(upload)
     try:
-        parts = storage.parts(upload.key, upload.parts_id)
-    except FileNotFoundError:
+        _join(storage, upload, storage.parts(upload.key, upload.parts_id))
+    except FileNotFoundError:  # another request may have joined them between two questions, too
         _require_joined(storage, upload)
-    else:
-        _join(storage, upload, parts)
     count = -(-upload.bytes // CHUNK_AT_MOST)
     proof = proof_of_parts(bytes.fromhex(upload.part_sums[str(number)]) for number in range(1, count + 1))
     return become(upload, Stored(upload.key, upload.sha256, upload.bytes), upload.sha256 or proof)

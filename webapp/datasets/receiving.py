@@ -56,8 +56,10 @@ def add_chunk(upload: Upload, offset: int, pieces: Sequence[bytes], sha256: str)
         check_chunk(upload, offset, length)
         _write(upload, file, pieces, length)
         upload.offset, upload.touched_at = offset + length, timezone.now()
+        if upload.offset == upload.bytes:
+            return _finish(upload)
         upload.save(update_fields=["offset", "touched_at"])
-        return _finish(upload) if upload.offset == upload.bytes else None
+        return None
 
 
 @contextlib.contextmanager
@@ -98,11 +100,22 @@ def _write(upload: Upload, file: int, pieces: Sequence[bytes], length: int) -> N
 
 
 def _finish(upload: Upload) -> DatasetVersion:
-    """All bytes are here: verified, moved into the storage, and made a version of."""
+    """All bytes are here: verified, put into the storage, and made a version of.
+
+    The part stays until then, and the last chunk counts only with the version: after a fault it is sent once more.
+    """
     path = part_of(upload)
     digest = sha256_of(path) if upload.sha256 else ""
     if path.stat().st_size != upload.bytes or digest != upload.sha256:
         cancel(upload)
         message = "The whole file does not have the sha256 that was announced; nothing was kept."
         raise UploadRefused("upload.damaged", message, "Upload it again.", 422)
-    return become(upload, Stored(store_by_move(prefix_of(upload), path), digest, upload.bytes))
+    whole = path.with_suffix(".whole")
+    whole.unlink(missing_ok=True)
+    os.link(path, whole)  # a second name for the same bytes, which the storage takes
+    try:
+        version = become(upload, Stored(store_by_move(prefix_of(upload), whole), digest, upload.bytes))
+    finally:
+        whole.unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
+    return version

@@ -6,10 +6,12 @@ Careful on purpose: only folders that it knows, only what is old, and each file 
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from django.core.files.storage import default_storage
 from django.utils import timezone
@@ -17,10 +19,10 @@ from django.utils import timezone
 from webapp import clock
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.announcing import expire_uploads
-from webapp.datasets.models import DatasetVersion
+from webapp.datasets.models import DatasetVersion, Upload
 from webapp.datasets.vetting import forget_old_uploads
 from webapp.jobs.models import Artifact, Attempt, Checkpoint, Inspection, StoredPart
-from webapp.storing import forget
+from webapp.storing import StorageAway, forget
 
 log = logging.getLogger(__name__)
 PART_SECONDS = 3600
@@ -28,6 +30,8 @@ DAY_SECONDS = 24 * 3600
 SHARE_SECONDS = 0.2
 FOLDERS = ("attempts", "inspections", "problems", "uploads", "versions")
 """Kinds of files whose every owner is known here; others are left alone."""
+OURS = re.compile(rf"(\d+|site)/({'|'.join(FOLDERS)})/.+")
+"""Keys of such files: a bucket may hold others' as well."""
 
 
 @dataclass
@@ -65,10 +69,32 @@ def drop_parts(limit: int = 100) -> None:
 
 def forget_files() -> Iterator[None]:
     """Walk through the known folders of every team; yields after each file."""
+    yield from _drop_what_came_in()
     teams, _ = default_storage.listdir("")
     for team in teams:
         for kind in _folders(team):
             yield from _walk(f"{team}/{kind}")
+
+
+def _drop_what_came_in() -> Iterator[None]:
+    """Parts in a bucket that are no file yet: a dataset, team or person that went took the row of the upload along."""
+    storage: Any = default_storage
+    left: list[StorageAway] = []
+    try:
+        coming = list(storage.coming()) if hasattr(storage, "coming") else []
+    except StorageAway as error:
+        coming, left = [], [error]
+    for key, since in coming:
+        old = timezone.now() - since > timedelta(seconds=DAY_SECONDS)
+        if old and OURS.fullmatch(key) and not Upload.objects.filter(key=key).exists():
+            log.warning("removing parts of %s: no upload needs them, and they are a day old", key)
+            try:
+                storage.drop_parts(key)
+            except StorageAway as error:
+                left.append(error)
+        yield
+    if left:
+        log.warning("parts of files stay in the bucket until the next look: %s", left[0])
 
 
 def _folders(team: str) -> list[str]:
