@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import nn
 
@@ -20,6 +23,7 @@ from workers.methods.method import Method
 from workers.methods.options import Options
 from workers.methods.shape import Shape
 from workers.protocol import JobFolder, JobSpec, Task
+from workers.training import answering
 from workers.training.attempt import Attempt
 from workers.training.batching import collate
 from workers.training.evaluating import Evaluation
@@ -202,19 +206,29 @@ def trained(folder: Path, base_model: Path, cell: Cell) -> Trained:
 def trained_in(folder: Path, job: JobFolder, cell: Cell) -> Trained:
     """This very job of a cell, whose settings may be others than all cells have."""
     trainer = Trainer(folder, WatchedAttempt)
-    run = trainer(job)
+    with short_answers():
+        run = trainer(job)
     assert run.error is None, repr(run.error)
     assert isinstance(trainer.attempt, WatchedAttempt)
     return Trained(cell, job, run, trainer.attempt)
+
+
+@contextmanager
+def short_answers() -> Iterator[None]:
+    """Two tokens show that a method can be asked what it says; longer answers are most of a short training's time."""
+    with pytest.MonkeyPatch.context() as short:
+        short.setattr(answering, "ANSWER_TOKENS", 2)
+        yield
 
 
 def resumed(folder: Path, base_model: Path, cell: Cell) -> Trained:
     """The same training, stopped once on its way."""
     job = job_of(folder / "resumed", base_model, cell)
     trainer = Trainer(folder, WatchedAttempt)
-    first = trainer(job, StopAfter(trainer, STOPPED_AFTER))
-    assert first.of("checkpoint"), "it was stopped before it had a checkpoint"
-    run = trainer(job)
+    with short_answers():
+        first = trainer(job, StopAfter(trainer, STOPPED_AFTER))
+        assert first.of("checkpoint"), "it was stopped before it had a checkpoint"
+        run = trainer(job)
     assert run.error is None, repr(run.error)
     assert 0 < run.of("plan")[0]["resumed_step"] < STEPS
     assert isinstance(trainer.attempt, WatchedAttempt)
