@@ -76,6 +76,15 @@ class Browser:
         if not sent.url.startswith((self.url, "data:", "blob:")):
             self.faults.append(f"foreign: {sent.url}")
 
+    @contextmanager
+    def elsewhere(self, url: str) -> Iterator[Browser]:
+        """The same browser at another site, as somebody who has never been there."""
+        chromium = self.page.context.browser
+        assert chromium
+        context = chromium.new_context(viewport={"width": 1280, "height": 900})
+        yield Browser(context.new_page(), url)
+        context.close()
+
     def complain(self) -> None:
         """Fail if anything went wrong so far."""
         found = self.faults + self.page.evaluate("window.__violations")

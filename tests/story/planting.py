@@ -38,6 +38,6 @@ def plant() -> None:
         transitions.move(job, "queued", "starting", "worker w1")
         transitions.move(job, "starting", "running", "worker w1")
         said = "Out of GPU memory at step 3. Needed ~2.1 GiB more." if after == "failed" else ""
-        code = "gpu_oom" if said else ""
+        code = "gpu_oom" if said else "finished"
         transitions.move(job, "running", after, "worker w1", reason_code=code, reason_sentence=said)
     transitions.act(jobs[2], bob, "cancel")

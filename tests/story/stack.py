@@ -41,8 +41,9 @@ class Stack:
     def manage(self, *arguments: str) -> str:
         """A management command against this stack's database and broker."""
         command = [sys.executable, str(ROOT / "manage.py"), *arguments]
-        own = {"DELTABOARD_VAR": str(self.var), "DELTABOARD_NO_BOOTSTRAP": "1", "REDIS_URL": self.broker_url}
-        environment = os.environ | own
+        own = {"DELTABOARD_VAR": str(self.var), "DELTABOARD_NO_BOOTSTRAP": "1"}
+        broker = {"REDIS_URL": self.broker_url} if (self.var / "valkey").exists() else {}
+        environment = os.environ | own | broker
         return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
 
     @property

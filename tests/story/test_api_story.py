@@ -132,7 +132,7 @@ def read_stream(stack: Stack, job_id: int, stop: int, **headers: str) -> list[tu
         for line in answer.iter_lines():
             if line.startswith("id: "):
                 number = int(line[4:])
-            elif line.startswith("event: "):
+            elif line.startswith("event: ") and line != "event: beat":  # says only that the line is alive
                 seen.append((number, line[7:]))
                 if number >= stop or line[7:] == "end":
                     return seen
