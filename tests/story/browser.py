@@ -18,7 +18,7 @@ WATCH_POLICY = (
     " e => window.__violations.push(e.effectiveDirective + ' ' + e.blockedURI))"
 )
 SCROLL = """async () => {
-    for (let y = 0; y < document.body.scrollHeight; y += 400) {
+    for (let y = 0; y < document.body.scrollHeight; y += 800) {
         scrollTo(0, y);
         await new Promise(later => setTimeout(later, 50));
     }
