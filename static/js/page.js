@@ -88,5 +88,11 @@ async function copy(button) {
   }
 }
 
+// A box wider inside than out is scrolled with the keys too; one that shows all is no stop on the way.
+const widths = new ResizeObserver((all) => all.forEach(({ target: box }) => (box.tabIndex = box.scrollWidth > box.clientWidth ? 0 : -1)));
+const watchWidths = () => document.querySelectorAll(".table-scroll").forEach((box) => widths.observe(box));
+document.body.addEventListener("htmx:afterSettle", watchWidths);
+
 document.querySelector("[data-focus]")?.focus();
+watchWidths();
 ticks();

@@ -25,6 +25,7 @@ SCROLL = """async () => {
     scrollTo(0, 0);
 }"""
 """Charts are drawn when they come near view."""
+WIDE, NARROW = 1280, 390
 ABANDONED = ("htmx:sendAbort", "htmx:afterRequest")
 """htmx calls it an error when a newer keystroke or a new page abandons a request; it is the plan."""
 
@@ -37,27 +38,29 @@ class Browser:
     url: str
     faults: list[str] = field(default_factory=list)
 
-    def look(self, name: str, ours: bool = True) -> None:
-        """Screenshots of this page, light and dark, wide and narrow, for people to look at; of ours, axe's word too."""
+    def look(self, name: str) -> None:
+        """Screenshots of this page, light and dark, each wide and narrow, for people to look at; and axe's word."""
+        self._show(name, ours=True, light=(WIDE, NARROW), dark=(WIDE, NARROW))
+
+    def glance(self, name: str, ours: bool = True) -> None:
+        """Two screenshots, light and wide, dark and narrow; of our own pages axe's word in both themes."""
+        self._show(name, ours, light=(WIDE,), dark=(NARROW,))
+
+    def _show(self, name: str, ours: bool, **widths: tuple[int, ...]) -> None:
+        """Without motion: half-way between two colours no contrast is right."""
         SCREENSHOTS.mkdir(exist_ok=True)
-        for theme in ("light", "dark"):
-            self.page.emulate_media(color_scheme=theme)
-            for width, word in ((1280, "wide"), (390, "narrow")):
+        for theme, each in widths.items():
+            self.page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
+            for width in each:
                 self.page.set_viewport_size({"width": width, "height": 900})
                 self.page.evaluate(SCROLL)
-                self.page.wait_for_timeout(300)
+                self.page.wait_for_timeout(200)
+                word = "wide" if width == WIDE else "narrow"
                 self.page.screenshot(path=SCREENSHOTS / f"{name}-{theme}-{word}.png", full_page=True)
             if ours:
                 self._judge(f"{name}, {theme}")
-        self.page.emulate_media(color_scheme="light")
-        self.page.set_viewport_size({"width": 1280, "height": 900})
-
-    def judge(self, name: str) -> None:
-        """Only axe's word, in both themes; without motion, for half-way between two colours no contrast is right."""
-        for theme in ("light", "dark"):
-            self.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-            self._judge(f"{name}, {theme}")
         self.page.emulate_media(color_scheme="light", reduced_motion="no-preference")
+        self.page.set_viewport_size({"width": WIDE, "height": 900})
 
     def _judge(self, where: str) -> None:
         self.faults += [f"{where}: {violation}" for violation in self._violations()]

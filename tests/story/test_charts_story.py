@@ -152,7 +152,7 @@ def test_the_menu_gives_picture_csv_and_table_and_enlarges(browser: Browser, cur
     loss.locator("[data-enlarge]").click()
     loss.get_by_role("button", name="Zoom in").click()
     expect(page).to_have_url(re.compile(r"zoom=.*big=loss|big=loss.*zoom="))
-    browser.look("charts-enlarged")
+    browser.glance("charts-enlarged")
     browser.complain()
 
 
@@ -194,7 +194,7 @@ def test_a_card_without_a_curve_says_why(browser: Browser, curves: Stack) -> Non
     expect(card(page, "loss").locator(".stat")).to_contain_text("at step 1")
     expect(card(page, "accuracy").locator(".state")).to_contain_text("has no eval split")
     expect(card(page, "accuracy").get_by_role("link", name="Clone with an eval split")).to_be_visible()
-    browser.look("charts-one-point")
+    browser.glance("charts-one-point")
     browser.complain()
 
 
@@ -308,7 +308,7 @@ def test_a_silent_training_and_a_lost_connection_are_said(browser: Browser, curv
     plain.goto(page.url)
     expect(plain.locator("#chart-news")).to_contain_text("connection lost")
     assert drawn(plain)["last"] >= 300
-    Browser(plain, browser.url).look("charts-offline", ours=False)
+    Browser(plain, browser.url).glance("charts-offline", ours=False)
     plain.unroute_all()
     plain.get_by_role("button", name="Retry now").click()
     expect(plain.locator("#chart-news")).not_to_contain_text("connection lost")

@@ -1,4 +1,6 @@
-"""Every page there is, with data behind it, in both themes: axe finds nothing, no script fails, the policy holds."""
+"""Every page there is, with data behind it, in both themes: axe finds nothing, no script fails, the policy holds;
+and its screenshots are taken for people to look at.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,7 @@ def test_every_page_is_quiet_in_both_themes(browser: Browser) -> None:
         if answer.status != 200 or not answer.text().lower().startswith("<!doctype html"):
             continue  # takes only a POST, hands out a file or a part of a page, or leads on to another of these pages
         browser.page.goto(browser.url + address)
-        browser.judge(address)
+        browser.glance("page-" + (address.strip("/").replace("/", "-") or "home"))
         browser.complain()
         seen += 1
     assert seen > 25
@@ -60,7 +62,7 @@ def test_every_page_is_quiet_in_both_themes(browser: Browser) -> None:
 def test_every_tab_of_a_job_is_quiet_in_both_themes(browser: Browser) -> None:
     for tab in TABS.keys() - {"samples"}:  # the job classifies
         browser.page.goto(f"{browser.url}/jobs/1/?tab={tab}")
-        browser.judge(tab)
+        browser.glance(f"job-tab-{tab}")
         browser.complain()
 
 
@@ -68,5 +70,5 @@ def test_a_page_that_is_not_there_is_one_of_ours(browser: Browser) -> None:
     browser.page.goto(f"{browser.url}/jobs/999999/")
     expect(browser.page.get_by_role("heading", level=1)).to_be_visible()
     browser.faults.clear()  # Chromium notes the status as an error
-    browser.judge("404")
+    browser.glance("page-404")
     browser.complain()

@@ -87,13 +87,13 @@ def test_a_bad_address_is_refused_where_it_stands(browser: Browser) -> None:
     expect(page.get_by_role("alert")).to_contain_text("private or reserved network")
     expect(page.get_by_role("alert")).to_be_focused()
     expect(page.get_by_label("To a webhook at")).to_have_attribute("aria-invalid", "true")
-    browser.look("notices-refused")
+    browser.glance("notices-refused")
     browser.faults.clear()  # Chromium notes the refusal's status as an error
 
 
 def test_the_secret_is_shown_to_be_copied(browser: Browser, secret: str) -> None:
     assert secret.startswith("delta_h_")
-    browser.look("notices-secret")
+    browser.glance("notices-secret")
     browser.complain()
 
 
@@ -123,7 +123,7 @@ def test_ends_reach_the_webhook_the_mailbox_and_the_bell(
     page.goto(f"{browser.url}/team/")
     expect(page.get_by_role("link", name="Notices, 3 unread")).to_be_visible()
     page.get_by_role("link", name="Notices, 3 unread").click()
-    browser.look("notices-list")
+    browser.glance("notices-list")
     browser.complain()
 
 
