@@ -103,8 +103,10 @@ def save(
         if split and split.get("kind") == "column" and split.get("column") not in now.file_columns:
             message = "No column is chosen that says which rows are held out."
             raise UploadRefused("dataset.split", message, f"Choose one of {', '.join(now.file_columns[:12])}.")
-        _give_name(user, now, name.strip()[:120], licence)
-        now.asked = {**now.asked, "split": split} if split else now.asked
+        asked = {**now.asked, "split": split} if split else dict(now.asked)
+        sent_with = asked.pop("licence", None)
+        _give_name(user, now, name.strip()[:120], sent_with if licence is None else licence)
+        now.asked = asked
         _start(now)
     return now
 

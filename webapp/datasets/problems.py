@@ -14,6 +14,7 @@ MESSAGE_CHARACTERS = 500
 NAME_CHARACTERS = 255
 REMARKED_AT_ONCE = 10_000
 """Rows with a remark that are still to be taken, or never are."""
+JOINERS = "\u200c\u200d"
 SEVERITIES = ("error", "warning", "notice")
 SKIP, ACCEPT = "skip_rows", "accept"
 OFFERED: dict[str, tuple[str, ...]] = {
@@ -196,5 +197,10 @@ def _order(problem: Problem) -> tuple[int, float, int]:
 
 def visible(text: str, size: int) -> str:
     """At most `size` characters, everything that does not print as an escape."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: size + 1])
+    shown = "".join(c if prints(c) else c.encode("unicode_escape").decode() for c in text[: size + 1])
     return shown if len(shown) <= size else shown[: size - 1] + "…"
+
+
+def prints(character: str) -> bool:
+    """Whether it can be shown as it is: no control, nothing that turns the direction; signs are joined as in emoji."""
+    return character.isprintable() or character in JOINERS

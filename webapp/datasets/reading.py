@@ -94,6 +94,8 @@ class Reading:
     def run(self, task: str | None, asked: dict[str, Any] | None, split: dict[str, Any] | None) -> Report:
         """Read everything that can be read; the destination exists only if the state is `ready`."""
         draft = Draft(self.destination, self.limits)
+        if self.choices.renamed:
+            self.problems.notice("file_name", self.choices.renamed)
         try:
             if self.choices.step == COLUMNS:
                 self._look_over(task, asked)

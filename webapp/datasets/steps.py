@@ -132,7 +132,7 @@ def save(request: HttpRequest, version: DatasetVersion) -> HttpResponse:
         "names": others.order_by("-id").values_list("name", flat=True)[:100],
         "is_new": not version.dataset.versions.exclude(pk=version.pk).exists(),
         "name": given.get("name", version.dataset.name),
-        "licence": given.get("licence", version.dataset.licence),
+        "licence": given.get("licence", version.asked.get("licence") or version.dataset.licence),
         "kind": given.get("split", split.get("kind", "fraction")),
         "percent": given.get("eval_percent", f"{100 * split.get('fraction', 0.1):g}"),
         "seed": given.get("seed", str(split.get("seed", 17))),
