@@ -56,6 +56,7 @@ def version_answer(version: DatasetVersion) -> dict[str, Any]:
         "sha256": version.sha256,
         "problems": version.problems,
         "problems_total": version.problems_total,
+        "progress": version.progress,
         "offers": version.offers,
         "file_columns": version.file_columns,
         "reasons": version.reasons,

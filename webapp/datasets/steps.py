@@ -24,6 +24,11 @@ from webapp.datasets.uploading import UploadRefused
 from webapp.errors import shows_refusals
 
 STEPS = (COLUMNS, CHECK, SAVE)
+READING = {
+    COLUMNS: "The first rows are being looked at.",
+    CHECK: "Every row is being read.",
+    SAVE: "The rows are being written.",
+}
 NAMES = {"rename_columns", "drop_column"}
 """Fixes without which the columns cannot be told apart."""
 Page = Callable[[HttpRequest, DatasetVersion], HttpResponse]
@@ -70,7 +75,7 @@ def _shown(
     waits = version.state == VersionState.CHECKING
     steps = [(each, each.title(), each == name, place <= reached and not waits) for place, each in enumerate(STEPS)]
     context |= {"version": version, "dataset": version.dataset, "steps": steps, "part": f"datasets/_{name}.html"}
-    context |= {"refused": refused, "waits": waits}
+    context |= {"refused": refused, "waits": waits, "being_done": READING.get(version.step, "")}
     fragment = request.headers.get("HX-Target") == "step"
     template = "datasets/_step.html" if fragment else "datasets/step.html"
     return render(request, template, context, status=refused.status if refused else 200)
