@@ -15,7 +15,7 @@ from tests.pages.test_access import browser_of
 from webapp.accounts.models import AuditEntry
 from webapp.basemodels.models import BaseModel
 from webapp.datasets import uploading
-from webapp.datasets.models import Dataset, DatasetVersion
+from webapp.datasets.models import Dataset, DatasetVersion, Upload
 from webapp.jobs import token_reports
 from webapp.storing import store
 
@@ -123,6 +123,11 @@ def test_what_every_team_shares_is_out_of_a_tokens_reach(cast: Cast, version: Da
     path = f"datasets/{version.dataset_id}"
     for answer in (root("post", f"{path}/archive"), root("post", f"{path}/bring-back"), root("delete", path)):
         assert answer.status_code == 403
+    file = {"file": SimpleUploadedFile("a.csv", b"text,label\na,b\n")}
+    announced = {"bytes": 10, "file_name": "a.csv", "dataset": version.dataset_id}
+    for answer in (root("post", f"{path}/versions", file, form=True), root("post", "uploads", announced)):
+        assert (answer.status_code, "every team's" in answer.json()["error"]["message"]) == (403, True)
+    assert (DatasetVersion.objects.count(), Upload.objects.count()) == (1, 0)
     assert browser_of(cast.root).post(f"/{path}/archive/").status_code == 302
     assert Dataset.objects.get().archived_at is not None
 

@@ -69,7 +69,7 @@ def test_the_same_file_in_two_teams_is_two_datasets(bob_api: Api, charlie_api: A
         ({"bytes": -1}, 422),
         ({"bytes": "many"}, 422),
         ({"file_name": ""}, 422),
-        ({"file_name": "n" * 256}, 422),
+        ({"file_name": "n" * 4097}, 422),
         ({"sha256": "beef"}, 422),
         ({"dataset": 999_999}, 404),
         ({"warnings": "maybe"}, 422),

@@ -91,12 +91,20 @@ def test_a_source_that_is_gone_is_not_the_files_fault(tmp_path: Path) -> None:
         check(tmp_path / "gone", "a.jsonl", tmp_path / "gone" / "rows.jsonl")
 
 
-def test_a_check_that_nobody_wants_any_more_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checking, "LOOK_EVERY_SECONDS", 0.05)
-    rows = b"".join(b'{"text": "row %d", "label": "%d"}\n' % (n, n % 2) for n in range(200_000))
-    (tmp_path / "upload").write_bytes(rows)
+def test_a_check_tells_how_far_it_is_and_ends_once_nobody_wants_it(tmp_path: Path) -> None:
+    (tmp_path / "upload").write_bytes(ROWS[:290] + b"5\n" + ROWS * 30)
+    told: list[dict[str, Any]] = []
+    begun = time.monotonic()
+
+    def wanted(progress: dict[str, Any]) -> bool:
+        told.append(progress)
+        return not progress
+
     with pytest.raises(Unwanted):
-        check(tmp_path / "upload", "a.jsonl", tmp_path / "rows.jsonl", still_wanted=lambda: False)
+        check(tmp_path / "upload", "a.jsonl", tmp_path / "rows.jsonl", still_wanted=wanted)
+    assert time.monotonic() - begun < 10
+    assert told[-1]["rows"] > 100
+    assert (told[-1]["problems"][0]["code"], told[-1]["problems_total"]) == ("dataset.not_an_object", 1)
     assert [path.name for path in tmp_path.iterdir()] == ["upload"]
 
 

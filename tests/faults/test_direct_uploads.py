@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,8 +25,10 @@ from webapp.datasets import announcing, direct
 from webapp.datasets.browsing import Wanted, find_rows, rows_page
 from webapp.datasets.models import DatasetVersion, Upload
 from webapp.datasets.proving import CHUNK_AT_MOST
+from webapp.datasets.remarks import Remarks
 from webapp.datasets.vetting import run_check
 from webapp.jobs import clearing
+from webapp.storing import store_file
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 DENIED = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -259,7 +262,9 @@ def test_a_bucket_that_is_away_takes_no_upload(way: ChaosProxy, bob_api: Api) ->
     assert not Upload.objects.exists()
 
 
-def test_a_page_of_rows_fetches_what_it_shows(way: ChaosProxy, cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_of_rows_fetches_what_it_shows(
+    way: ChaosProxy, cast: Cast, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     api = api_of(cast.bob, cast.team)
     upload = begun(api)
     for number in (0, 1):
@@ -282,7 +287,12 @@ def test_a_page_of_rows_fetches_what_it_shows(way: ChaosProxy, cast: Cast, monke
     asked = [line.split()[0] for line in way.seen[before:]]
     assert asked.count("GET") == len(fetched)
     fetched.clear()
-    version.row_index = {**(version.row_index or {}), "remarks": {"odd": [1, 2096]}}
+    remarks = Remarks()
+    for number in (1, 2096):
+        remarks.add(number, {"odd"})
+    counts = remarks.write(tmp_path / "bits", version.rows["good"], ())
+    version.remarks_key = store_file("1/remarks", tmp_path / "bits").key
+    version.row_index = {**(version.row_index or {}), "remarks": counts}
     remarked = find_rows(version, Wanted(problem="odd"), 0, 5)
     assert [row["text"].split()[1] for _, row in remarked.rows] == ["0", "2095"]
     assert 0 < sum(fetched) <= 2 * 256 * 1024

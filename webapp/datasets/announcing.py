@@ -18,6 +18,7 @@ from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import IntegrityError, transaction
 from django.db.models import F, Sum
+from django.urls import reverse
 from django.utils import timezone
 
 from webapp.accounts.models import Role, Team, User
@@ -27,6 +28,7 @@ from webapp.datasets.uploading import (
     UploadRefused,
     first_version,
     free_name,
+    renaming,
     require_not_archived,
     require_size,
     shown_name,
@@ -54,6 +56,7 @@ def begin(
     first byte, so that nobody sends 5 GB in vain; StorageAway.
     """
     size, file_name = announced["bytes"], shown_name(announced["file_name"])
+    asked |= renaming(announced["file_name"])
     if repeated := _begun_before(user, size, file_name, idempotency_key):
         return repeated
     require_size(size)
@@ -156,6 +159,13 @@ def become(upload: Upload, stored: Stored, proof: str = "") -> DatasetVersion:
                 forget(stored.key)
         raise
     return version
+
+
+def done(version: DatasetVersion) -> dict[str, Any]:
+    """What a complete upload became."""
+    made = {"id": version.pk, "number": version.number, "state": version.state}
+    address = reverse("datasets:version", args=[version.dataset_id, version.number])
+    return {"id": version.dataset_id, "version": made, "page": address}
 
 
 def _version(upload: Upload, stored: Stored) -> DatasetVersion:

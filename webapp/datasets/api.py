@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -14,15 +13,12 @@ from ninja.files import UploadedFile
 from webapp.accounts.auth import Caller
 from webapp.accounts.permissions import teams_to_work_in
 from webapp.datasets.archiving import archive, bring_back, delete
+from webapp.datasets.asking import AskedInForm, asked_in_form
 from webapp.datasets.browsing import Wanted, download, find_rows, problem_list
-from webapp.datasets.choices import ASK, COLUMNS
 from webapp.datasets.comparing import BYTES_AT_MOST, ROWS_AT_MOST, TooLong, difference
-from webapp.datasets.deciding import require_split
 from webapp.datasets.drafting import discard
 from webapp.datasets.models import Dataset, DatasetVersion, VersionState
-from webapp.datasets.problems import ACCEPT
 from webapp.datasets.uploading import UploadRefused, new_version, upload
-from webapp.json_body import require_storable
 from webapp.paging import LIMIT_AT_MOST, Whole, page
 
 datasets = Router(tags=["datasets"])
@@ -60,6 +56,7 @@ def version_answer(version: DatasetVersion) -> dict[str, Any]:
         "sha256": version.sha256,
         "problems": version.problems,
         "problems_total": version.problems_total,
+        "progress": version.progress,
         "offers": version.offers,
         "file_columns": version.file_columns,
         "reasons": version.reasons,
@@ -70,34 +67,6 @@ def version_answer(version: DatasetVersion) -> dict[str, Any]:
         "token_stats": version.token_stats,
         "created_at": version.created_at,
     }
-
-
-def _asked(task: str, mapping: str, split: str, warnings: str, step: str) -> dict[str, Any]:
-    if step not in ("", COLUMNS):
-        raise UploadRefused("dataset.step", f"`{step[:40]}` is no first step.", f"Send {COLUMNS}, or leave it out.")
-    if warnings not in ("", ASK, ACCEPT):
-        raise UploadRefused("dataset.warnings", "`warnings` is neither accept nor ask.", "Send ask, or leave it out.")
-    wanted = _object("split", split)
-    require_split(wanted)
-    asked = {"task": task, "mapping": _object("mapping", mapping), "split": wanted}
-    return asked | {"warnings": warnings if warnings == ASK else "", "step": step}
-
-
-def _object(name: str, text: str) -> dict[str, Any] | None:
-    """A form field that holds a JSON object."""
-    if not text:
-        return None
-    try:
-        value = json.loads(text)
-        require_storable(value)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        example = (
-            '{"text": "review", "label": "stars"}' if name == "mapping" else '{"kind": "fraction", "fraction": 0.1}'
-        )
-        raise UploadRefused(f"dataset.{name}", f"`{name}` is not a JSON object.", f"Send something like {example}.")
-    return value
 
 
 @datasets.get("")
@@ -114,17 +83,11 @@ def list_datasets(
 def create_dataset(
     request: Any,
     file: File[UploadedFile],
+    sent: Form[AskedInForm],
     name: Form[str] = "",
-    task: Form[str] = "",
-    mapping: Form[str] = "",
-    split: Form[str] = "",
-    warnings: Form[str] = "",
-    step: Form[str] = "",
     idempotency_key: Header[str | None] = None,
 ) -> Any:
-    """Upload a file as the first version of a new dataset. `warnings=ask` lets warnings wait for a choice.
-
-    `step=columns`: its beginning is looked at, and the version waits as a draft for choices and for its saving.
+    """Upload a file as the first version of a new dataset.
 
     The same `Idempotency-Key` from the same team again is answered with the dataset that was made the first time.
     """
@@ -132,7 +95,7 @@ def create_dataset(
     team = caller.team or next(iter(teams_to_work_in(caller.user)), None)
     if team is None:
         raise UploadRefused("team", "You are in no team in which you may make things.", "Ask a maintainer.", 403)
-    version = upload(caller.user, team, name, file, _asked(task, mapping, split, warnings, step), idempotency_key)
+    version = upload(caller.user, team, name, file, asked_in_form(sent), idempotency_key)
     answer = {"id": version.pk, "number": version.number, "state": version.state}
     return Status(201, {"id": version.dataset_id, "name": version.dataset.name, "version": answer})
 
@@ -149,15 +112,11 @@ def create_version(
     request: Any,
     dataset_id: int,
     file: File[UploadedFile],
-    task: Form[str] = "",
-    mapping: Form[str] = "",
-    split: Form[str] = "",
-    warnings: Form[str] = "",
-    step: Form[str] = "",
+    sent: Form[AskedInForm],
 ) -> Any:
     """Upload a further version."""
-    dataset = dataset_of(request, dataset_id)
-    version = new_version(request.auth.user, dataset, file, _asked(task, mapping, split, warnings, step))
+    dataset = dataset_to_change(request, dataset_id)
+    version = new_version(request.auth.user, dataset, file, asked_in_form(sent))
     return Status(201, version_answer(version))
 
 
@@ -172,7 +131,7 @@ def version_of(request: Any, version_id: int) -> DatasetVersion:
     return get_object_or_404(versions.select_related("dataset"), pk=version_id)
 
 
-def _to_change(request: Any, dataset_id: int) -> Dataset:
+def dataset_to_change(request: Any, dataset_id: int) -> Dataset:
     dataset = dataset_of(request, dataset_id)
     _require_reach(request, dataset)
     return dataset
@@ -193,21 +152,21 @@ def _require_reach(request: Any, dataset: Dataset) -> None:
 @datasets.post("{dataset_id}/archive")
 def archive_dataset(request: Any, dataset_id: int) -> dict[str, Any]:
     """Out of lists and forms; jobs that used it, its versions and files stay."""
-    archive(request.auth.user, _to_change(request, dataset_id))
+    archive(request.auth.user, dataset_to_change(request, dataset_id))
     return dataset_answer(dataset_of(request, dataset_id))
 
 
 @datasets.post("{dataset_id}/bring-back")
 def bring_dataset_back(request: Any, dataset_id: int) -> dict[str, Any]:
     """The opposite of archiving."""
-    bring_back(request.auth.user, _to_change(request, dataset_id))
+    bring_back(request.auth.user, dataset_to_change(request, dataset_id))
     return dataset_answer(dataset_of(request, dataset_id))
 
 
 @datasets.delete("{dataset_id}", response={204: None})
 def delete_dataset(request: Any, dataset_id: int) -> Any:
     """With all versions and files. 409 where a job used one: archive it then."""
-    delete(request.auth.user, _to_change(request, dataset_id))
+    delete(request.auth.user, dataset_to_change(request, dataset_id))
     return Status(204, None)
 
 

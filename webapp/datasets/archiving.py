@@ -11,8 +11,8 @@ from webapp import clock
 from webapp.accounts.models import AuditEntry, Role, User
 from webapp.accounts.permissions import require
 from webapp.datasets.models import Dataset, DatasetVersion, VersionState
+from webapp.datasets.sharing import forget_unneeded
 from webapp.datasets.uploading import UploadRefused
-from webapp.storing import forget_all
 
 
 def archive(user: User, dataset: Dataset) -> None:
@@ -44,5 +44,5 @@ def delete(user: User, dataset: Dataset) -> None:
             message = "Jobs or studies use a version of it, and their results refer to it."
             hint = "Archive it: lists and forms no longer show it."
             raise UploadRefused("dataset.used", message, hint, 409) from error
-        keys = {key for each in versions for key in (*each.upload_keys, each.file_key, each.problems_key) if key}
-        transaction.on_commit(partial(forget_all, keys))
+        keys = {key for each in versions for key in each.stored_keys}
+        transaction.on_commit(partial(forget_unneeded, keys))

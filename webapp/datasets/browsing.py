@@ -17,6 +17,7 @@ from django.http import Http404, StreamingHttpResponse
 
 from webapp.accounts.models import AuditEntry, User
 from webapp.datasets.models import DatasetVersion
+from webapp.datasets.remarks import kinds_on, remarked_rows
 from webapp.storing import open_ranged, open_stored, streamed
 
 SEARCH_SECONDS = 0.2
@@ -118,23 +119,49 @@ def find_rows(version: DatasetVersion, wanted: Wanted, start: int, limit: int) -
 
 def _remarked(version: DatasetVersion, wanted: Wanted, start: int, limit: int) -> Found:
     """Like find_rows, over the rows that a problem was remarked on."""
-    numbers = [each for each in remarks_of(version).get(wanted.problem, []) if each > start]
+    counts = remarks_of(version)
+    if wanted.problem not in counts:
+        return Found([], None)
     found: list[tuple[int, dict[str, Any]]] = []
     until = time.monotonic() + SEARCH_SECONDS
-    with open_ranged(version.file_key) as file:
-        for number in numbers:
-            row = orjson.loads(next(_lines_from(file, version, number - 1)))
-            if wanted.fits(row):
+    with open_ranged(version.file_key) as file, open_ranged(version.remarks_key) as bits:
+        numbers = remarked_rows(bits, list(counts), wanted.problem, version.rows["good"], start)
+        before = 0
+        for number, line in _lines_at(file, version, numbers):
+            if before and (len(found) == limit or time.monotonic() > until):
+                return Found(found, before)
+            before = number
+            if wanted.fits(row := orjson.loads(line)):
                 found.append((number, row))
-            if number != numbers[-1] and (len(found) == limit or time.monotonic() > until):
-                return Found(found, number)
     return Found(found, None)
 
 
-def remarks_of(version: DatasetVersion) -> dict[str, list[int]]:
-    """Code of a remark, without prefix -> numbers of the first rows it is about."""
-    found: dict[str, list[int]] = (version.row_index or {}).get("remarks", {})
-    return found
+def _lines_at(file: IO[bytes], version: DatasetVersion, numbers: Iterator[int]) -> Iterator[tuple[int, bytes]]:
+    """Each row with its number; read on where the next one is near, else looked up."""
+    lines: Iterator[bytes] = iter(())
+    last, near = 0, (version.row_index or {}).get("stride", 1)
+    for number in numbers:
+        if not last or number - last > near:
+            lines = _lines_from(file, version, number - 1)
+        else:
+            for _ in range(number - last - 1):
+                next(lines)
+        last = number
+        yield number, next(lines)
+
+
+def remarks_of(version: DatasetVersion) -> dict[str, int]:
+    """Code of a remark, without prefix -> how many rows it is about."""
+    return (version.row_index or {}).get("remarks", {}) if version.remarks_key else {}
+
+
+def remarks_on(version: DatasetVersion, row: int) -> list[str]:
+    """What was remarked on one row."""
+    counts = remarks_of(version)
+    if not counts:
+        return []
+    with open_ranged(version.remarks_key) as bits:
+        return kinds_on(bits, list(counts), version.rows["good"], row)
 
 
 def download(version: DatasetVersion, user: User) -> StreamingHttpResponse:

@@ -16,13 +16,13 @@ from typing import IO, Any
 import numpy as np
 import orjson
 
-from webapp.datasets.keeping import Keeper
+from webapp.datasets.keeping import Keeper, Twice
 from webapp.datasets.limits import Limits
 from webapp.datasets.problems import Problems
-from webapp.datasets.remarks import KEPT_OF_EACH, Remarks
+from webapp.datasets.remarks import Remarks
 from webapp.datasets.splitting import GROUPS, KeyMaker, Keys, Sides, Split, groups_of, repeats, sort_keys
 
-PREVIEWED, KEEP_ONE = 20, "keep_one"
+PREVIEWED, KEEP_ONE, REMARKS = 20, "keep_one", ".remarks"
 BATCH_BYTES, BATCH_ROWS = 1024 * 1024, 8192
 """Of the draft, taken in hand at once; a batch ends with the row that fills it."""
 SIDES = (b'{"split":"train",', b'{"split":"eval",')
@@ -82,8 +82,8 @@ class Written:
     """Rows that a person chose not to keep."""
     labels: dict[str, int] = field(default_factory=dict)
     """Label -> rows kept."""
-    remarks: dict[str, list[int]] = field(default_factory=dict)
-    """Code of a remark -> numbers of its first rows."""
+    remarks: dict[str, int] = field(default_factory=dict)
+    """Code of a remark -> how many rows it is about; which they are lies beside the rows, as `.remarks`."""
 
 
 class Draft:
@@ -156,29 +156,26 @@ class Draft:
             field_ = split.column or None
             problems.error("leaked_row", message, split.way_out, count=found.leaked, field=field_)
         elif left and keeps_one.get("duplicate_row") != KEEP_ONE:
-            line, row = self._repeated(found.contents)
+            line, row = self._repeated()
             rows = "1 row repeats" if left == 1 else f"{left:,} rows repeat"
             place = f"on line {line:,}" if line else f"in row {row:,}"
             message = f"{rows} an earlier one word for word, the first {place}."
             hint = "Keep one of each if they are there by mistake."
             problems.warn("duplicate_row", message, hint, count=left, line=line or None)
 
-    def _repeated(self, contents: frozenset[int]) -> tuple[int, int]:
-        """Line (0 where there are none) and good row of the first that repeats; the first such rows are remarked on."""
-        seen: set[int] = set()
-        found: list[tuple[int, int]] = []
+    def _repeated(self) -> tuple[int, int]:
+        """Line (0 where there are none) and good row of the first that repeats; every such row is remarked on."""
+        twice, seen = Twice(self._sorted()), (0, 0)
         row = 0
-        for keys, numbers, _ in self._batches():
-            for key, line in zip(keys.tolist(), numbers.tolist(), strict=True):
-                row, content = row + 1, key >> 1
-                if content in seen:
-                    found.append((line, row))
-                    self.remarks.add(row, {"duplicate_row"})
-                    if len(found) == KEPT_OF_EACH:
-                        return found[0]
-                elif content in contents:
-                    seen.add(content)
-        return found[0] if found else (0, 0)
+        with self.marks_path.open("rb") as marks:
+            while len(pairs := np.fromfile(marks, dtype=np.uint64, count=2 * BATCH_ROWS).reshape(-1, 2)):
+                again = twice.again(pairs[:, 0])
+                self.remarks.add_all("duplicate_row", row + 1, again)
+                if not seen[1] and again.any():
+                    place = int(again.argmax())
+                    seen = int(pairs[place, 1]), row + place + 1
+                row += len(pairs)
+        return seen
 
     def write(self, split: Split, problems: Problems) -> Written:
         """The canonical file: written under another name, synced, then renamed. Raises Refused without train rows."""
@@ -212,7 +209,8 @@ class Draft:
         labels = {label: int(groups[group]) for label, group in self.maker.groups.items()}
         left_out = keeper.left_out if keeper else 0
         train = index.rows - held_out
-        remarks = self.remarks.stored(keeper.dropped if keeper else ())
+        beside = self.destination.with_name(self.destination.name + REMARKS)
+        remarks = self.remarks.write(beside, self.rows, keeper.dropped if keeper else ())
         return Written(train, held_out, digest.hexdigest(), size, preview.rows, index, left_out, labels, remarks)
 
     def _keeper(self, problems: Problems) -> Keeper | None:

@@ -18,9 +18,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from webapp.datasets.canonical import REMARKS
 from webapp.datasets.confinement import confine
 from webapp.datasets.limits import MIB, Limits
 from webapp.datasets.problems import Problems
+from webapp.datasets.progress import PROGRESS, told_in
 from webapp.datasets.reading import SECOND, Report, read
 
 SITE = Path(__file__).resolve().parent.parent
@@ -39,8 +41,8 @@ EXIT_HOST = 74
 """The host failed, not the file: the last line of stderr says how."""
 
 
-LOOK_EVERY_SECONDS = 1
-"""Between two looks at whether anybody still wants the answer."""
+LOOK_EVERY_SECONDS = 0.5
+"""Between two looks at how far the child is, and whether anybody still wants the answer."""
 
 
 class Unwanted(Exception):
@@ -61,13 +63,15 @@ def check(
     limits: Limits | None = None,
     choices: dict[str, Any] | None = None,
     second: tuple[Path, str] | None = None,
-    still_wanted: Callable[[], bool] = lambda: True,
+    still_wanted: Callable[[dict[str, Any]], bool] = lambda _: True,
 ) -> Report:
     """The report on one file, and a second one that is held out. Raises CheckFailed, or Unwanted once it is.
 
-    `source` is only read. `destination` is written only if the state is `ready`, `<name>.problems` if there are any;
-    beside it `<name>.draft`, `.marks`, `.part`, `.unpacked` and `.utf8` live while it runs, so its folder must exist
-    and may need five times the room of the file.
+    `still_wanted` is asked every half second, and told what progress.py says.
+
+    `source` is only read. `destination` is written only if the state is `ready`, `<name>.remarks` and `<name>.problems`
+    if there are any; beside it `<name>.draft`, `.marks`, `.part`, `.progress`, `.unpacked` and `.utf8` live while it
+    runs, so its folder must exist and may need five times the room of the file.
     """
     limits = limits or Limits()
     if not destination.parent.is_dir():
@@ -85,7 +89,7 @@ def check(
         "parent": os.getpid(),
     }
     try:
-        code, answer, complaint = _run(json.dumps(asked).encode(), destination.parent, limits, still_wanted)
+        code, answer, complaint = _run(json.dumps(asked).encode(), destination, limits, still_wanted)
     except Unwanted:
         _clear(destination)
         raise
@@ -98,7 +102,7 @@ def check(
 
 
 def _run(
-    question: bytes, folder: Path, limits: Limits, still_wanted: Callable[[], bool]
+    question: bytes, destination: Path, limits: Limits, still_wanted: Callable[[dict[str, Any]], bool]
 ) -> tuple[int | None, bytes, str]:
     """Exit status (None: it took too long), answer, complaint. Raises Unwanted."""
     until = time.monotonic() + limits.wall_seconds
@@ -107,7 +111,7 @@ def _run(
     with subprocess.Popen(
         command,
         env=ENVIRONMENT,
-        cwd=folder,
+        cwd=destination.parent,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -123,15 +127,15 @@ def _run(
                     unsent = None
                     if not left:
                         return None, b"", ""
-                    if not still_wanted():
+                    if not still_wanted(told_in(destination)):
                         raise Unwanted from None
         finally:
             child.kill()
 
 
 def _clear(destination: Path) -> None:
-    of_second = (f"{SECOND}.utf8", f"{SECOND}.unpacked")
-    for ending in ("", ".draft", ".marks", ".part", ".utf8", ".unpacked", ".problems", *of_second):
+    endings = ["", ".draft", ".marks", ".part", ".utf8", ".unpacked", ".problems", REMARKS]
+    for ending in (*endings, PROGRESS, f"{PROGRESS}.new", f"{SECOND}.utf8", f"{SECOND}.unpacked"):
         destination.with_name(destination.name + ending).unlink(missing_ok=True)
 
 

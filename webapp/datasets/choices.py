@@ -24,6 +24,8 @@ class Choices:
     header: str = ""
     """`first`: the first line of a CSV file names the columns. `none`: it is a row. Left out: see csv_rows.py."""
     entry: str = ""
+    renamed: str = ""
+    """What to remark on the file's name; no decision, but it comes the same way."""
     warnings: str = ""
     """`ask`: warnings wait for a person, too."""
     step: str = ""

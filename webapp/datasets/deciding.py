@@ -72,8 +72,14 @@ def _refused(code: str, message: str, hint: str, status: int = 422) -> UploadRef
 
 def _wished(wishes: dict[str, Any]) -> dict[str, Any]:
     """Everything but the fixes, as far as it was given."""
-    found = {name: wishes[name] for name in (*ASKED_AGAIN, "entry") if wishes.get(name)}
+    found = {name: wishes[name] for name in ASKED_AGAIN if wishes.get(name)}
     require_split(found.get("split"))
+    return found | how_to_read(wishes)
+
+
+def how_to_read(wishes: dict[str, Any]) -> dict[str, Any]:
+    """Encoding, delimiter, header and entry, as far as they were given. Raises UploadRefused where one is not known."""
+    found = {"entry": wishes["entry"]} if wishes.get("entry") else {}
     for name, known in (("encoding", CHOICES), ("delimiter", DELIMITERS), ("header", HEADERS)):
         value = wishes.get(name)
         if not value:

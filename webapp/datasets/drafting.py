@@ -19,8 +19,9 @@ from webapp.datasets.choices import ASK, CHECK, COLUMNS, SAVE
 from webapp.datasets.deciding import asked_with, require_readable, require_split
 from webapp.datasets.models import Dataset, DatasetVersion, VersionState
 from webapp.datasets.problems import ACCEPT, SKIP
+from webapp.datasets.sharing import forget_unneeded
 from webapp.datasets.uploading import UploadRefused, keep, require_not_archived, shown_name
-from webapp.storing import forget, forget_all
+from webapp.storing import forget
 
 DECIDED_ANEW = ("encoding", "delimiter", "header", "entry", "task", "mapping", "fixes", "split")
 """By the step of columns; the split comes last."""
@@ -103,8 +104,10 @@ def save(
         if split and split.get("kind") == "column" and split.get("column") not in now.file_columns:
             message = "No column is chosen that says which rows are held out."
             raise UploadRefused("dataset.split", message, f"Choose one of {', '.join(now.file_columns[:12])}.")
-        _give_name(user, now, name.strip()[:120], licence)
-        now.asked = {**now.asked, "split": split} if split else now.asked
+        asked = {**now.asked, "split": split} if split else dict(now.asked)
+        sent_with = asked.pop("licence", None)
+        _give_name(user, now, name.strip()[:120], sent_with if licence is None else licence)
+        now.asked = asked
         _start(now)
     return now
 
@@ -151,18 +154,20 @@ def add_second_file(user: User, version: DatasetVersion, file: UploadedFile[byte
 
 
 def discard(user: User, version: DatasetVersion) -> None:
-    """Forget a draft and its file, and the dataset that was begun with it; whoever reads it notices, and stops.
+    """Forget a draft, or what is being checked for the first time, and its file, and the dataset begun with it.
+
+    Whoever reads the file notices, and stops.
 
     Raises UploadRefused, NotAllowed.
     """
     with transaction.atomic():
         now = _draft_of(user, version, readable=False)
         AuditEntry.note(user, now.dataset.team, "dataset.discard", now.pk, name=now.dataset.name)
-        dataset, keys, listed = now.dataset, now.upload_keys, {now.problems_key} - {""}
+        dataset, keys = now.dataset, now.stored_keys
         now.delete()
         if not dataset.versions.exists():
             dataset.delete()
-        transaction.on_commit(partial(forget_all, DatasetVersion.objects.unread(keys) | listed))
+        transaction.on_commit(partial(forget_unneeded, keys))
 
 
 def _draft_of(user: User, version: DatasetVersion, readable: bool = True) -> DatasetVersion:
@@ -170,7 +175,7 @@ def _draft_of(user: User, version: DatasetVersion, readable: bool = True) -> Dat
     require(user, version.dataset.team_id, Role.MEMBER)
     now = DatasetVersion.objects.select_for_update(of=("self",)).select_related("dataset__team").get(pk=version.pk)
     require_not_archived(now.dataset)
-    if not now.step:
+    if not now.step and (readable or now.state != VersionState.CHECKING):
         message = "This version is saved, and a saved version does not change."
         if now.refused:
             message = "Nothing could be made of this file, so there is nothing to choose."

@@ -1,4 +1,7 @@
-"""Which rows stay where a person chose to keep one of each: found among sorted keys, so that it fits in memory."""
+"""Which rows repeat, and which stay where a person chose to keep one of each.
+
+Found among sorted keys, so that it fits in memory.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,42 @@ from numpy.typing import NDArray
 from webapp.datasets.splitting import Keys
 
 
+def repeated_contents(keys: Keys) -> Keys:
+    """What stands more than once, whatever its side, each once and in ascending order; of sorted keys."""
+    return np.unique(keys[1:][keys[1:] >> np.uint64(1) == keys[:-1] >> np.uint64(1)] >> np.uint64(1))
+
+
+class Twice:
+    """Asked for all rows, some at a time, in the order of the file."""
+
+    def __init__(self, keys: Keys) -> None:
+        """`keys`: those of all rows, sorted."""
+        self.repeated = repeated_contents(keys)
+        self.seen = np.zeros(len(self.repeated), dtype=np.bool_)
+
+    def again(self, keys: Keys) -> NDArray[np.bool_]:
+        """Of each row, whether an equal one came before."""
+        contents = keys >> np.uint64(1)
+        places = np.searchsorted(self.repeated, contents)
+        places[places == len(self.repeated)] = 0
+        told = np.zeros(len(keys), dtype=np.bool_)
+        if not len(self.repeated):
+            return told
+        rows = np.flatnonzero(self.repeated[places] == contents)
+        which, first = np.unique(places[rows], return_index=True)
+        told[rows] = True
+        told[rows[first]] = self.seen[which]
+        self.seen[which] = True
+        return told
+
+
 class Keeper:
     """Asked once for every row, in the order of the file."""
 
     def __init__(self, keys: Keys, repeats: bool, leaks: bool) -> None:
         """`repeats`: only the first of equal rows stays. `leaks`: a row on both sides stays in evaluation alone."""
-        same = keys[1:] >> np.uint64(1) == keys[:-1] >> np.uint64(1)
         across = keys[1:] ^ keys[:-1] == 1
-        self.repeated: Keys = np.unique(keys[1:][same] >> np.uint64(1))
+        self.repeated = repeated_contents(keys)
         leaked = np.unique(keys[1:][across] >> np.uint64(1))
         self.leaked: NDArray[np.bool_] = np.isin(self.repeated, leaked) & leaks
         self.seen = np.zeros(len(self.repeated), dtype=np.bool_)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from functools import reduce
+from operator import or_
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -83,10 +85,11 @@ class DatasetVersionQuerySet(models.QuerySet["DatasetVersion"]):
         """Those that a job may be started on."""
         return self.filter(state=VersionState.READY, dataset__archived_at=None)
 
-    def unread(self, keys: set[str]) -> set[str]:
-        """Of these uploads, those that no version needs."""
-        needing = self.filter(models.Q(upload_key__in=keys) | models.Q(second_key__in=keys))
-        return keys - {key for each in needing for key in each.upload_keys}
+    def unneeded(self, keys: set[str]) -> set[str]:
+        """Of these stored files, those that no version needs: one may be there for several."""
+        places = ("upload_key", "second_key", "file_key", "remarks_key", "problems_key")
+        needing = self.filter(reduce(or_, (models.Q(**{f"{place}__in": keys}) for place in places)))
+        return keys - {key for each in needing.only(*places) for key in each.stored_keys}
 
 
 class DatasetVersion(models.Model):
@@ -141,6 +144,10 @@ class DatasetVersion(models.Model):
     """base_model, max_length, tokens, p50, p95, max, cut_rows: of the newest token report; other rooms fill it."""
     row_index: models.JSONField[Any, Any] = models.JSONField(default=dict)
     """Where every so-manieth row of the file starts; see browsing.py."""
+    remarks_key = models.CharField(max_length=255, blank=True)
+    """Which rows the remarks that `row_index` counts are about; see remarks.py."""
+    progress: models.JSONField[Any, Any] = models.JSONField(default=dict)
+    """While it is checked: rows read so far, and the first problems; see progress.py."""
     file_key = models.CharField(max_length=255, blank=True)
     bytes = models.BigIntegerField(default=0)
     sha256 = models.CharField(max_length=64, blank=True)
@@ -165,6 +172,11 @@ class DatasetVersion(models.Model):
     def upload_keys(self) -> set[str]:
         """Of the uploaded bytes that are still there."""
         return {key for key in (self.upload_key, self.second_key) if key}
+
+    @property
+    def stored_keys(self) -> set[str]:
+        """Of everything that is stored for it."""
+        return self.upload_keys | {key for key in (self.file_key, self.remarks_key, self.problems_key) if key}
 
     @property
     def refused(self) -> bool:

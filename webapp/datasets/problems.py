@@ -12,8 +12,7 @@ LISTED_AT_MOST = 20
 EXCERPT_CHARACTERS = 80
 MESSAGE_CHARACTERS = 500
 NAME_CHARACTERS = 255
-REMARKED_AT_ONCE = 10_000
-"""Rows with a remark that are still to be taken, or never are."""
+JOINERS = "\u200c\u200d"
 SEVERITIES = ("error", "warning", "notice")
 SKIP, ACCEPT = "skip_rows", "accept"
 OFFERED: dict[str, tuple[str, ...]] = {
@@ -80,7 +79,7 @@ class Problems:
     chosen: dict[str, str] = field(default_factory=dict)
     """Code without prefix -> the fix that a person chose for it."""
     remarked: dict[int, set[str]] = field(default_factory=dict)
-    """Data row -> codes of warnings and notices about rows that are being read."""
+    """Data row -> codes of warnings and notices about rows that are being read: the few that nobody has taken yet."""
     log: Callable[[Problem], None] | None = None
     """Gets every problem, also those that are not listed."""
 
@@ -101,7 +100,7 @@ class Problems:
             fixes = fixes_for(code, severity, None if final else where.get("row"))
         if severity == "error":
             self.spoil(where.get("row"))
-        elif where.get("row") and len(self.remarked) < REMARKED_AT_ONCE:
+        elif where.get("row") and where["row"] != self.last_bad:
             self.remarked.setdefault(where["row"], set()).add(code)
         if SKIP in fixes and self.chosen.get(code) == SKIP:
             severity, message, fixes = "notice", f"{message} The row was left out, as chosen.", []
@@ -136,9 +135,10 @@ class Problems:
         return self.remarked.pop(row, set())
 
     def spoil(self, row: int | None) -> None:
-        """Count a row as bad, once."""
+        """Count a row as bad, once; it is never stored, so nothing is remarked on it."""
         if row and row != self.last_bad:
             self.bad, self.last_bad = self.bad + 1, row
+            self.remarked.pop(row, None)
 
     def error(self, code: str, message: str, hint: str, **where: Any) -> None:
         self.add("error", code, message, hint, **where)
@@ -196,5 +196,10 @@ def _order(problem: Problem) -> tuple[int, float, int]:
 
 def visible(text: str, size: int) -> str:
     """At most `size` characters, everything that does not print as an escape."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: size + 1])
+    shown = "".join(c if prints(c) else c.encode("unicode_escape").decode() for c in text[: size + 1])
     return shown if len(shown) <= size else shown[: size - 1] + "…"
+
+
+def prints(character: str) -> bool:
+    """Whether it can be shown as it is: no control, nothing that turns the direction; signs are joined as in emoji."""
+    return character.isprintable() or character in JOINERS

@@ -19,7 +19,8 @@ from webapp.datasets.looking import as_json, found_in, read_so, understood
 from webapp.datasets.mapping import Mapping, choose
 from webapp.datasets.opening import Opened
 from webapp.datasets.problem_list import ProblemList
-from webapp.datasets.problems import Problems, Refused
+from webapp.datasets.problems import Problem, Problems, Refused
+from webapp.datasets.progress import PROGRESS, Progress
 from webapp.datasets.rules import Rules
 from webapp.datasets.splitting import NAMES, Split, choose_split
 
@@ -61,11 +62,13 @@ class Report:
     file_columns: list[str] = field(default_factory=list)
     """Columns of the file itself, as far as its first rows show."""
     row_index: dict[str, Any] = field(default_factory=dict)
-    """`stride` and the `offsets` of every so-manieth row of the canonical file; `remarks`: code -> its first rows."""
+    """`stride` and the `offsets` of every so-manieth row of the canonical file; `remarks`: code -> how many rows."""
     offers: dict[str, Any] = field(default_factory=dict)
     """Fix -> what may be chosen, with how the first places would read."""
     found: dict[str, Any] = field(default_factory=dict)
     """Of a look at the beginning alone; see looking.py."""
+    remarks_file: bool = False
+    """Which rows the remarks are about lies beside the destination, as `.remarks`; see remarks.py."""
     problems_file: bool = False
     """The full list lies beside the destination, as `.problems`."""
     isolation: dict[str, bool] = field(default_factory=dict)
@@ -88,12 +91,19 @@ class Reading:
     def __post_init__(self) -> None:
         path = self.destination.with_name(self.destination.name + ".problems")
         self.listing = ProblemList(path, self.limits.problems_kept)
-        self.problems = Problems(self.name, chosen=self.choices.fixes, log=self.listing.add)
+        self.problems = Problems(self.name, chosen=self.choices.fixes, log=self._log)
+        self.progress = Progress(self.destination.with_name(self.destination.name + PROGRESS), self.problems)
         self.opened = Opened(self.source, self.name, self.destination, self.problems, self.limits, self.choices)
+
+    def _log(self, problem: Problem) -> None:
+        self.listing.add(problem)
+        self.progress.tell()
 
     def run(self, task: str | None, asked: dict[str, Any] | None, split: dict[str, Any] | None) -> Report:
         """Read everything that can be read; the destination exists only if the state is `ready`."""
         draft = Draft(self.destination, self.limits)
+        if self.choices.renamed:
+            self.problems.notice("file_name", self.choices.renamed)
         try:
             if self.choices.step == COLUMNS:
                 self._look_over(task, asked)
@@ -105,6 +115,7 @@ class Reading:
             draft.discard()
             self.opened.discard()
             self.listing.close()
+            self.progress.discard()
         report, problems = self.report, self.problems
         no_row_to_convert = self.opened.decoder.samples and not report.rows["read"]
         if report.state == "refused" and problems.fatal and problems.mendable(report.rows["good"]):
@@ -190,6 +201,7 @@ class Reading:
         self.report.state = "ready"
         index = written.index
         self.report.row_index = {"stride": index.stride, "offsets": index.offsets, "remarks": written.remarks}
+        self.report.remarks_file = bool(written.remarks)
         self.report.rows["good"] = written.train + written.eval
         if written.left_out:
             self.report.rows["left_out"] = written.left_out
@@ -215,6 +227,8 @@ class Reading:
         """Every good row into the draft."""
         for row in rows:
             made = rules.canonical(row)
+            self.progress.good = rules.good
+            self.progress.tell()
             remarks = self.problems.remarks_on(row[1]) if self.problems.remarked else None
             side = self._side(row, split) if split.kind == "column" else int(split is HELD_OUT)
             if made is None or side is None:

@@ -29,7 +29,6 @@ HASH_BITS, GROUPS = 53, 1024
 """A key is, from the top: 10 bits for the label, 53 of the content's hash, 1 for the side that a column gave."""
 GROUP_SHIFT = HASH_BITS + 1
 CHUNK = 1 << 20
-REMEMBERED = 100_000
 
 Keys = NDArray[np.uint64]
 
@@ -143,8 +142,6 @@ class Repeats:
     """Of them, those whose twin stands on the same side."""
     leaked: int
     """Distinct rows that stand on both sides."""
-    contents: frozenset[int]
-    """`key >> 1` of some of them, to find their places."""
 
 
 def sort_keys(keys: array[int]) -> Keys:
@@ -157,16 +154,13 @@ def sort_keys(keys: array[int]) -> Keys:
 def repeats(keys: Keys) -> Repeats:
     """Counted over sorted keys, a stretch at a time."""
     rows = on_one_side = leaked = 0
-    contents: set[int] = set()
     for start in range(0, len(keys) - 1, CHUNK):
         stretch = keys[start : start + CHUNK + 1]
         differ = stretch[1:] ^ stretch[:-1]
         rows += int(np.count_nonzero(differ <= 1))
         on_one_side += int(np.count_nonzero(differ == 0))
         leaked += int(np.count_nonzero((differ == 1) & (stretch[1:] & np.uint64(1) == 1)))
-        if len(contents) < REMEMBERED:
-            contents.update((stretch[1:][differ <= 1][:REMEMBERED] >> np.uint64(1)).tolist())
-    return Repeats(rows, on_one_side, leaked, frozenset(contents))
+    return Repeats(rows, on_one_side, leaked)
 
 
 def thresholds(keys: Keys, fraction: float) -> dict[int, int]:

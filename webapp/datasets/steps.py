@@ -24,6 +24,11 @@ from webapp.datasets.uploading import UploadRefused
 from webapp.errors import shows_refusals
 
 STEPS = (COLUMNS, CHECK, SAVE)
+READING = {
+    COLUMNS: "The first rows are being looked at.",
+    CHECK: "Every row is being read.",
+    SAVE: "The rows are being written.",
+}
 NAMES = {"rename_columns", "drop_column"}
 """Fixes without which the columns cannot be told apart."""
 Page = Callable[[HttpRequest, DatasetVersion], HttpResponse]
@@ -70,7 +75,7 @@ def _shown(
     waits = version.state == VersionState.CHECKING
     steps = [(each, each.title(), each == name, place <= reached and not waits) for place, each in enumerate(STEPS)]
     context |= {"version": version, "dataset": version.dataset, "steps": steps, "part": f"datasets/_{name}.html"}
-    context |= {"refused": refused, "waits": waits}
+    context |= {"refused": refused, "waits": waits, "being_done": READING.get(version.step, "")}
     fragment = request.headers.get("HX-Target") == "step"
     template = "datasets/_step.html" if fragment else "datasets/step.html"
     return render(request, template, context, status=refused.status if refused else 200)
@@ -132,7 +137,7 @@ def save(request: HttpRequest, version: DatasetVersion) -> HttpResponse:
         "names": others.order_by("-id").values_list("name", flat=True)[:100],
         "is_new": not version.dataset.versions.exclude(pk=version.pk).exists(),
         "name": given.get("name", version.dataset.name),
-        "licence": given.get("licence", version.dataset.licence),
+        "licence": given.get("licence", version.asked.get("licence") or version.dataset.licence),
         "kind": given.get("split", split.get("kind", "fraction")),
         "percent": given.get("eval_percent", f"{100 * split.get('fraction', 0.1):g}"),
         "seed": given.get("seed", str(split.get("seed", 17))),

@@ -129,7 +129,7 @@ CHAPTERS = (
         "limits",
         "Limits",
         ("Every refusal names its limit and what was found. A check runs apart, with limits of its own.",),
-        "too_many_rows check_too_long parser_died check_failed upload_damaged",
+        "too_many_rows check_too_long parser_died check_failed upload_damaged file_name",
     ),
 )
 HELP = "/datasets/help/"

@@ -17,7 +17,6 @@ from uuid import UUID
 
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.db import connections
-from django.urls import reverse
 
 from webapp.accounts.asking import Asked, asked_by, from_here
 from webapp.accounts.permissions import NotAllowed
@@ -168,14 +167,7 @@ def _add(chunk: Chunk, body: list[bytes]) -> Answer:
     version = made[0]
     if version is None:
         return 204, _progress(upload), None
-    return 201, _progress(upload), done(version)
-
-
-def done(version: DatasetVersion) -> dict[str, Any]:
-    """What a complete upload became."""
-    made = {"id": version.pk, "number": version.number, "state": version.state}
-    address = reverse("datasets:version", args=[version.dataset_id, version.number])
-    return {"id": version.dataset_id, "version": made, "page": address}
+    return 201, _progress(upload), announcing.done(version)
 
 
 def _guarded(upload: Upload, what: Callable[[], Any]) -> Answer | None:

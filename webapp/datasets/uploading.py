@@ -15,7 +15,12 @@ from webapp.accounts.models import AuditEntry, Role, Team, User
 from webapp.accounts.permissions import require
 from webapp.datasets import tasks
 from webapp.datasets.models import Dataset, DatasetVersion
+from webapp.datasets.problems import NAME_CHARACTERS, prints
 from webapp.storing import Stored, forget, require_space, store
+
+RENAMED = (
+    f"Of the file's name the first {NAME_CHARACTERS} characters are kept, and what does not print in it was replaced."
+)
 
 
 class UploadRefused(Exception):
@@ -143,8 +148,13 @@ def version_from_stored(
     user: User | None, dataset: Dataset, key: str, size: int, upload_name: str, asked: dict[str, Any]
 ) -> DatasetVersion:
     """The next version of a dataset from a stored file; its check starts once this is committed."""
+    step = asked.get("step", "")
+    asked = {name: value for name, value in asked.items() if value and name != "step"} | renaming(upload_name)
     with transaction.atomic():
         Dataset.objects.select_for_update().get(pk=dataset.pk)
+        if not step and (licence := asked.pop("licence", "")):  # of a draft, it waits for the saving
+            dataset.licence = licence
+            dataset.save(update_fields=["licence"])
         last = dataset.versions.aggregate(last=Max("number"))["last"] or 0
         version = DatasetVersion.objects.create(
             dataset=dataset,
@@ -153,8 +163,8 @@ def version_from_stored(
             upload_name=shown_name(upload_name),
             upload_key=key,
             upload_bytes=size,
-            asked={name: value for name, value in asked.items() if value and name != "step"},
-            step=asked.get("step", ""),
+            asked=asked,
+            step=step,
         )
         AuditEntry.note(user, dataset.team, "dataset.upload", version.pk, name=dataset.name)
         transaction.on_commit(lambda: tasks.wake(version.pk))
@@ -163,4 +173,9 @@ def version_from_stored(
 
 def shown_name(name: str) -> str:
     """The name as it can be shown and stored: never a path that anything opens."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in name)[:255]
+    return "".join(each if prints(each) else "\N{REPLACEMENT CHARACTER}" for each in name)[:NAME_CHARACTERS]
+
+
+def renaming(name: str) -> dict[str, str]:
+    """Of a name that cannot be kept as it is, what the check remarks on."""
+    return {"renamed": RENAMED} if shown_name(name) != name else {}

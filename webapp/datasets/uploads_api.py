@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 from django.http import Http404
@@ -13,23 +13,23 @@ from pydantic import Field
 from webapp.accounts.auth import Caller
 from webapp.accounts.permissions import teams_to_work_in
 from webapp.datasets import direct
-from webapp.datasets.announcing import KEPT_HOURS, begin, cancel, find
-from webapp.datasets.api import dataset_of
-from webapp.datasets.choices import ASK
-from webapp.datasets.deciding import require_split
+from webapp.datasets.announcing import KEPT_HOURS, begin, cancel, done, find
+from webapp.datasets.api import dataset_to_change
+from webapp.datasets.asking import Asked, asked_of
 from webapp.datasets.models import Upload
 from webapp.datasets.proving import CHUNK_AT_MOST
-from webapp.datasets.upload_route import done
 from webapp.paging import Whole
 
 uploads = Router(tags=["datasets"])
+NAME_AT_MOST = 4096
+"""Characters of a file's name; what is kept of it is for uploading.py to say."""
 
 
-class Announcement(Schema):
+class Announcement(Asked):
     """A file that will be sent in chunks."""
 
     bytes: Annotated[int, Field(ge=1, le=2**53)]
-    file_name: Annotated[str, Field(min_length=1, max_length=255)]
+    file_name: Annotated[str, Field(min_length=1, max_length=NAME_AT_MOST)]
     name: Annotated[str, Field(max_length=120)] = ""
     """Of the new dataset; left out: the file's."""
     dataset: Whole | None = None
@@ -37,12 +37,8 @@ class Announcement(Schema):
     team: str = ""
     sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
     """Of the whole file; checked before it is taken."""
-    task: str = ""
     mapping: dict[str, str] | None = None
     split: dict[str, Any] | None = None
-    warnings: Literal["", "accept", "ask"] = ""
-    step: Literal["", "columns"] = ""
-    """`columns`: the beginning is looked at, and the version waits as a draft; see `dataset-versions/{id}/save`."""
 
 
 class PartAnnouncement(Schema):
@@ -77,15 +73,12 @@ def begin_upload(request: Any, announced: Announcement, idempotency_key: Header[
     answered so in the end. After a cut, `offset` of `GET /uploads/{id}` says where to go on.
     """
     caller: Caller = request.auth
-    dataset = None if announced.dataset is None else dataset_of(request, announced.dataset)
+    dataset = None if announced.dataset is None else dataset_to_change(request, announced.dataset)
     teams = teams_to_work_in(caller.user)
     named = [each for each in teams if each.slug == announced.team] if announced.team else teams
     team = caller.team or next(iter(named), None)
-    said = announced.dict()
-    require_split(said["split"])
-    asked = {"task": said["task"], "mapping": said["mapping"], "split": said["split"]}
-    asked |= {"warnings": ASK if said["warnings"] == ASK else "", "step": said["step"]}
-    return Status(201, upload_answer(begin(caller.user, team, dataset, said, asked, idempotency_key)))
+    asked = asked_of(announced, announced.mapping, announced.split)
+    return Status(201, upload_answer(begin(caller.user, team, dataset, announced.dict(), asked, idempotency_key)))
 
 
 @uploads.get("{upload_id}")

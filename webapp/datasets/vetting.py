@@ -7,10 +7,12 @@ import tempfile
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -20,7 +22,8 @@ from webapp.datasets.models import DatasetVersion, VersionState
 from webapp.datasets.problems import Problems
 from webapp.datasets.proving import fits
 from webapp.datasets.reading import Report
-from webapp.storing import forget_all, on_disk, store_file, take_in
+from webapp.datasets.sharing import forget_unneeded, twin_of
+from webapp.storing import Stored, forget_all, on_disk, sha256_of, store_file, take_in
 
 CHECK_LEASE_MINUTES = 30
 CHOSEN = tuple(Choices.__dataclass_fields__)
@@ -28,7 +31,7 @@ UPLOAD_KEPT_DAYS = 7
 """How long an upload that leaves something to choose can be read again."""
 FACTS = (
     "state", "columns", "labels", "rows", "problems", "problems_total", "preview", "offers", "file_columns",
-    "row_index", "found",
+    "row_index", "reasons",
 )  # fmt: skip
 log = logging.getLogger(__name__)
 
@@ -81,9 +84,15 @@ def _check(version: DatasetVersion, scratch: Path) -> None:
             split=asked.get("split"),
             choices={name: asked[name] for name in CHOSEN if asked.get(name)} | {"step": version.step},
             second=second,
-            still_wanted=DatasetVersion.objects.filter(pk=version.pk).exists,
+            still_wanted=partial(_still_wanted, version),
         )
     _finish(version, asdict(report), destination)
+
+
+def _still_wanted(version: DatasetVersion, progress: dict[str, Any]) -> bool:
+    """Whether the version is still there; if so, it tells how far its check is."""
+    waiting = DatasetVersion.objects.filter(pk=version.pk, state=VersionState.CHECKING)
+    return bool(waiting.update(progress=progress) if progress else waiting.exists())
 
 
 def _damaged(name: str) -> Report:
@@ -103,34 +112,45 @@ def _our_fault(name: str) -> Report:
 
 def _finish(version: DatasetVersion, report: dict[str, Any], rows: Path) -> None:
     team = version.dataset.team_id or "site"
-    stored = take_in(f"{team}/versions", rows) if report["state"] == "ready" else None
-    listed = (
-        store_file(f"{team}/problems", rows.with_name(rows.name + ".problems")) if report["problems_file"] else None
-    )
-    facts = {name: report[name] for name in FACTS}
-    ready = report["state"] == VersionState.READY
-    offered = ready and any(each["fixes"] for each in report["problems"])
-    step = _step_after(version.step, report["state"])
-    keep = offered or step or report["state"] == VersionState.NEEDS_CHOICE
-    facts["found"] = report["found"] or version.found  # the look came before the check
-    taken = DatasetVersion.objects.filter(pk=version.pk, state=VersionState.CHECKING).update(
-        **facts,
-        format=report["format"] or "",
-        task=report["task"] or "",
-        mapping=report["mapping"] or {},
-        split=report["split"] or {},
-        reasons=report["reasons"],
-        step=step,
-        check_lease_until=None,
-        file_key=stored.key if stored else "",
-        bytes=stored.bytes if stored else 0,
-        sha256=stored.sha256 if stored else "",
-        problems_key=listed.key if listed else "",
-    )
-    outdated = {version.problems_key} if taken else {each.key for each in (stored, listed) if each}
+    facts = _facts(version, report)
+    for kind in ("problems", "remarks"):
+        made = report[f"{kind}_file"]
+        beside = rows.with_name(f"{rows.name}.{kind}")
+        facts[f"{kind}_key"] = store_file(f"{team}/{kind}", beside).key if made else ""
+    own: Stored | None = None
+    with ExitStack() as undone:
+        undone.callback(forget_all, {facts["problems_key"], facts["remarks_key"]} - {""})
+        if report["state"] == "ready":
+            size, sha256 = rows.stat().st_size, sha256_of(rows)
+            own = None if twin_of(version, sha256, size) else take_in(f"{team}/versions", rows)
+        with transaction.atomic():
+            if report["state"] == "ready":
+                stored = twin_of(version, sha256, size, lock=True) or own or take_in(f"{team}/versions", rows)
+                facts |= {"file_key": stored.key, "bytes": stored.bytes, "sha256": stored.sha256}
+            mine = DatasetVersion.objects.filter(pk=version.pk, state=VersionState.CHECKING)
+            taken = mine.update(**facts, check_lease_until=None, progress={})
+        if taken:
+            undone.pop_all()
+    outdated = {version.problems_key} if taken else set()
+    if own and (not taken or facts["file_key"] != own.key):
+        outdated.add(own.key)
     forget_all(outdated - {""})
-    if not keep:
+    if not _keeps_upload(report, facts["step"]):
         forget_upload(version)
+
+
+def _facts(version: DatasetVersion, report: dict[str, Any]) -> dict[str, Any]:
+    """What the report says, under the names of the model's fields."""
+    facts = {name: report[name] for name in FACTS} | {name: report[name] or "" for name in ("format", "task")}
+    facts |= {name: report[name] or {} for name in ("mapping", "split")}
+    facts["found"] = report["found"] or version.found  # the look came before the check
+    return facts | {"step": _step_after(version.step, report["state"])}
+
+
+def _keeps_upload(report: dict[str, Any], step: str) -> bool:
+    """Whether there is still something to choose, so that the file may be read again."""
+    offered = report["state"] == VersionState.READY and any(each["fixes"] for each in report["problems"])
+    return bool(offered or step or report["state"] == VersionState.NEEDS_CHOICE)
 
 
 def _step_after(step: str, state: str) -> str:
@@ -144,7 +164,7 @@ def forget_upload(version: DatasetVersion) -> None:
     """Let the uploaded bytes go, unless another version still reads them."""
     keys = version.upload_keys
     DatasetVersion.objects.filter(pk=version.pk).update(upload_key="", second_key="")
-    forget_all(DatasetVersion.objects.unread(keys))
+    forget_unneeded(keys)
 
 
 def forget_old_uploads() -> None:

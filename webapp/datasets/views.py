@@ -17,7 +17,7 @@ from webapp.accounts.context import current_team, signed_in
 from webapp.accounts.models import Role
 from webapp.accounts.permissions import may
 from webapp.datasets.archiving import archive, bring_back, delete
-from webapp.datasets.browsing import Wanted, download, find_rows, problem_list, remarks_of, rows_page
+from webapp.datasets.browsing import Wanted, download, find_rows, problem_list, remarks_of, remarks_on, rows_page
 from webapp.datasets.choices import ASK, COLUMNS
 from webapp.datasets.choosing import columns_form, fixes_in_words, kinds_of, wishes_of
 from webapp.datasets.comparing import ROWS_AT_MOST, TooLong, difference
@@ -212,7 +212,7 @@ def rows(request: HttpRequest, dataset_id: int, number: int) -> HttpResponse:
     table = [(each, [cell(row.get(name)) for name in columns]) for each, row in page_of.rows]
     context = {"version": found, "dataset": found.dataset, "wanted": wanted, "columns": columns, "table": table}
     context |= {"start": start, "next": page_of.next, "before": max(0, start - PAGE_SIZE), "sides": SIDES}
-    context["remarks"] = [(code, said(code), len(rows)) for code, rows in remarks_of(found).items()]
+    context["remarks"] = [(code, said(code), count) for code, count in sorted(remarks_of(found).items())]
     named = {"q": wanted.words, "label": wanted.label, "side": wanted.side, "problem": wanted.problem}
     context["query"] = urlencode({name: value for name, value in named.items() if value})
     return render(request, "datasets/rows.html", context)
@@ -225,7 +225,7 @@ def row(request: HttpRequest, dataset_id: int, number: int, place: int) -> HttpR
     if not page_of:
         raise Http404
     parts = [(name, cell(value, WHOLE_CHARACTERS)) for name, value in page_of[0].items()]
-    remarks = [(code, said(code)) for code, rows in remarks_of(found).items() if place in rows]
+    remarks = [(code, said(code)) for code in remarks_on(found, place)]
     context = {"version": found, "dataset": found.dataset, "place": place, "parts": parts, "remarks": remarks}
     return render(request, "datasets/row.html", context | {"last": place >= found.rows.get("good", 0)})
 

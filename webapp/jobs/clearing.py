@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 PART_SECONDS = 3600
 DAY_SECONDS = 24 * 3600
 SHARE_SECONDS = 0.2
-FOLDERS = ("attempts", "inspections", "problems", "uploads", "versions")
+FOLDERS = ("attempts", "inspections", "problems", "remarks", "uploads", "versions")
 """Kinds of files whose every owner is known here; others are left alone."""
 OURS = re.compile(rf"(\d+|site)/({'|'.join(FOLDERS)})/.+")
 """Keys of such files: a bucket may hold others' as well."""
@@ -128,6 +128,7 @@ def is_listed(key: str, besides_parts: bool = False) -> bool:
         DatasetVersion.objects.filter(second_key=key),
         DatasetVersion.objects.filter(file_key=key),
         DatasetVersion.objects.filter(problems_key=key),
+        DatasetVersion.objects.filter(remarks_key=key),
         *(model.objects.filter(files__icontains=key) for model in (Artifact, Checkpoint, BaseModel, Inspection)),
     ]
     if not besides_parts:
