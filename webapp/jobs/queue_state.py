@@ -122,7 +122,8 @@ def read_queue(now: datetime) -> QueueState:
         if job.state not in AT_WORK:
             continue
         live.setdefault(attempt.worker_id, []).append(attempt)
-        running.append(Running(job.team_id, attempt.worker_id, job.gpus, job.eta_seconds))
+        left = job.left
+        running.append(Running(job.team_id, attempt.worker_id, job.gpus, left.likely if left else None))
     busy = Count("inspections", filter=Q(inspections__state=Inspection.State.RUNNING))
     workers: dict[int, Worker] = {}
     offers: dict[int, Offer] = {}
