@@ -138,9 +138,14 @@ def _shown(name: str, value: Any) -> str:
 # ---- The log -------------------------------------------------------------------------------------
 
 
+def names_error(text: object) -> bool:
+    """Whether this line of a log is where something went wrong."""
+    return isinstance(text, str) and ERROR_LINE.search(text) is not None
+
+
 def error_in_view(lines: list[str]) -> list[Line]:
     """The part of the log around the last line that names an error; without one, its end."""
-    found = [place for place, text in enumerate(lines) if ERROR_LINE.search(text)]
+    found = [place for place, text in enumerate(lines) if names_error(text)]
     at = found[-1] if found else len(lines) - 1
     first = max(0, at - LINES_BEFORE)
     shown = lines[first : at + LINES_AFTER + 1]
