@@ -141,7 +141,10 @@ def test_the_log_is_filtered_by_attempt_and_names_its_last_error(cast: Cast, att
     reporting.accept(attempt, 1, [{"kind": "log", "text": "ValueError: of the first"}])
     transitions.end_attempt(attempt, "reconciler", "released", "worker_lost")
     Job.objects.update(not_before=None)
-    second = claim_next(worker).attempt
+    claimed = claim_next(worker, "claim-2")
+    assert claimed
+    second = claimed.attempt
+    assert second
     reporting.acknowledge(second)
     reporting.accept(second, 1, [{"kind": "log", "text": "a line of the second"}])
     browser, address = browser_of(cast.vera), attempt.job.get_absolute_url()
@@ -156,8 +159,9 @@ def test_the_log_is_filtered_by_attempt_and_names_its_last_error(cast: Cast, att
 
 
 def test_a_config_is_taken_along_as_yaml_and_as_a_command(cast: Cast, job: Job) -> None:
-    odd = {"a": {"b": ["1", 1.5, None], "no": True, "2024-01-01": "it's: #1"}, "empty": {}}
+    odd = {"a": {"b": ["1", 1.5, None], "no": True, "2024-01-01": "it's: #1"}, "empty": {}, "rate": 1e-05}
     assert yaml.safe_load(as_yaml(odd)) == odd
+    job.refresh_from_db()
     assert yaml.safe_load(as_yaml(job.spec)) == job.spec
     words = shlex.split(as_command(job, "https://board.example/api/v1/jobs"))
     body = json.loads(words[words.index("-d") + 1])

@@ -26,7 +26,13 @@ def _lines(tree: dict[str, Any], indent: str) -> Iterator[str]:
             yield f"{indent}{name}:"
             yield from _lines(value, indent + "  ")
         else:
-            yield f"{indent}{name}: {json.dumps(value, ensure_ascii=False)}"
+            yield f"{indent}{name}: {_value(value)}"
+
+
+def _value(value: Any) -> str:
+    """A number such as 1e-05 gets the point without which older readers of YAML take it for a text."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text.replace("e", ".0e") if isinstance(value, float) and "e" in text and "." not in text else text
 
 
 def as_command(job: Job, address: str) -> str:

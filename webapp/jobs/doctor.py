@@ -7,6 +7,7 @@ place where the cause lies.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -138,14 +139,14 @@ def _shown(name: str, value: Any) -> str:
 # ---- The log -------------------------------------------------------------------------------------
 
 
-def names_error(text: object) -> bool:
-    """Whether this line of a log is where something went wrong."""
-    return isinstance(text, str) and ERROR_LINE.search(text) is not None
+def names_error(line: Mapping[str, Any]) -> bool:
+    """Whether this line of a log, as an event has it, is where something went wrong."""
+    return line.get("level") == "error" or ERROR_LINE.search(str(line.get("text", ""))) is not None
 
 
 def error_in_view(lines: list[str]) -> list[Line]:
     """The part of the log around the last line that names an error; without one, its end."""
-    found = [place for place, text in enumerate(lines) if names_error(text)]
+    found = [place for place, text in enumerate(lines) if ERROR_LINE.search(text)]
     at = found[-1] if found else len(lines) - 1
     first = max(0, at - LINES_BEFORE)
     shown = lines[first : at + LINES_AFTER + 1]

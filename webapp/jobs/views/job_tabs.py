@@ -104,10 +104,8 @@ def _lines(job: Job, level: str, attempt: str) -> Any:
 def _told(newest: Any, place: str) -> dict[str, Any]:
     """The end of the log, oldest line first, and the number of the last line that names an error."""
     lines = list(newest[: LOG_LINES[place]])[::-1]
-    wrong = [
-        row.number for row in lines if row.body.get("level") == "error" or doctor.names_error(row.body.get("text"))
-    ]
-    return {"log": lines, "log_error": wrong[-1] if wrong else None}
+    wrong = (row.number for row in reversed(lines) if doctor.names_error(row.body))
+    return {"log": lines, "log_error": next(wrong, None)}
 
 
 def _checkpoints(request: HttpRequest, job: Job) -> dict[str, Any]:
