@@ -65,7 +65,7 @@ def _attempt(event: Event | None, checkpoint: Checkpoint | None) -> int | None:
 def _losses(job: Job) -> tuple[Mapping[int, float], Mapping[int, float]]:
     """Train loss, smoothed, and eval loss by step, of the points that count."""
     columns = read_history(job).columns
-    found = []
+    found: list[dict[int, float]] = []
     for name, weight in (("loss", SMOOTHING), ("eval_loss", 0.0)):
         series = columns.series.get(name)
         if series is None:

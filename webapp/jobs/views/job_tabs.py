@@ -74,6 +74,7 @@ def _samples(request: HttpRequest, job: Job) -> dict[str, Any]:
         "pairs": said.pairs(first, second) if first and second else [],
         "pinned": pinned,
         "best_step": job.best_metric["step"] if job.best_metric else None,
+        "switched_off": job.spec.get("training", {}).get("sample_prompts") == 0,
         "no_eval": not rounds and not job.dataset_version.rows.get("eval", 1),
         "page_data": _page(job),
     }
