@@ -6,7 +6,7 @@ import { places, placeOf } from "./axes.js";
 import { Crosshair, reading } from "./crosshair.js";
 import { dragging } from "./dragging.js";
 import { layoutOf, traces } from "./drawing.js";
-import { inUnit } from "./numbers.js";
+import { inUnit, shownIn } from "./numbers.js";
 import { showState } from "./states.js";
 import { summary } from "./summary.js";
 
@@ -218,12 +218,12 @@ export class Charts {
   }
 
   numbers(chart) {
-    const { scale, unit } = chart.figure;
+    const { unit } = chart.figure;
     for (const shown of chart.card.querySelectorAll("[data-now]")) {
       const name = shown.dataset.now;
       const value = this.hair.valueOf(name);
       const smooth = this.hair.x === null && chart.figure.data.some((trace) => trace.meta.series === name && trace.meta.part === "smooth");
-      shown.textContent = value ? inUnit(name, (smooth ? value.smooth : value.raw) * scale, unit) : "";
+      shown.textContent = value ? inUnit(name, shownIn(chart, smooth ? value.smooth : value.raw), unit) : "";
     }
     const note = chart.card.querySelector("[data-smoothing]");
     const weight = note ? this.store.weightOf(note.dataset.smoothing) : 0;

@@ -1,7 +1,7 @@
 // One place on the x axis, shown on all charts: a line on each card and the values there in the cards' heads.
 
 import { lastAt, places } from "./axes.js";
-import { inUnit, whole } from "./numbers.js";
+import { inUnit, shownIn, whole } from "./numbers.js";
 
 export class Crosshair {
   constructor(charts) {
@@ -42,17 +42,21 @@ export class Crosshair {
 
 const MOVES = { ArrowLeft: -1, ArrowRight: 1 };
 
-/** A focused chart reads its points by keyboard: arrows move, Shift by ten, Home and End jump, Escape leaves. */
+/** A focused chart reads its points by keyboard: arrows move, Shift by ten, Home and End jump, Enter goes to its checkpoint, Escape leaves. */
 export function reading(chart, charts) {
   let at = null;
   chart.plot.addEventListener("keydown", (event) => {
     const each = longest(chart, charts.store);
-    if (!each || event.altKey || event.ctrlKey || event.metaKey || !(event.key in MOVES || ["Home", "End", "Escape"].includes(event.key))) return;
+    if (!each || event.altKey || event.ctrlKey || event.metaKey || !(event.key in MOVES || ["Home", "End", "Enter", "Escape"].includes(event.key))) return;
     event.preventDefault();
     if (event.key === "Escape") {
       at = null;
       globalThis.Plotly?.Fx.unhover(chart.plot);
       charts.hair.to(null);
+      return;
+    }
+    if (event.key === "Enter") {
+      charts.pressed?.(chart, null);
       return;
     }
     const last = each.step.length - 1;
@@ -77,7 +81,7 @@ function spoken(chart, store, step) {
     const i = each ? each.step.indexOf(step) : -1;
     if (i < 0 || (trace.meta.part === "smooth" && store.weightOf(each.name) === 0)) continue;
     const value = trace.meta.part === "smooth" ? each.smooth[i] : each.raw[i];
-    said.push(`${trace.meta.part === "smooth" ? "smoothed" : trace.name} ${inUnit(each.name, value * chart.figure.scale, chart.figure.unit)}`);
+    said.push(`${trace.meta.part === "smooth" ? "smoothed" : trace.name} ${inUnit(each.name, shownIn(chart, value), chart.figure.unit)}`);
   }
   return `Step ${whole(step)}: ${said.join(", ")}`;
 }

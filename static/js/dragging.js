@@ -33,7 +33,8 @@ export function dragging(chart, charts) {
     const ends = [from, held(within(event), axis)].sort((a, b) => a - b);
     from = null;
     band.hidden = true;
-    if (ends[1] - ends[0] >= LEAST_PX) charts.zoomed(ends.map((x) => axis.p2l(x - axis._offset)));
+    if (ends[1] - ends[0] < LEAST_PX) charts.pressed?.(chart, { x: within(event), y: event.clientY - plot.getBoundingClientRect().top });
+    else charts.zoomed(ends.map((x) => axis.p2l(x - axis._offset)));
   });
   plot.addEventListener("pointercancel", () => {
     from = null;

@@ -2,41 +2,56 @@
 
 import { AXES, places } from "./axes.js";
 import { marksOf } from "./marks.js";
-import { significant, whole } from "./numbers.js";
+import { significant, shownIn, whole } from "./numbers.js";
 import { css } from "./theme.js";
 
 const CLIPPED_FROM = 20;
 const MARKERS_AT_MOST = 100; // beyond, markers lie on one another and take most of the drawing
 
 /** All traces of a chart: tails that a later attempt replaced, then the lines. */
-export function traces(chart, { store, view, startedAt }) {
-  const lines = chart.figure.data.flatMap((trace) => withRange(filled(chart, trace, store, view, startedAt), store, chart.figure.scale));
-  return [...tails(chart, store, view, startedAt), ...lines];
+export function traces(chart, charts) {
+  const { store, view, startedAt } = charts;
+  const between = view.gap.has(chart.figure.name) ? charts.gapOf?.(chart, charts) : null;
+  const lines = chart.figure.data.flatMap((trace) => withRange(filled(chart, trace, store, view, startedAt), store, chart));
+  return [...tails(chart, store, view, startedAt), ...(between ? [between] : []), ...lines];
 }
 
 function filled(chart, trace, store, view, startedAt) {
   const each = store.series.get(trace.meta.series);
   const colour = css(trace.meta.colour);
   const smoothing = store.weightOf(trace.meta.series) > 0;
-  const scale = (value) => value * chart.figure.scale;
+  const y = each ? (trace.meta.part === "smooth" ? each.smooth : each.raw).map((value) => shownIn(chart, value)) : [];
   return {
     ...trace,
     x: each ? places(each, view.axis, startedAt) : [],
-    y: each ? (trace.meta.part === "smooth" ? each.smooth : each.raw).map(scale) : [],
+    y,
     visible: trace.meta.part !== "smooth" || smoothing,
     opacity: trace.meta.part === "raw" && trace.opacity && !smoothing ? 1 : trace.opacity,
     ...(trace.meta.part === "raw" && trace.hoverinfo === "skip" && !smoothing ? { hoverinfo: "all", hovertemplate: chart.figure.data.find((other) => other.hovertemplate)?.hovertemplate } : {}),
     line: { ...trace.line, color: colour },
     ...(each?.step.length > MARKERS_AT_MOST ? { mode: "lines" } : {}),
+    ...(trace.meta.rows ? { error_y: { ...whiskers(y, trace.meta.rows, chart.figure.scale), color: colour } } : {}),
     ...(trace.marker ? { marker: { ...trace.marker, color: colour } } : {}),
   };
+}
+
+/** How sure a share is that was counted on n rows: Wilson's 95 % interval, which stays inside 0 to 100 %. */
+function whiskers(values, n, scale) {
+  const z2 = 1.96 ** 2 / n;
+  const ends = values.map((value) => {
+    const p = value / scale;
+    const half = Math.sqrt(z2 * p * (1 - p) + (z2 * z2) / 4) / (1 + z2);
+    const shift = (p + z2 / 2) / (1 + z2) - p;
+    return [(shift + half) * scale, (half - shift) * scale];
+  });
+  return { type: "data", symmetric: false, array: ends.map(([up]) => up), arrayminus: ends.map(([, down]) => down), thickness: 1, width: 3 };
 }
 
 /**
  * Where a point stands for many steps, their extremes behind the line, so that no spike is lost; a smoothed line has them
  * instead of its raw points.
  */
-function withRange(line, store, scale) {
+function withRange(line, store, chart) {
   const { series, part } = line.meta;
   const each = store.series.get(series);
   if (part !== "raw" || !each?.ranged) return [line];
@@ -45,7 +60,7 @@ function withRange(line, store, scale) {
     uid: `${series}-range`,
     mode: "lines",
     x: line.x.flatMap((x) => [x, x]),
-    y: each.low.flatMap((low, i) => [low * scale, each.high[i] * scale]),
+    y: each.low.flatMap((low, i) => [shownIn(chart, low), shownIn(chart, each.high[i])]),
     opacity: 0.28,
     hoverinfo: "skip",
     hovertemplate: null,
@@ -67,7 +82,7 @@ function tails(chart, store, view, startedAt) {
       type: "scatter",
       mode: tail.step.length > 1 ? "lines" : "markers",
       x: places(tail, view.axis, startedAt),
-      y: tail.values.map((value) => (value === null ? null : value * chart.figure.scale)),
+      y: tail.values.map((value) => (value === null ? null : shownIn(chart, value))),
       hoverinfo: "skip",
       opacity: 0.4,
       connectgaps: false,

@@ -1,8 +1,9 @@
 // Figures that come complete with their points: coloured for the theme, drawn when near view, one a task.
 
 import { library } from "./charts.js";
+import { inLight } from "./light.js";
 import { coloured } from "./painting.js";
-import { css, inLight } from "./theme.js";
+import { css } from "./theme.js";
 
 const root = document.getElementById("figures");
 const waiting = new Set();

@@ -2,13 +2,11 @@
 
 import { bytes, count, duration, loss, roughRange, whole } from "./numbers.js";
 
-const PACE_STEPS = 50;
-const STEPS_NEEDED = 20;
 const name = document.querySelector("#head h1")?.textContent;
 
 export class Header {
   constructor(store, totalSteps) {
-    Object.assign(this, { store, totalSteps, step: 0, peak: 0, times: [] });
+    Object.assign(this, { store, totalSteps, step: 0, peak: 0 });
     setInterval(() => this.elapsed(), 1000);
   }
 
@@ -16,7 +14,7 @@ export class Header {
   heard(message) {
     this.step = Math.max(this.step, message.step);
     this.peak = Math.max(this.peak, message.values.device_memory_bytes ?? 0);
-    if ("loss" in message.values) this.times = [...this.times, [message.step, message.time]].slice(-PACE_STEPS);
+    this.left = message.left ?? this.left;
     if (this.due) return;
     this.due = requestAnimationFrame(() => {
       this.due = null;
@@ -47,23 +45,10 @@ export class Header {
     const bar = head.querySelector("[data-progress]");
     if (bar) bar.value = share;
     put("[data-step]", `step ${whole(this.step)} / ${whole(this.totalSteps)}`);
-    const left = this.secondsLeft();
-    if (left !== null) put("[data-eta]", `${roughRange(...left)} left`);
+    if (this.left) put("[data-eta]", `${roughRange(...this.left)} left`);
     const badge = head.querySelector("[data-badge] .badge");
     if (badge?.textContent.trim().startsWith("Running")) badge.lastChild.textContent = `Running ${Math.round(100 * share)} %`;
     document.title = `${Math.round(100 * share)} %${value === undefined ? "" : ` · loss ${loss(value)}`} · ${name}`;
-  }
-
-  /** The range of pace.py: by a quick step, and by a slow one or the mean with all pauses, whichever is longer. */
-  secondsLeft() {
-    const onward = ([step, time], i) => step > this.times[i][0] && time > this.times[i][1];
-    const pace = ([step, time], i) => (time - this.times[i][1]) / (step - this.times[i][0]);
-    const paces = this.times.slice(1).flatMap((each, i) => (onward(each, i) ? pace(each, i) : []));
-    if (paces.length < STEPS_NEEDED - 1) return null;
-    const mean = paces.reduce((sum, each) => sum + each, 0) / paces.length;
-    paces.sort((a, b) => a - b);
-    const at = (share) => paces[Math.floor(share * (paces.length - 1))];
-    return [at(0.25), Math.max(at(0.75), mean)].map((pace) => (this.totalSteps - this.step) * pace);
   }
 
   elapsed() {

@@ -95,6 +95,9 @@ if (charts) {
   const menus = charts.all.map((chart) => menu(chart, charts, reload));
   charts.told = () => [bar, ...menus].forEach((show) => show());
   charts.retry = reload;
+  charts.pressed = async (chart, at) => {
+    if (chart.figure.data[0].meta.series.startsWith("eval_")) (await import("./checkpoints.js")).toCheckpoint(chart, charts, at);
+  };
   charts.told();
   reload().then(() => charts.look());
 }

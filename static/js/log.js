@@ -5,7 +5,7 @@ const LINES_AT_MOST = 2000;
 export function logTail() {
   const box = document.getElementById("log");
   const follow = document.getElementById("log-follow");
-  if (!box) return () => {};
+  if (!box || "fixed" in box.dataset) return () => {}; // an earlier attempt says no more
   const toEnd = () => follow.checked && (box.scrollTop = box.scrollHeight);
   follow.addEventListener("change", toEnd);
   box.addEventListener("scroll", () => (follow.checked = box.scrollHeight - box.scrollTop - box.clientHeight < 24));

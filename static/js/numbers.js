@@ -66,6 +66,11 @@ function learningRate(value) {
   return value === 0 ? "0" : value.toExponential(1).replace("e+", "e");
 }
 
+/** A stored value as a chart draws it: in its unit, or of a loss its exponential, the perplexity. */
+export function shownIn(chart, value) {
+  return chart.exponential ? Math.exp(value) : value * chart.figure.scale;
+}
+
 /** A value of a series in its chart's unit. */
 export function inUnit(series, value, unit) {
   if (!Number.isFinite(value)) return "NaN";

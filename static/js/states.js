@@ -1,7 +1,7 @@
 // What a card shows where there is no curve to draw: why, and what to press. One card's trouble touches no other.
 
 import { AXES } from "./axes.js";
-import { inUnit } from "./numbers.js";
+import { inUnit, shownIn } from "./numbers.js";
 
 /** Show the state of a card; true if its curve is to be drawn. */
 export function showState(chart, data, charts) {
@@ -40,7 +40,7 @@ function stateOf(chart, data, { store, view }) {
   if (most === 1) {
     const each = store.series.get(names[0]);
     const unit = chart.figure.unit ? ` ${chart.figure.unit}` : "";
-    return { name: "one point", words: `${inUnit(each.name, each.raw[0] * chart.figure.scale, chart.figure.unit)}${unit} at step ${each.step[0]}` };
+    return { name: "one point", words: `${inUnit(each.name, shownIn(chart, each.raw[0]), chart.figure.unit)}${unit} at step ${each.step[0]}. ${chart.figure.next}` };
   }
   if (held.every((trace) => trace.x.every((x) => x === null))) {
     return { name: "empty by axis", words: `This metric has no ${AXES[view.axis].title.toLowerCase() || view.axis}.`, action: "step" };

@@ -1,6 +1,6 @@
 // A chart in one sentence, for those who do not see it and for those in a hurry.
 
-import { inUnit, whole } from "./numbers.js";
+import { inUnit, shownIn, whole } from "./numbers.js";
 
 export function summary(chart, { store }) {
   const place = chart.card.querySelector("[data-summary]");
@@ -18,7 +18,7 @@ function told(chart, store) {
   const held = each.smooth.map((value, i) => ({ value, step: each.step[i] })).filter(({ value }) => Number.isFinite(value));
   if (held.length < 2) return "";
   const unit = chart.figure.unit ? ` ${chart.figure.unit}` : "";
-  const show = (value) => `${inUnit(each.name, value * chart.figure.scale, chart.figure.unit)}${unit}`;
+  const show = (value) => `${inUnit(each.name, shownIn(chart, value), chart.figure.unit)}${unit}`;
   const [first, last] = [held[0].value, held.at(-1).value];
   const change = Math.abs(last - first) < 1e-3 * Math.abs(first) ? `stays at ${show(last)}` : `${last < first ? "fell" : "rose"} from ${show(first)} to ${show(last)}`;
   const sentence = `${trace.name[0].toUpperCase()}${trace.name.slice(1)} ${change} by step ${whole(held.at(-1).step)}`;

@@ -1,6 +1,6 @@
 // A chart's points as a table in a dialog: what the curve shows, for those who read numbers. Loaded when asked for.
 
-import { inUnit, whole } from "./numbers.js";
+import { inUnit, shownIn, whole } from "./numbers.js";
 
 const ROWS_AT_MOST = 500;
 
@@ -34,7 +34,7 @@ function rows(chart, store, most) {
   const steps = new Map();
   for (const name of names) {
     const each = store.series.get(name);
-    each.step.forEach((step, i) => steps.set(step, { ...steps.get(step), [name]: each.raw[i] * chart.figure.scale }));
+    each.step.forEach((step, i) => steps.set(step, { ...steps.get(step), [name]: shownIn(chart, each.raw[i]) }));
   }
   const sorted = [...steps.keys()].sort((a, b) => b - a).slice(0, most);
   const cells = (step) => names.map((name) => (steps.get(step)[name] === undefined ? "–" : inUnit(name, steps.get(step)[name], chart.figure.unit)));

@@ -2,7 +2,7 @@
 
 import { library } from "./charts.js";
 import { layoutOf, traces } from "./drawing.js";
-import { inLight } from "./theme.js";
+import { inLight } from "./light.js";
 
 const PICTURE = { width: 1000, height: 420 };
 

@@ -10,16 +10,3 @@ export function css(name) {
   if (!held.values.has(name)) held.values.set(name, getComputedStyle(document.documentElement).getPropertyValue(name).trim());
   return held.values.get(name);
 }
-
-/** What `make` returns as it would look in light colours: for pictures that leave the page. */
-export function inLight(make) {
-  const root = document.documentElement;
-  const before = root.dataset.theme;
-  root.dataset.theme = "light";
-  try {
-    return make();
-  } finally {
-    if (before === undefined) delete root.dataset.theme;
-    else root.dataset.theme = before;
-  }
-}

@@ -1,4 +1,5 @@
-// The toolbar above all charts: x axis, smoothing, outliers, marks, and whether the newest step is followed.
+// The toolbar above all charts: x axis, smoothing, outliers, marks, which charts stand there, and whether the newest step
+// is followed.
 
 const find = (id) => document.getElementById(id);
 
@@ -29,6 +30,7 @@ export function toolbar(charts, reload) {
       charts.changed();
     });
   }
+  arranging(charts);
   find("reset-zoom").addEventListener("click", () => charts.zoomed(null));
   // Followed: hold what is seen now. Held: follow again.
   find("following").addEventListener("click", () => charts.zoomed(view.zoom ? null : charts.extent()));
@@ -42,4 +44,31 @@ export function toolbar(charts, reload) {
     find("following").textContent = view.zoom ? "Paused at zoom" : "Following latest";
     find("export").href = `/api/v1/jobs/${store.job}/metrics?format=csv&smooth=${view.weight}`;
   };
+}
+
+/** Pinned charts come first; hidden ones and those without the words that are looked for are away. */
+function arranging(charts) {
+  const { view, root, all } = charts;
+  const textOf = ({ figure }) => `${figure.title} ${figure.data.map(({ name, meta }) => `${name} ${meta.series}`)}`.toLowerCase();
+  const pinned = ({ figure }) => view.pin.has(figure.name);
+  const away = ({ figure }) => view.hide.has(figure.name);
+
+  charts.arrange = () => {
+    const words = find("find-chart").value.toLowerCase().split(" ");
+    for (const chart of all) chart.card.hidden = away(chart) || !words.every((word) => textOf(chart).includes(word));
+    const order = [...all.filter(pinned), ...all.filter((each) => !pinned(each))].map(({ card }) => card);
+    if (order.some((card, i) => card !== root.children[i])) root.prepend(...order);
+    const hidden = all.filter(away).length;
+    find("show-hidden").hidden = !hidden;
+    find("show-hidden").textContent = `Show ${hidden} hidden`;
+    find("no-chart").hidden = all.some(({ card }) => !card.hidden);
+  };
+  find("find-chart").addEventListener("input", charts.arrange);
+  find("show-hidden").addEventListener("click", () => {
+    view.hide.clear();
+    charts.arrange();
+    charts.changed();
+    find("find-chart").focus();
+  });
+  charts.arrange();
 }

@@ -34,7 +34,7 @@ def running(queue: Queue, worker: Worker, seconds_left: float | None, devices: A
     queue.add("at work", priority=50)
     job = queue.start(worker, devices).job
     if seconds_left is not None:
-        Job.objects.filter(pk=job.pk).update(total_steps=100, step=0, seconds_per_step=seconds_left / 100)
+        Job.objects.filter(pk=job.pk).update(total_steps=100, step=0, pace={"paces": [seconds_left / 100]})
     return job
 
 

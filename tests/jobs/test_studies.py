@@ -90,7 +90,7 @@ def test_a_method_added_later_has_the_same_budget(cast: Cast, study: Study) -> N
 
 def test_progress_counts_steps_and_guesses_the_rest_from_those_that_began(study: Study) -> None:
     jobs = list(study.jobs.order_by("id"))
-    jobs[0].state, jobs[0].step, jobs[0].total_steps, jobs[0].seconds_per_step = "running", 10, 20, 3.0
+    jobs[0].state, jobs[0].step, jobs[0].total_steps, jobs[0].pace = "running", 10, 20, {"paces": [3.0]}
     told = studying.progress(jobs)
     assert told.share == pytest.approx(0.5 / 6)
     assert told.seconds_left == pytest.approx(30 + 5 * 60)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from typing import Any
 
 import pytest
+import yaml
 from django.utils import timezone
 
 from tests.conftest import Cast, claim_next
 from tests.pages.test_access import browser_of
-from webapp.jobs import reporting
-from webapp.jobs.models import Attempt, Job, Worker
+from webapp.jobs import reporting, transitions
+from webapp.jobs.config_text import as_command, as_yaml
+from webapp.jobs.models import Attempt, Checkpoint, Job, Worker
+from webapp.jobs.saved import saved
 from webapp.jobs.shown import shown
 from webapp.jobs.sparklines import path
 
@@ -113,6 +118,56 @@ def test_a_config_is_held_against_another_jobs(cast: Cast, attempt: Attempt) -> 
     assert "0.125" in page
     none = browser_of(cast.vera).get(job.get_absolute_url(), {"tab": "config", "against": "nonsense"})
     assert "Choose a job on the same base model" in none.content.decode()
+
+
+def test_checkpoints_say_how_well_it_stood_and_which_is_kept(cast: Cast, attempt: Attempt) -> None:
+    values = {"eval_loss": 0.625}
+    said = [{"kind": "checkpoint", "step": step, "best": step == 1} for step in (1, 2)]
+    scored = {"kind": "metrics", "step": 1, "time": 102.5, "values": values}
+    reporting.accept(attempt, 1, [plan(), metrics(1), scored, said[0], metrics(2), said[1]])
+    Checkpoint.objects.create(job=attempt.job, attempt=attempt, step=2, bytes=2048, files=[])
+    Job.objects.update(best_metric={"name": "eval_loss", "value": 0.625, "step": 1})
+    attempt.job.refresh_from_db()
+    newest, first = saved(attempt.job)
+    assert (newest.step, newest.next, newest.best, newest.train_loss) == (2, True, False, 1.0)
+    assert (first.kept, first.best, first.eval_loss, first.attempt) == (None, True, 0.625, 1)
+    page = browser_of(cast.vera).get(attempt.job.get_absolute_url(), {"tab": "checkpoints"}).content.decode()
+    assert 'id="step-1"' in page
+    assert "A resume goes on here" in page
+    assert "2.0 KiB" in page
+
+
+def test_the_log_is_filtered_by_attempt_and_names_its_last_error(cast: Cast, attempt: Attempt, worker: Worker) -> None:
+    reporting.accept(attempt, 1, [{"kind": "log", "text": "ValueError: of the first"}])
+    transitions.end_attempt(attempt, "reconciler", "released", "worker_lost")
+    Job.objects.update(not_before=None)
+    claimed = claim_next(worker, "claim-2")
+    assert claimed
+    second = claimed.attempt
+    assert second
+    reporting.acknowledge(second)
+    reporting.accept(second, 1, [{"kind": "log", "text": "a line of the second"}])
+    browser, address = browser_of(cast.vera), attempt.job.get_absolute_url()
+    both = browser.get(address, {"tab": "log"}).content.decode()
+    assert 'id="log-error">ValueError' in both
+    assert "a line of the second" in both
+    only = browser.get(address, {"tab": "log", "attempt": "2"}).content.decode()
+    assert "ValueError" not in only
+    assert "data-fixed" not in only
+    assert "data-fixed" in browser.get(address, {"tab": "log", "attempt": "1"}).content.decode()
+    assert "ValueError" in browser.get(address, {"tab": "log", "attempt": "9"}).content.decode()
+
+
+def test_a_config_is_taken_along_as_yaml_and_as_a_command(cast: Cast, job: Job) -> None:
+    odd = {"a": {"b": ["1", 1.5, None], "no": True, "2024-01-01": "it's: #1"}, "empty": {}, "rate": 1e-05}
+    assert yaml.safe_load(as_yaml(odd)) == odd
+    job.refresh_from_db()
+    assert yaml.safe_load(as_yaml(job.spec)) == job.spec
+    words = shlex.split(as_command(job, "https://board.example/api/v1/jobs"))
+    body = json.loads(words[words.index("-d") + 1])
+    assert (body["method"], body["options"]) == (job.method, job.spec["options"])
+    page = browser_of(cast.vera).get(job.get_absolute_url(), {"tab": "config"}).content.decode()
+    assert "curl http://testserver/api/v1/jobs" in page
 
 
 def test_a_sparkline_is_short_and_ignores_what_is_no_number() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from tests.conftest import Cast
+from tests.conftest import Cast, claim_next
 from tests.pages.test_access import browser_of
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
@@ -144,3 +144,29 @@ def test_while_somebody_types_the_card_comes_alone(cast: Cast, chosen: dict[str,
     assert card.strip().startswith('<output id="estimate"')
     assert "Trained parameters" in card
     assert len(card) < 6000
+
+
+def test_the_card_says_when_the_job_would_start_by_the_queues_own_forecast(cast: Cast, chosen: dict[str, Any]) -> None:
+    def card(**typed: Any) -> str:
+        asked = chosen | typed
+        return browser_of(cast.bob).get("/jobs/new/", asked, headers={"HX-Target": "estimate"}).content.decode()
+
+    assert "no worker is online" in card()
+    worker = busy_worker(24 * 1024**3)
+    assert "A worker is free: at once." in card()
+    launched = browser_of(cast.bob).post("/jobs/new/", chosen)
+    running = Job.objects.get(pk=int(launched["Location"].split("/")[2]))
+    claimed = claim_next(worker, boot_id="b")
+    assert claimed
+    Job.objects.filter(pk=running.pk).update(total_steps=100, pace={"paces": [12.0]})
+    assert "Would start in ~20 min" in card()
+    Job.objects.filter(pk=running.pk).update(pace={})
+    assert "Not foreseeable" in card()
+    assert "Would start" not in card(**{"queue.gpus": "many"})
+
+
+def test_sample_prompts_can_be_switched_off(cast: Cast, chosen: dict[str, Any]) -> None:
+    browser_of(cast.bob).post("/jobs/new/", chosen | {"training.sample_prompts": "0"})
+    assert Job.objects.get().spec["training"]["sample_prompts"] == 0
+    refused = browser_of(cast.bob).post("/jobs/new/", chosen | {"training.sample_prompts": "9"})
+    assert 'href="#training-sample_prompts"' in refused.content.decode()

@@ -156,6 +156,41 @@ def test_the_menu_gives_picture_csv_and_table_and_enlarges(browser: Browser, cur
     browser.complain()
 
 
+def test_charts_are_pinned_hidden_and_looked_for_and_a_point_leads_to_its_checkpoint(
+    browser: Browser, curves: Stack
+) -> None:
+    page = open_job(browser, curves, "disturbed", "?pin=accuracy&hide=memory&gap=loss")
+    assert "gap" in drawn(page)["uids"]
+    accuracy = card(page, "accuracy")
+    assert page.locator("[data-chart]").first.get_attribute("data-chart") == "accuracy"
+    expect(card(page, "memory")).to_be_hidden()
+    page.locator("#show-hidden").click()
+    expect(card(page, "memory")).to_be_visible()
+    accuracy.locator("details.menu summary").click()
+    accuracy.locator("[data-hide]").click()
+    expect(page.locator("#show-hidden")).to_be_focused()
+    expect(page).to_have_url(re.compile("hide=accuracy"))
+    page.reload()
+    expect(accuracy).to_be_hidden()
+    page.locator("#find-chart").fill("gradient")
+    expect(page.locator("[data-chart]:visible")).to_have_count(1)
+    page.locator("#find-chart").fill("no such chart")
+    expect(page.locator("#no-chart")).to_be_visible()
+    page.locator("#show-hidden").click()
+    page.locator("#find-chart").fill("")
+    drawn(page, "accuracy")
+    plot = accuracy.locator(".plot")
+    plot.focus()
+    for _ in range(6):
+        page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    expect(page.locator("#announce")).to_have_text("No checkpoint was saved at step 400.")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"tab=checkpoints#step-500"))
+    browser.complain()
+
+
 def test_one_chart_may_be_smoothed_in_its_own_way(browser: Browser, curves: Stack) -> None:
     page = open_job(browser, curves, "disturbed")
     drawn(page)

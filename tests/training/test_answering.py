@@ -40,6 +40,12 @@ def test_answers_come_with_every_evaluation_and_are_the_likeliest_ones(
     assert asked[0][0][0].startswith("say ")
 
 
+@pytest.mark.parametrize("asked", [0, 2])
+def test_as_many_prompts_are_asked_as_the_config_says(complete_text: MakeJob, train: Trainer, asked: int) -> None:
+    run = train(complete_text(method="lora", options=METHODS["lora"], sample_prompts=asked))
+    assert {len(event["samples"]) for event in run.of("phase") if "samples" in event} == ({asked} if asked else set())
+
+
 def test_together_they_say_what_each_says_alone(decoder: Path) -> None:
     tokenizer = base_model.training_tokenizer(decoder)
     model = base_model.load_network(decoder, "causal-lm", (), tokenizer, torch.float32, 1).eval()

@@ -29,6 +29,7 @@ def job_answers(jobs: list[Job], viewer: User | None) -> list[dict[str, Any]]:
 
 
 def job_answer(job: Job, waiting: outlook.Waiting | None) -> dict[str, Any]:
+    left = job.left
     return {
         "id": job.pk,
         "name": job.name,
@@ -54,7 +55,8 @@ def job_answer(job: Job, waiting: outlook.Waiting | None) -> dict[str, Any]:
             "step": job.step,
             "total_steps": job.total_steps,
             "epoch": job.epoch,
-            "eta_seconds": job.eta_seconds,
+            "eta_seconds": left.likely if left else None,
+            "eta_range_seconds": [left.low, left.high] if left and not left.rough else None,
         },
         "trainable_parameters": job.trainable_parameters,
         "total_parameters": job.total_parameters,
@@ -64,6 +66,7 @@ def job_answer(job: Job, waiting: outlook.Waiting | None) -> dict[str, Any]:
         "best_metric": job.best_metric,
         "final_metrics": job.final_metrics,
         "notes": job.notes,
+        "remark": job.remark,
         "base_model": job.base_model_id,
         "dataset_version": job.dataset_version_id,
         "method": job.method,

@@ -184,8 +184,12 @@ def groups_of(jobs: Sequence[Job]) -> list[Group]:
     ]
 
 
+UNFELT = ("seed", "sample_prompts")
+"""Training settings in which repeats may differ: what is drawn, and what is only looked at."""
+
+
 def _settings(job: Job) -> str:
-    training = {name: value for name, value in job.spec.get("training", {}).items() if name != "seed"}
+    training = {name: value for name, value in job.spec.get("training", {}).items() if name not in UNFELT}
     data = job.spec.get("dataset", {}).get("sha256")
     return repr(
         (job.method, job.base_model_id, data, sorted(job.spec.get("options", {}).items()), sorted(training.items()))

@@ -7,6 +7,7 @@ place where the cause lies.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -136,6 +137,11 @@ def _shown(name: str, value: Any) -> str:
 
 
 # ---- The log -------------------------------------------------------------------------------------
+
+
+def names_error(line: Mapping[str, Any]) -> bool:
+    """Whether this line of a log, as an event has it, is where something went wrong."""
+    return line.get("level") == "error" or ERROR_LINE.search(str(line.get("text", ""))) is not None
 
 
 def error_in_view(lines: list[str]) -> list[Line]:

@@ -31,6 +31,7 @@ CONFIG = {
 """Of every figure: no toolbar, nothing sent anywhere."""
 GIB = 1 / 1024**3
 PLANNED_POINTS = 40
+PRESS = "Press a point to see its checkpoint."
 BY_STEP = "by step"
 """Name of shapes and words that stand at steps: over other x axes they are left out."""
 
@@ -47,6 +48,8 @@ class Line:
     """Smoothed line in front, raw behind it."""
     dashed: bool = False
     markers: bool = False
+    rows: int = 0
+    """A share counted on so many rows: each point gets the interval that they allow."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,12 @@ class Chart:
     """Steps with a word each, such as the end of the warm-up."""
     limit: tuple[float, str] | None = None
     """A value and what is said of the share of steps above it."""
+    exponential: str = ""
+    """What e to the values is called, where that may be looked at instead."""
+    gap: bool = False
+    """The area between train and eval may be shaded."""
+    next: str = ""
+    """When another point comes after a first one that stands alone."""
 
     @property
     def script_id(self) -> str:
@@ -92,10 +101,11 @@ class Chart:
 
     def drawn(self) -> dict[str, Any]:
         """What the browser gets: plotly's data, layout and config, and how to fill them."""
-        names = ("name", "title", "unit", "scale", "wide", "waiting", "absent", "limit", "log_url")
+        own = ("waiting", "absent", "limit", "log_url", "exponential", "next")
+        names = ("name", "title", "unit", "scale", "wide", *own)
         span = [0, self.planned[-1][0]] if self.planned else None
         # What is said beside the figure is a job's own; without it equal charts are drawn once.
-        bare = replace(self, absent=None, log_url="", waiting="", help="", limit=None)
+        bare = replace(self, absent=None, log_url="", waiting="", help="", limit=None, exponential="", next="")
         return {**_figure(bare), **{name: getattr(self, name) for name in names}, "span": span}
 
     @property
@@ -106,10 +116,11 @@ class Chart:
 
 def charts_for(job: Job) -> list[Chart]:
     """How a job learns, in the order of the page; what it does to its device is in device_figures.py."""
-    every = job.spec.get("training", {}).get("eval_every")
-    waits = f"Evaluated every {every:,} steps; the first comes at step {every:,}." if every else "No evaluation yet."
-    metrics = [replace(chart, absent=_no_eval_rows(job)) for chart in _metrics(job, waits)]
-    charts = [_loss(), *metrics, _gradient_norm(), _learning_rate(job), _throughput()]
+    every = int(job.spec.get("training", {}).get("eval_every") or 0)
+    waits = f"Evaluated every {every:,} steps, first of all before training." if every else "No evaluation yet."
+    next = f"Evaluated every {every:,} steps; the next comes at {every:,}." if every and not job.ended else ""
+    metrics = [replace(chart, absent=_no_eval_rows(job), next=next) for chart in _metrics(job, waits)]
+    charts = [_loss(job), *metrics, _gradient_norm(), _learning_rate(job), _throughput()]
     return ended_without(charts) if job.ended else with_log(charts, job)
 
 
@@ -131,24 +142,27 @@ def _no_eval_rows(job: Job) -> dict[str, str] | None:
     return {"words": words, "url": f"{reverse('jobs:new')}?clone={job.pk}", "label": "Clone with an eval split"}
 
 
-def _loss() -> Chart:
+def _loss(job: Job) -> Chart:
     train = Line("loss", "train", smooth=True)
     evaluated = Line("eval_loss", "eval", colour=2, dashed=True, markers=True)
     help = "Both should fall. Eval rising while train falls means overfitting: stop earlier or train less."
-    return Chart("loss", "Loss", "", help, (train, evaluated), wide=True)
+    words = "" if job.task == "text-classification" else "Perplexity, train and eval"
+    return Chart("loss", "Loss", "", help, (train, evaluated), wide=True, exponential=words, gap=True)
 
 
 def _metrics(job: Job, waits: str) -> list[Chart]:
     """The task's own metrics on the held-out rows."""
     if job.task == "text-classification":
+        held_out = job.dataset_version.rows.get("eval", 0) if job.dataset_version_id else 0
         lines = (
-            Line("eval_accuracy", "accuracy", colour=7, markers=True),
+            Line("eval_accuracy", "accuracy", colour=7, markers=True, rows=held_out),
             Line("eval_f1", "F1", colour=5, dashed=True, markers=True),
         )
         help = "Held-out rows that are right, and F1 averaged over labels: far below, it misses the rare labels."
+        help += f" Whiskers: the 95 % interval that {held_out:,} rows allow. {PRESS}" if held_out else ""
         return [Chart("accuracy", "Accuracy and F1", "%", help, lines, ".3~g", scale=100, waiting=waits)]
     perplexity = (Line("eval_perplexity", "perplexity", colour=7, markers=True),)
-    help = "Exp of the eval loss: among how many tokens the model still wavers. Lower is better."
+    help = f"Exp of the eval loss: among how many tokens the model still wavers. Lower is better. {PRESS}"
     return [Chart("perplexity", "Perplexity", "", help, perplexity, waiting=waits)]
 
 
@@ -250,5 +264,6 @@ def _trace(chart: Chart, line: Line, part: str, width: int) -> go.Scatter:
         marker={"size": 6} if line.markers else None,
         connectgaps=False,
         hovertemplate=f"%{{y:{number}}}{unit}",
-        meta={"series": line.series, "part": part, "colour": f"--trace-{line.colour}"},
+        meta={"series": line.series, "part": part, "colour": f"--trace-{line.colour}"}
+        | ({"rows": line.rows} if line.rows else {}),
     )

@@ -59,10 +59,10 @@ class Look:
         return {each.job_id: each for each in _told(self, set(ids), named)}
 
 
-def look() -> Look:
-    """A fixed number of queries, however long the queue is."""
+def look(asked: QueuedJob | None = None) -> Look:
+    """A fixed number of queries, however long the queue is; `asked` is a job that might be queued, too."""
     now = timezone.now()
-    queue = read_queue(now)
+    queue = read_queue(now, asked)
     ordered = _in_order(queue, now)
     return Look(queue, ordered, forecast(queue, ordered, now), now)
 

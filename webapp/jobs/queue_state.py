@@ -111,9 +111,10 @@ class QueueState:
         return equipped_for(worker, job.method) and within(levels, job.gpus, job.least_memory_bytes)
 
 
-def read_queue(now: datetime) -> QueueState:
-    """A fixed number of queries, however long the queue is."""
+def read_queue(now: datetime, asked: QueuedJob | None = None) -> QueueState:
+    """A fixed number of queries, however long the queue is; `asked` counts as queued."""
     jobs = [QueuedJob(*row) for row in Job.objects.filter(state=JobState.QUEUED).values_list(*QueuedJob._fields)]
+    jobs += [asked] if asked else []
     live: dict[int, list[Attempt]] = {}
     running = []
     attempts = Attempt.objects.exclude(state=Attempt.State.ENDED).select_related("job").defer("job__spec")
@@ -122,7 +123,8 @@ def read_queue(now: datetime) -> QueueState:
         if job.state not in AT_WORK:
             continue
         live.setdefault(attempt.worker_id, []).append(attempt)
-        running.append(Running(job.team_id, attempt.worker_id, job.gpus, job.eta_seconds))
+        left = job.left
+        running.append(Running(job.team_id, attempt.worker_id, job.gpus, left.likely if left else None))
     busy = Count("inspections", filter=Q(inspections__state=Inspection.State.RUNNING))
     workers: dict[int, Worker] = {}
     offers: dict[int, Offer] = {}

@@ -15,6 +15,7 @@ from django.db.models import F
 from webapp import broker
 from webapp.jobs.columns import Columns
 from webapp.jobs.models import LARGE_CHUNK_POINTS, Attempt, Event, Job, MetricChunk
+from webapp.jobs.pace import left
 
 SMALL_CHUNKS_AT_MOST = 64
 Message = dict[str, Any]
@@ -54,6 +55,14 @@ def keep(job: Job, attempt: Attempt | None, events: list[dict[str, Any]]) -> Non
     if attempt:
         _keep_points(attempt, [(n, event) for n, event in numbered if event["kind"] == "metrics"])
     transaction.on_commit(lambda: broker.publish(job_id, messages))
+
+
+def tell_time_left(events: list[dict[str, Any]], job: Job) -> None:
+    """The newest metrics event takes along how long the job still takes, [low, high] in seconds, as its row says."""
+    newest = next((event for event in reversed(events) if event["kind"] == "metrics"), None)
+    told = left(job.pace, job.total_steps - job.step) if newest else None
+    if newest and told and not told.rough:
+        newest["left"] = [round(told.low, 1), round(told.high, 1)]
 
 
 def _keep_rows(job_id: int, attempt: Attempt | None, numbered: list[tuple[int, dict[str, Any]]]) -> None:
@@ -112,11 +121,15 @@ def messages_after(job_id: int, cursor: int, limit: int = 2000) -> list[Message]
     rows = Event.objects.filter(job_id=job_id, number__gt=cursor).select_related("attempt").order_by("number")[:limit]
     messages = [_row_message(row) for row in rows]
     chunks = MetricChunk.objects.filter(job_id=job_id, last_event__gt=cursor).select_related("attempt")
-    for chunk in chunks.order_by("first_event"):
+    chunks = chunks.order_by("first_event")
+    for chunk in chunks:
         if len(messages) >= 2 * limit:
             break
         messages += _chunk_messages(chunk, cursor)
-    return sorted(messages, key=lambda message: message["n"])[:limit]
+    told = sorted(messages, key=lambda message: message["n"])[:limit]
+    if chunks:
+        tell_time_left(told, Job.objects.only("pace", "step", "total_steps").get(pk=job_id))
+    return told
 
 
 def _row_message(row: Event) -> Message:

@@ -106,8 +106,8 @@ EVENTS: TypeAdapter[Any] = TypeAdapter(
 )
 
 
-SITES_OWN = ("n", "attempt")
-"""What the site itself says of an event: its number and whose it is."""
+SITES_OWN = ("n", "attempt", "left")
+"""What the site itself says of an event: its number, whose it is, and how long the job still takes."""
 
 
 def check_events(events: list[dict[str, Any]]) -> list[Said]:

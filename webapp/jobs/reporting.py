@@ -16,7 +16,8 @@ from webapp import clock
 from webapp.jobs import said, transitions
 from webapp.jobs.log_text import MAX_TEXT, level_of, plain
 from webapp.jobs.models import Attempt, Job, JobState
-from webapp.jobs.recording import as_numbers, keep, take_numbers
+from webapp.jobs.pace import interrupted, moved_on
+from webapp.jobs.recording import as_numbers, keep, take_numbers, tell_time_left
 from webapp.jobs.reported import BadReport, TooMuch, check_events
 
 MAX_EVENTS = 1000
@@ -76,8 +77,9 @@ def accept(attempt: Attempt, first_seq: int, events: list[dict[str, Any]]) -> in
         _check(new, last_step)
         Attempt.objects.filter(pk=attempt.pk).update(acked_seq=acked + len(new))
         job = take_numbers(attempt.job_id, len(new), *SUMMARY)
-        keep(job, attempt, new)
         _summarise(job, attempt, new)
+        tell_time_left(new, job)
+        keep(job, attempt, new)
         return int(acked + len(new))
 
 
@@ -99,7 +101,7 @@ SUMMARY = (
     "step",
     "total_steps",
     "epoch",
-    "seconds_per_step",
+    "pace",
     "trainable_parameters",
     "total_parameters",
     "last_loss",
@@ -136,6 +138,7 @@ def _nothing(job: Job, event: dict[str, Any]) -> None:
 def _plan(job: Job, event: dict[str, Any]) -> None:
     job.total_steps = int(event.get("total_steps", 0))
     job.step = int(event.get("resumed_step", 0))
+    job.pace = interrupted(job.pace)
     job.trainable_parameters = event.get("trainable_parameters")
     job.total_parameters = event.get("total_parameters")
     job.device = str(event.get("device", ""))[:80]
@@ -149,20 +152,15 @@ def _phase(job: Job, event: dict[str, Any]) -> None:
 
 def _metrics(job: Job, event: dict[str, Any]) -> None:
     values = as_numbers(event["values"])
-    pace = {name: value for name, value in values.items() if math.isfinite(value)}
+    sound = {name: value for name, value in values.items() if math.isfinite(value)}
     if "loss" in values:
         job.step, job.epoch = event["step"], float(event.get("epoch") or 0)
-        job.last_loss = pace.get("loss")
-        job.tokens_per_second = pace.get("tokens_per_second", job.tokens_per_second)
-        _pace(job, pace.get("step_seconds"))
-    memory = pace.get("device_memory_peak_bytes") or pace.get("device_memory_bytes")
+        job.last_loss = sound.get("loss")
+        job.tokens_per_second = sound.get("tokens_per_second", job.tokens_per_second)
+        job.pace = moved_on(job.pace, job.step, float(event.get("time", 0.0)))
+    memory = sound.get("device_memory_peak_bytes") or sound.get("device_memory_bytes")
     if memory and 0 < memory < LARGEST:
         job.peak_memory_bytes = max(job.peak_memory_bytes or 0, int(memory))
-
-
-def _pace(job: Job, seconds: float | None) -> None:
-    if seconds is not None and 0 <= seconds < LARGEST:
-        job.seconds_per_step = seconds if job.seconds_per_step is None else 0.9 * job.seconds_per_step + 0.1 * seconds
 
 
 def _result(job: Job, event: dict[str, Any]) -> None:

@@ -75,6 +75,14 @@ class Training(Options):
         maximum=10_000_000,
         advanced=True,
     )
+    sample_prompts: int = option(
+        3,
+        "Held-out prompts that a text model answers at every evaluation; three take about as long as a step "
+        "or two on a CPU; 0 asks none.",
+        minimum=0,
+        maximum=8,
+        advanced=True,
+    )
     early_stopping_patience: int | None = option(
         None, "Stop after so many evaluations without a better one.", minimum=1, maximum=1000, advanced=True
     )

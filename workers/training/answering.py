@@ -14,7 +14,6 @@ import torch
 
 from workers.training.samples import IGNORED, Sample
 
-PROMPTS_AT_MOST = 3
 PROMPT_TOKENS = 64
 """Of a longer prompt only the end is read: the answer continues it."""
 ANSWER_TOKENS = 24
@@ -37,8 +36,8 @@ class Prompt:
 
 
 def prompts_of(rows: Sequence[Sample], max_length: int) -> list[Prompt]:
-    """From the first rows; prompt and answer together fit `max_length`, as the rows do."""
-    return [_prompt(row, max_length) for row in rows[:PROMPTS_AT_MOST]]
+    """Prompt and answer together fit `max_length`, as the rows do."""
+    return [_prompt(row, max_length) for row in rows]
 
 
 def _prompt(row: Sample, max_length: int) -> Prompt:

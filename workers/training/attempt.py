@@ -110,7 +110,7 @@ class Attempt:
         optimizer = optimizing.adamw(model, training, lambda name: EQUIPMENT[spec.method].care(name, options))
         scheduler = optimizing.schedule(optimizer, training, steps)
         model, optimizer = accelerator.prepare(model, optimizer)
-        texts = rows.eval if spec.task != "text-classification" else []
+        texts = rows.eval[: training.sample_prompts] if spec.task != "text-classification" else []
         asking = Asking(prompts_of(texts, training.max_length or 0), tokenizer, hardware.device)
         evaluation = Evaluation(
             rows.eval, spec.task, training.batch_size, tokenizer.pad_token_id, hardware.device, asking

@@ -13,6 +13,7 @@ from webapp.accounts.permissions import in_teams_of
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
 from webapp.jobs.models.study import Study
+from webapp.jobs.pace import Left, left, usual
 from workers.protocol import DEFAULT_POOL, JobSpec
 
 
@@ -91,14 +92,17 @@ class Job(models.Model):
     step = models.PositiveIntegerField(default=0)
     total_steps = models.PositiveIntegerField(default=0)
     epoch = models.FloatField(default=0)
-    seconds_per_step = models.FloatField(null=True)
-    """Exponential mean over the newest steps."""
+    pace: models.JSONField[Any, Any] = models.JSONField(default=dict)
+    """How long its newest steps took; pace.py reads and writes it."""
     trainable_parameters = models.BigIntegerField(null=True)
     total_parameters = models.BigIntegerField(null=True)
     last_loss = models.FloatField(null=True)
     best_metric: models.JSONField[Any, Any] = models.JSONField(null=True)
     final_metrics: models.JSONField[Any, Any] = models.JSONField(default=dict)
     notes: models.JSONField[Any, Any] = models.JSONField(default=list)
+    """What the training found worth telling."""
+    remark = models.CharField(max_length=500, blank=True)
+    """What a person wrote down about it."""
     tokens_per_second = models.FloatField(null=True)
     peak_memory_bytes = models.BigIntegerField(null=True)
     memory_kind = models.CharField(max_length=20, blank=True)
@@ -151,11 +155,14 @@ class Job(models.Model):
         return min(1.0, self.step / self.total_steps) if self.total_steps else 0.0
 
     @property
-    def eta_seconds(self) -> float | None:
-        """Seconds left, from the newest steps' pace; None where nothing is known or nothing moves."""
-        if not self.at_work or self.seconds_per_step is None:
-            return None
-        return (self.total_steps - self.step) * self.seconds_per_step
+    def seconds_per_step(self) -> float | None:
+        """Of its newest steps, pauses and all."""
+        return usual(self.pace)
+
+    @property
+    def left(self) -> Left | None:
+        """How long it still takes; None where nothing is known or nothing moves."""
+        return left(self.pace, self.total_steps - self.step) if self.at_work and self.total_steps else None
 
 
 class StateChange(models.Model):

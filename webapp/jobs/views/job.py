@@ -16,7 +16,6 @@ from webapp.errors import problem, shows_refusals
 from webapp.jobs import doctor, transitions
 from webapp.jobs.models import Job, JobState, delta_of
 from webapp.jobs.outlook import waiting
-from webapp.jobs.pace import time_left
 from webapp.jobs.reasons import advice_for
 from webapp.jobs.refusing import LaunchRefused
 from webapp.jobs.sparklines import newest_columns, sparklines
@@ -71,7 +70,6 @@ def _head(request: HttpRequest, job: Job) -> dict[str, Any]:
         **_diagnosis(job),
         "artifact": delta_of(job),
         "sparklines": lines | {"best": lines.get(best[0], "") if best else ""},
-        "left": time_left(job, columns),
     }
 
 

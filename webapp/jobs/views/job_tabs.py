@@ -7,13 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest
+from django.urls import reverse
 
 from webapp.accounts.context import signed_in
-from webapp.jobs import comparing, figures, said
+from webapp.jobs import comparing, doctor, figures, said
 from webapp.jobs.accuracy import judge
+from webapp.jobs.config_text import as_command, as_yaml
 from webapp.jobs.device_figures import memory, system_charts, utilisation
 from webapp.jobs.models import Event, Job, JobState, delta_of
 from webapp.jobs.reference_lines import held_against
+from webapp.jobs.saved import saved
 from webapp.jobs.shown import shown
 from webapp.jobs.views.artifacts import card_of
 
@@ -48,8 +51,7 @@ def _overview(request: HttpRequest, job: Job) -> dict[str, Any]:
         *held_against(job, figures.charts_for(job)),
         *(figures.ended_without(on_device) if job.ended else on_device),
     ]
-    log = {"log": reversed(_lines(job, "")[: LOG_LINES["overview"]])}
-    return log | result(job) | {"charts": charts, "page_data": _charts_page(job)}
+    return _told(_lines(job, "", ""), "overview") | result(job) | {"charts": charts, "page_data": _charts_page(job)}
 
 
 def _system(request: HttpRequest, job: Job) -> dict[str, Any]:
@@ -72,6 +74,7 @@ def _samples(request: HttpRequest, job: Job) -> dict[str, Any]:
         "pairs": said.pairs(first, second) if first and second else [],
         "pinned": pinned,
         "best_step": job.best_metric["step"] if job.best_metric else None,
+        "switched_off": job.spec.get("training", {}).get("sample_prompts") == 0,
         "no_eval": not rounds and not job.dataset_version.rows.get("eval", 1),
         "page_data": _page(job),
     }
@@ -80,17 +83,34 @@ def _samples(request: HttpRequest, job: Job) -> dict[str, Any]:
 def _log(request: HttpRequest, job: Job) -> dict[str, Any]:
     level = request.GET.get("level", "")
     level = level if level in LOUDER else ""
-    lines = reversed(_lines(job, level)[: LOG_LINES["log"]])
-    return {"log": lines, "level": level, "levels": LOG_LEVELS, "page_data": _page(job)}
+    numbers = [str(number) for number in job.attempts.order_by("number").values_list("number", flat=True)]
+    asked = request.GET.get("attempt", "")
+    attempt = asked if asked in numbers else ""
+    return _told(_lines(job, level, attempt), "log") | {
+        "level": level,
+        "levels": LOG_LEVELS,
+        "attempt": attempt,
+        "attempts": numbers if len(numbers) > 1 else [],
+        "fixed": bool(attempt) and attempt != numbers[-1],
+        "page_data": _page(job),
+    }
 
 
-def _lines(job: Job, level: str) -> Any:
+def _lines(job: Job, level: str, attempt: str) -> Any:
     newest = Event.objects.filter(job=job, kind="log").order_by("-number")
+    newest = newest.filter(attempt__number=int(attempt)) if attempt else newest
     return newest.filter(body__level__in=LOUDER[level]) if level else newest
 
 
+def _told(newest: Any, place: str) -> dict[str, Any]:
+    """The end of the log, oldest line first, and the number of the last line that names an error."""
+    lines = list(newest[: LOG_LINES[place]])[::-1]
+    wrong = (row.number for row in reversed(lines) if doctor.names_error(row.body))
+    return {"log": lines, "log_error": next(wrong, None)}
+
+
 def _checkpoints(request: HttpRequest, job: Job) -> dict[str, Any]:
-    return {"checkpoints": job.checkpoints.select_related("attempt"), "page_data": _page(job)}
+    return {"checkpoints": saved(job), "page_data": _page(job)}
 
 
 def _config(request: HttpRequest, job: Job) -> dict[str, Any]:
@@ -103,7 +123,11 @@ def _config(request: HttpRequest, job: Job) -> dict[str, Any]:
         "spec": spec,
         "options": spec.options,
         "training": spec.training,
-        "as_json": json.dumps(job.spec, indent=2, ensure_ascii=False),
+        "texts": {
+            "YAML": as_yaml(job.spec),
+            "JSON": json.dumps(job.spec, indent=2, ensure_ascii=False),
+            "a command that queues it again": as_command(job, request.build_absolute_uri(reverse("api:create_job"))),
+        },
         "others": others,
         "other": other,
         "settings": comparing.config_difference([job, other]) if other else [],

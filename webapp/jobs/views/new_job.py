@@ -14,9 +14,9 @@ from webapp.accounts.permissions import may
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
 from webapp.errors import shows_refusals
-from webapp.jobs import doctor
+from webapp.jobs import doctor, would_start
 from webapp.jobs.costs import costs
-from webapp.jobs.estimating import Estimate, estimate, resolved_or_none
+from webapp.jobs.estimating import estimate, resolved_or_none
 from webapp.jobs.fair_share import FAIR_SHARE
 from webapp.jobs.forms import absent_kinds, all_groups, sent
 from webapp.jobs.launching import Launch, launch, pairing
@@ -27,6 +27,7 @@ from webapp.jobs.views.methods import by_family
 from workers.methods import METHODS
 from workers.methods.hyperparameters import Training
 from workers.methods.method import Method
+from workers.methods.options import OptionsError
 
 SHOWN_AT_MOST = 100
 NOTHING_SET: dict[str, Any] = {}
@@ -140,7 +141,7 @@ def _form(
 ) -> HttpResponse:
     chosen, team = _chosen(request, data), current_team(request)
     if request.headers.get("HX-Target") == "estimate":  # while somebody types: the card alone, at once
-        return render(request, "jobs/_estimate.html", {"chosen": chosen, **_told_before(chosen, data, team)})
+        return render(request, "jobs/_estimate.html", {"chosen": chosen, **_told_before(request, chosen, data, team)})
     own = _own_values(chosen)
     context = {
         "chosen": chosen,
@@ -148,7 +149,7 @@ def _form(
         "families": _families(chosen),
         "problems": problems,
         "cloned": cloned,
-        **_told_before(chosen, data, team),
+        **_told_before(request, chosen, data, team),
         "fair_share": FAIR_SHARE,
         "name": data.get("name", ""),
         "may_start": team is not None and may(signed_in(request), team.pk, Role.MEMBER),
@@ -189,19 +190,23 @@ def _own_values(chosen: Chosen) -> tuple[dict[str, Any], dict[str, Any]]:
     return (resolved["options"], resolved["training"]) if resolved else (NOTHING_SET, NOTHING_SET)
 
 
-def _told_before(chosen: Chosen, data: QueryDict, team: Team | None) -> dict[str, Any]:
-    """The estimate card: exact counts, then ranges."""
-    exact = _estimate(chosen, data)
-    if exact is None or chosen.base_model is None or chosen.version is None:
+def _told_before(request: HttpRequest, chosen: Chosen, data: QueryDict, team: Team | None) -> dict[str, Any]:
+    """The estimate card: exact counts, then ranges, then when; empty while something is missing or out of its range."""
+    resolved = _resolved(chosen, data)
+    if resolved is None or chosen.base_model is None or chosen.version is None:
         return {"estimate": None}
-    return {"estimate": exact, "costs": costs(team, chosen.method, chosen.base_model, chosen.version, exact)}
+    chosen_three = chosen.method, chosen.base_model, chosen.version
+    exact = estimate(*chosen_three, resolved)
+    told = {"estimate": exact, "costs": costs(team, *chosen_three, exact)}
+    try:
+        queue = QueueOptions.from_json(sent(data, "queue", QueueOptions))
+    except OptionsError:
+        return told
+    in_seconds = would_start.seconds_until(signed_in(request), team, *chosen_three, resolved, queue) if team else None
+    return told | {"starts_in_seconds": in_seconds}
 
 
-def _estimate(chosen: Chosen, data: QueryDict) -> Estimate | None:
-    """Exact counts for what is chosen now; None while something is missing or out of its range."""
+def _resolved(chosen: Chosen, data: QueryDict) -> dict[str, Any] | None:
     options = sent(data, "options", chosen.method.options, absent_kinds(chosen.base_model))
     training = sent(data, "training", Training)
-    resolved = resolved_or_none(chosen.method, chosen.base_model, chosen.version, options, training)
-    if resolved is None or chosen.base_model is None or chosen.version is None:
-        return None
-    return estimate(chosen.method, chosen.base_model, chosen.version, resolved)
+    return resolved_or_none(chosen.method, chosen.base_model, chosen.version, options, training)
