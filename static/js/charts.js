@@ -8,7 +8,6 @@ import { dragging } from "./dragging.js";
 import { layoutOf, traces } from "./drawing.js";
 import { inUnit, shownIn } from "./numbers.js";
 import { showState } from "./states.js";
-import { summary } from "./summary.js";
 
 const REDRAW_MS = 500;
 const REST = 4; // times as long as drawing new points took, nothing is drawn for newer ones
@@ -228,7 +227,7 @@ export class Charts {
     const note = chart.card.querySelector("[data-smoothing]");
     const weight = note ? this.store.weightOf(note.dataset.smoothing) : 0;
     if (note) note.textContent = weight ? `smoothed ${weight.toFixed(2)}, debiased average` : "";
-    if (this.hair.x === null) summary(chart, this);
+    if (this.hair.x === null) import("./summary.js").then(({ summary }) => summary(chart, this));
   }
 }
 
