@@ -188,21 +188,21 @@ def test_numbers_are_held_against_the_pinned_job_and_unlike_is_said(cast: Cast, 
     spec = {**job.spec, "training": {**job.spec["training"], "max_length": 77}}
     second = another(first, name="the second", best_metric={**best, "value": 0.912}, spec=spec, **fewer)
     browser = browser_of(cast.vera)
-    assert "against the baseline" not in browser.get(second.get_absolute_url()).content.decode()
+    assert "vs baseline" not in browser.get(second.get_absolute_url()).content.decode()
     browser.post(f"/jobs/{first.pk}/pin/")
     page = browser.get(second.get_absolute_url()).content.decode()
-    for told in ("1/4 against", "+10 % against", "+0.030 against", "+1.2 points against"):
+    for told in ("1/4 vs", "+10 % vs", "+0.030 vs", "+1.2 points vs"):
         assert told in page, told
     assert "which differs in longest row" in page
     assert "Unpin baseline" in browser.get(first.get_absolute_url()).content.decode()
     shared = browser_of(cast.alice).get(second.get_absolute_url(), {"against": str(first.pk)}).content.decode()
-    assert "+1.2 points against" in shared
+    assert "+1.2 points vs" in shared
     for nobody in ("", "nonsense", "99999999999999999999", str(second.pk)):
         assert (
-            "against the baseline" not in browser.get(second.get_absolute_url(), {"against": nobody}).content.decode()
+            "vs baseline" not in browser.get(second.get_absolute_url(), {"against": nobody}).content.decode()
         )
     browser.post(f"/jobs/{first.pk}/pin/")
-    assert "against the baseline" not in browser.get(second.get_absolute_url()).content.decode()
+    assert "vs baseline" not in browser.get(second.get_absolute_url()).content.decode()
 
 
 def test_a_baseline_of_another_team_is_nobodys(cast: Cast, job: Job) -> None:
@@ -225,7 +225,7 @@ def test_a_job_stands_on_the_front_with_a_ring_once_two_are_comparable(cast: Cas
     other_rows = {**job.spec, "training": {**job.spec["training"], "max_length": 77}}
     another(done, method="ia3", spec=other_rows, trainable_parameters=7)
     answer = page(done)
-    drawn = answer.context["fronts"][0][1]
+    drawn = answer.context["fronts"][0][2]
     rims = {text: width for trace in drawn["data"] if trace["uid"] != "front" for text, width in rims_of(trace)}
     assert len(rims) == 2
     assert sorted(rims.values()) == [1, 3]

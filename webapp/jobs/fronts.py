@@ -192,7 +192,6 @@ def _family(family: str, own: list[Point], cost: Cost, sizes: dict[int, float], 
         marker={
             "symbol": symbols,
             "size": [sizes[id(each)] for each in own],
-            "opacity": [1.0 if each.on_front or not each.separable else 0.45 for each in own],
         },
         error_y={
             "type": "data",
@@ -209,7 +208,10 @@ def _family(family: str, own: list[Point], cost: Cost, sizes: dict[int, float], 
 
 
 def _rims(own: Sequence[Point], ringed: Group | None) -> dict[str, Any]:
-    return {"marker": {"line": {"width": [RING_PX if point.group is ringed else 1 for point in own]}}}
+    """A thick rim for one, which then is never pale."""
+    clear = [point.on_front or not point.separable or point.group is ringed for point in own]
+    widths = [RING_PX if point.group is ringed else 1 for point in own]
+    return {"marker": {"opacity": [1.0 if each else 0.45 for each in clear], "line": {"width": widths}}}
 
 
 def _told(point: Point) -> str:

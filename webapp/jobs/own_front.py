@@ -7,7 +7,7 @@ from typing import Any
 from webapp.accounts.models import User
 from webapp.jobs import comparing
 from webapp.jobs.comparing import Group
-from webapp.jobs.fronts import COSTS, front, merit_of
+from webapp.jobs.fronts import COSTS, Cost, front, merit_of
 from webapp.jobs.models import Job, JobState
 from webapp.jobs.reference_lines import before_training
 
@@ -23,10 +23,14 @@ def own_front(job: Job, viewer: User) -> dict[str, Any]:
     base = before_training(first.finished[0], first.metric) if first else None
     merit = merit_of(panel, base, gain=False)
     return {
-        "fronts": [(cost, front(panel, cost, merit, mine)) for cost in COSTS if cost.purpose == "score"],
+        "fronts": [(cost, _words(cost), front(panel, cost, merit, mine)) for cost in COSTS if cost.purpose == "score"],
         "beside": [each for group in panel for each in group.jobs][:COMPARED_AT_MOST],
         "on_it": mine is not None and mine.scores is not None,
     }
+
+
+def _words(cost: Cost) -> str:
+    return f"Score against {cost.title.split(',')[0].lower()}"
 
 
 def _panel(job: Job, viewer: User) -> list[Group]:
