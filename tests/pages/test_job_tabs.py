@@ -198,9 +198,7 @@ def test_numbers_are_held_against_the_pinned_job_and_unlike_is_said(cast: Cast, 
     shared = browser_of(cast.alice).get(second.get_absolute_url(), {"against": str(first.pk)}).content.decode()
     assert "+1.2 points vs" in shared
     for nobody in ("", "nonsense", "99999999999999999999", str(second.pk)):
-        assert (
-            "vs baseline" not in browser.get(second.get_absolute_url(), {"against": nobody}).content.decode()
-        )
+        assert "vs baseline" not in browser.get(second.get_absolute_url(), {"against": nobody}).content.decode()
     browser.post(f"/jobs/{first.pk}/pin/")
     assert "vs baseline" not in browser.get(second.get_absolute_url()).content.decode()
 
