@@ -30,6 +30,7 @@ urlpatterns = [
     path("jobs/cancel/", home.cancel_chosen, name="cancel_chosen"),
     path("jobs/<int:job_id>/", job.detail, name="detail"),
     path("jobs/<int:job_id>/move/", home.move, name="move"),
+    path("jobs/<int:job_id>/name/", listing.rename, name="rename"),
     path("jobs/<int:job_id>/pin/", job.pin, name="pin"),
     path("jobs/<int:job_id>/<str:action>/", job.action, name="action"),
     path("studies/", studies.study_list, name="studies"),
