@@ -19,7 +19,7 @@ from webapp.jobs.saved import saved
 from webapp.jobs.shown import shown
 from webapp.jobs.sparklines import path
 
-TABS = ("overview", "system", "data", "log", "checkpoints", "config", "history")
+TABS = ("overview", "system", "efficiency", "data", "log", "checkpoints", "config", "history")
 
 
 @pytest.fixture
@@ -168,6 +168,72 @@ def test_a_config_is_taken_along_as_yaml_and_as_a_command(cast: Cast, job: Job) 
     assert (body["method"], body["options"]) == (job.method, job.spec["options"])
     page = browser_of(cast.vera).get(job.get_absolute_url(), {"tab": "config"}).content.decode()
     assert "curl http://testserver/api/v1/jobs" in page
+
+
+def another(job: Job, **changes: Any) -> Job:
+    made = Job.objects.get(pk=job.pk)
+    made.pk, made.idempotency_key = None, None
+    for name, value in changes.items():
+        setattr(made, name, value)
+    made.save()
+    return made
+
+
+def test_numbers_are_held_against_the_pinned_job_and_unlike_is_said(cast: Cast, job: Job) -> None:
+    best = {"name": "eval_accuracy", "value": 0.9, "step": 5}
+    sizes = {"trainable_parameters": 400, "total_parameters": 1000, "peak_memory_bytes": 1000}
+    ended = {"state": "succeeded", "last_loss": 0.5, **sizes, "best_metric": best}
+    first = another(job, name="the first", **ended)
+    fewer = {"trainable_parameters": 100, "peak_memory_bytes": 1100, "last_loss": 0.53}
+    spec = {**job.spec, "training": {**job.spec["training"], "max_length": 77}}
+    second = another(first, name="the second", best_metric={**best, "value": 0.912}, spec=spec, **fewer)
+    browser = browser_of(cast.vera)
+    assert "vs baseline" not in browser.get(second.get_absolute_url()).content.decode()
+    browser.post(f"/jobs/{first.pk}/pin/")
+    page = browser.get(second.get_absolute_url()).content.decode()
+    for told in ("1/4 vs", "+10 % vs", "+0.030 vs", "+1.2 points vs"):
+        assert told in page, told
+    assert "which differs in longest row" in page
+    assert "Unpin baseline" in browser.get(first.get_absolute_url()).content.decode()
+    shared = browser_of(cast.alice).get(second.get_absolute_url(), {"against": str(first.pk)}).content.decode()
+    assert "+1.2 points vs" in shared
+    for nobody in ("", "nonsense", "99999999999999999999", str(second.pk)):
+        assert "vs baseline" not in browser.get(second.get_absolute_url(), {"against": nobody}).content.decode()
+    browser.post(f"/jobs/{first.pk}/pin/")
+    assert "vs baseline" not in browser.get(second.get_absolute_url()).content.decode()
+
+
+def test_a_baseline_of_another_team_is_nobodys(cast: Cast, job: Job) -> None:
+    foreign = another(job, team=cast.other_team, last_loss=1.0, state="succeeded")
+    browser = browser_of(cast.bob)
+    assert browser.post(f"/jobs/{foreign.pk}/pin/").status_code == 404
+    asked = browser.get(job.get_absolute_url(), {"against": str(foreign.pk)})
+    assert asked.context["baseline"] is None
+
+
+def test_a_job_stands_on_the_front_with_a_ring_once_two_are_comparable(cast: Cast, job: Job) -> None:
+    def page(of: Job) -> Any:
+        return browser_of(cast.vera).get(of.get_absolute_url(), {"tab": "efficiency"})
+
+    best = {"name": "eval_accuracy", "value": 0.8, "step": 5}
+    done = another(job, state="succeeded", best_metric=best, trainable_parameters=10, total_parameters=1000)
+    assert "Needs 2 comparable jobs" in page(done).content.decode()
+    better = {**best, "value": 0.9}
+    another(done, method="bitfit", spec={**job.spec, "method": "bitfit"}, best_metric=better, trainable_parameters=5)
+    other_rows = {**job.spec, "training": {**job.spec["training"], "max_length": 77}}
+    another(done, method="ia3", spec=other_rows, trainable_parameters=7)
+    answer = page(done)
+    drawn = answer.context["fronts"][0][2]
+    rims = {text: width for trace in drawn["data"] if trace["uid"] != "front" for text, width in rims_of(trace)}
+    assert len(rims) == 2
+    assert sorted(rims.values()) == [1, 3]
+    assert rims[next(name for name in rims if name.startswith("LoRA"))] == 3
+    assert "js/job.js" not in answer.content.decode()
+    assert "joins them once it has succeeded" in page(job).content.decode()
+
+
+def rims_of(trace: dict[str, Any]) -> list[tuple[str, int]]:
+    return list(zip(trace["hovertext"], trace["marker"]["line"]["width"], strict=True))
 
 
 def test_a_sparkline_is_short_and_ignores_what_is_no_number() -> None:

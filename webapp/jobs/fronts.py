@@ -20,6 +20,7 @@ SHAPES = {"reparameterization": "circle", "addition": "square", "specification":
 FAMILY_SLOTS = {"reparameterization": 1, "addition": 2, "specification": 7, "full": 7}
 BUBBLE_PX = 34
 POINT_PX = 14
+RING_PX = 3
 WIDE_PX, NARROW_PX, HEIGHT_PX = 900, 400, 165
 """Of the plot inside a card, as labels are placed; a guess, since only the browser knows."""
 AXIS = "--axis"
@@ -86,8 +87,8 @@ def _gain_of(base: float, top: float) -> Callable[[Group], Spread | None]:
     return gain
 
 
-def front(groups: Sequence[Group], cost: Cost, merit: Merit) -> dict[str, Any] | None:
-    """None without two groups that have both numbers."""
+def front(groups: Sequence[Group], cost: Cost, merit: Merit, ringed: Group | None = None) -> dict[str, Any] | None:
+    """None without two groups that have both numbers; `ringed` gets a thick rim."""
     points = placed(groups, cost.of, merit.less, merit.of)
     if len(points) < 2:
         return None
@@ -111,7 +112,7 @@ def front(groups: Sequence[Group], cost: Cost, merit: Merit) -> dict[str, Any] |
     for family in SHAPES:
         own = [point for point in points if point.group.family == family]
         if own:
-            figure.add_trace(_family(family, own, cost, sizes, texts))
+            figure.add_trace(_family(family, own, cost, sizes, texts).update(_rims(own, ringed)))
     _lines(figure, merit, axes)
     figure.update_xaxes(title={"text": cost.title, "font": {"size": 12}}, type="log" if cost.log else "linear")
     if cost.log:
@@ -191,8 +192,6 @@ def _family(family: str, own: list[Point], cost: Cost, sizes: dict[int, float], 
         marker={
             "symbol": symbols,
             "size": [sizes[id(each)] for each in own],
-            "opacity": [1.0 if each.on_front or not each.separable else 0.45 for each in own],
-            "line": {"width": 1},
         },
         error_y={
             "type": "data",
@@ -206,6 +205,13 @@ def _family(family: str, own: list[Point], cost: Cost, sizes: dict[int, float], 
         cliponaxis=False,
         meta={"colour": f"--trace-{FAMILY_SLOTS[family]}"},
     )
+
+
+def _rims(own: Sequence[Point], ringed: Group | None) -> dict[str, Any]:
+    """A thick rim for one, which then is never pale."""
+    clear = [point.on_front or not point.separable or point.group is ringed for point in own]
+    widths = [RING_PX if point.group is ringed else 1 for point in own]
+    return {"marker": {"opacity": [1.0 if each else 0.45 for each in clear], "line": {"width": widths}}}
 
 
 def _told(point: Point) -> str:

@@ -33,6 +33,7 @@ SHAPES = {
     "moon": '<path d="M20 14A8.5 8.5 0 0110 4a8.5 8.5 0 1010 10z"/>',
     "screen": '<rect x="3" y="4" width="18" height="12" rx="2"/><path d="M8 21h8M12 16v5"/>',
     "out": '<path d="M10 4H4v16h6M15 8l4 4-4 4M9 12h10"/>',
+    "pin": '<path d="M9 3h6l-1 7 4 4H6l4-4zM12 14v7"/>',
     "up": '<path d="M6 15l6-6 6 6"/>',
     "down": '<path d="M6 9l6 6 6-6"/>',
     "info": '<circle cx="12" cy="12" r="9"/><path d="M12 11v6M12 7v.5"/>',

@@ -51,6 +51,12 @@ def took(job: Job) -> float | None:
 
 
 @register.filter
+def value_told(job: Job, columns: Any) -> Any:
+    """What stands in the list's column of the value; `columns` are those of listed.py."""
+    return columns.value_of(job)
+
+
+@register.filter
 def field_anchor(field: str) -> str:
     """The id of the form's field that a problem is about: `training.epochs`, or `epochs` alone."""
     if "." in field:

@@ -23,6 +23,7 @@ from webapp.errors import problem, shows_refusals
 from webapp.jobs import reordering, transitions
 from webapp.jobs.cancelling import AT_MOST, cancel_all
 from webapp.jobs.fair_share import FAIR_SHARE
+from webapp.jobs.listed import Columns
 from webapp.jobs.models import AT_WORK, ENDED, Job, JobState
 from webapp.jobs.outlook import Look, Waiting, look, queue_order
 from webapp.jobs.refusing import LaunchRefused
@@ -149,6 +150,7 @@ def _queue(request: HttpRequest, filters: Filters, census: Census) -> dict[str, 
         "running": _rows([job for job in rows.values() if job.at_work], user),
         "paused": _rows([job for job in rows.values() if job.state == JobState.PAUSED], user),
         "recent": jobs.filter(state__in=ENDED).prefetch_related("artifacts").order_by("-ended_at")[:RECENT_SHOWN],
+        "columns": Columns(),
         "fair_share": FAIR_SHARE,
     }
     return context | {

@@ -14,6 +14,7 @@ from webapp.accounts.models import Role
 from webapp.accounts.permissions import may
 from webapp.errors import problem, shows_refusals
 from webapp.jobs import doctor, transitions
+from webapp.jobs.baseline import PINNED, baseline_of, pinned_id
 from webapp.jobs.models import Job, JobState, delta_of
 from webapp.jobs.outlook import waiting
 from webapp.jobs.reasons import advice_for
@@ -53,7 +54,8 @@ def detail(request: HttpRequest, job_id: int) -> HttpResponse:
     context = _head(request, job) | {"tab": tab, "tabs": tabs}
     if part in PARTS:
         return render(request, PARTS[part], context | result(job))
-    return render(request, "jobs/detail.html", context | filled(request, job, tab))
+    template = "jobs/efficiency.html" if tab == "efficiency" else "jobs/detail.html"
+    return render(request, template, context | filled(request, job, tab))
 
 
 def _head(request: HttpRequest, job: Job) -> dict[str, Any]:
@@ -69,6 +71,9 @@ def _head(request: HttpRequest, job: Job) -> dict[str, Any]:
         "lost": job.at_work and lost(attempt),
         **_diagnosis(job),
         "artifact": delta_of(job),
+        "baseline": (baseline := baseline_of(request, job)),
+        "is_pinned": pinned_id(request) == job.pk,
+        "against": f"&against={baseline.job.pk}" if baseline else "",
         "sparklines": lines | {"best": lines.get(best[0], "") if best else ""},
     }
 
@@ -80,6 +85,17 @@ def _diagnosis(job: Job) -> dict[str, Any]:
         said |= {"fix": doctor.fix_for(job), "numbers": doctor.numbers_of(job)}
         said["log_excerpt"] = doctor.error_in_view(job.log_tail)
     return said
+
+
+@require_POST
+def pin(request: HttpRequest, job_id: int) -> HttpResponse:
+    """This job becomes the one that others are held against, for this session; pressed again, none is."""
+    job = _job(request, job_id)
+    if pinned_id(request) == job.pk or "unpin" in request.POST:
+        request.session.pop(PINNED, None)
+    else:
+        request.session[PINNED] = job.pk
+    return redirect("jobs:detail", job.pk)
 
 
 @require_POST

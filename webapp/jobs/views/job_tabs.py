@@ -12,9 +12,11 @@ from django.urls import reverse
 from webapp.accounts.context import signed_in
 from webapp.jobs import comparing, doctor, figures, said
 from webapp.jobs.accuracy import judge
+from webapp.jobs.baseline import AGAINST, pinned_id
 from webapp.jobs.config_text import as_command, as_yaml
 from webapp.jobs.device_figures import memory, system_charts, utilisation
 from webapp.jobs.models import Event, Job, JobState, delta_of
+from webapp.jobs.own_front import own_front
 from webapp.jobs.reference_lines import held_against
 from webapp.jobs.saved import saved
 from webapp.jobs.shown import shown
@@ -56,6 +58,10 @@ def _overview(request: HttpRequest, job: Job) -> dict[str, Any]:
 
 def _system(request: HttpRequest, job: Job) -> dict[str, Any]:
     return {"charts": system_charts(job), "page_data": _charts_page(job), "shown": shown(job), "judged": judge(job)}
+
+
+def _efficiency(request: HttpRequest, job: Job) -> dict[str, Any]:
+    return own_front(job, signed_in(request)) | {"page_data": _page(job)}
 
 
 def _first_rows(request: HttpRequest, job: Job) -> dict[str, Any]:
@@ -117,7 +123,7 @@ def _config(request: HttpRequest, job: Job) -> dict[str, Any]:
     """Rendered from the stored spec, never from a form; beside it the same of another job."""
     spec = job.read_spec
     others = list(_comparable(request, job))
-    chosen = request.GET.get("against", str(job.retry_of_id or ""))
+    chosen = request.GET.get(AGAINST, str(pinned_id(request) or job.retry_of_id or ""))
     other = next((each for each in others if str(each.pk) == chosen), None)
     return {
         "spec": spec,
@@ -139,8 +145,9 @@ def _comparable(request: HttpRequest, job: Job) -> Any:
     """The newest jobs on the same base model, its parent first."""
     seen = Job.objects.visible_to(signed_in(request)).filter(base_model=job.base_model_id).exclude(pk=job.pk)
     newest = list(seen.order_by("-id")[:OTHERS_AT_MOST])
-    if job.retry_of_id and all(each.pk != job.retry_of_id for each in newest):
-        newest = [*seen.filter(pk=job.retry_of_id), *newest]
+    named = {pk for pk in (pinned_id(request), job.retry_of_id) if pk and all(each.pk != pk for each in newest)}
+    if named:
+        newest = [*seen.filter(pk__in=named), *newest]
     return newest
 
 
@@ -174,6 +181,7 @@ def _ending(job: Job) -> dict[str, str] | None:
 TABS: dict[str, tuple[str, Callable[[HttpRequest, Job], dict[str, Any]]]] = {
     "overview": ("Overview", _overview),
     "system": ("System", _system),
+    "efficiency": ("Efficiency", _efficiency),
     "data": ("First rows", _first_rows),
     "samples": ("Samples", _samples),
     "log": ("Log", _log),
