@@ -255,6 +255,30 @@ def test_a_second_file_is_what_is_held_out(bob_api: Api) -> None:
     assert version["split"] == {"kind": "file", "file": "test.jsonl"}
 
 
+def test_of_a_second_zip_with_several_files_one_is_chosen_and_read_its_own_way(cast: Cast, bob_api: Api) -> None:
+    version = post(bob_api, f"{draft(bob_api, 'a.csv', f'text,label{chr(10)}{GOOD}'.encode())['id']}/choices")
+    post(bob_api, f"{version['id']}/choices")
+    packed = zipped(("one.csv", b"x\n1\n"), ("two.csv", b"new;pos\nother;neg\n"))
+    path = f"dataset-versions/{version['id']}/second-file"
+    refused = bob_api("post", path, {"file": SimpleUploadedFile("b.zip", packed), "delimiter": "x"}, form=True)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "dataset.delimiter")
+    form = {"file": SimpleUploadedFile("b.zip", packed), "header": "first"}
+    assert bob_api("post", path, form, form=True).status_code == 201
+    version = post(bob_api, f"{version['id']}/save", {"split": {"kind": "file"}})
+    (told,) = [each for each in version["problems"] if each["severity"] == "error"]
+    assert (told["code"], told["where"]["file"], told["fixes"]) == (
+        "dataset.several_files", "b.zip", ["choose_second_entry"]
+    )  # fmt: skip
+    page = browser_of(cast.bob).get(DatasetVersion.objects.get().get_absolute_url(), follow=True).content.decode()
+    assert 'value="choose_second_entry:two.csv"' in page
+    fix = {"code": "dataset.several_files", "fix": "choose_second_entry", "value": "two.csv"}
+    version = post(bob_api, f"{version['id']}/choices", {"fixes": [fix]})
+    assert version["problems"][0]["code"] == "dataset.missing_field"  # its header is not the first file's
+    form = {"file": SimpleUploadedFile("b.zip", packed), "entry": "three.csv"}
+    assert bob_api("post", path, form, form=True).status_code == 201
+    assert DatasetVersion.objects.get().asked["second"] == {"entry": "three.csv"}
+
+
 @pytest.mark.parametrize("kind", ["fraction", "column"])
 def test_a_second_file_that_would_not_be_held_out_is_refused(cast: Cast, bob_api: Api, kind: str) -> None:
     version = post(bob_api, f"{draft(bob_api, 'a.csv', f'text,label{chr(10)}{GOOD}'.encode())['id']}/choices")
