@@ -35,7 +35,9 @@ class Choices:
 
     def of_second(self) -> Choices:
         """For the second file: its encoding and header are the first one's unless others were given."""
-        own = {"delimiter": "", "entry": ""} | {name: value for name, value in self.second.items() if value}
+        own: dict[str, Any] = {"delimiter": "", "entry": ""} | {
+            name: value for name, value in self.second.items() if value
+        }
         return replace(self, **own)
 
     @classmethod
