@@ -27,7 +27,12 @@ PACKABLE = [case for case in CASES if case.code != "line_too_long" and not case.
 def report_on(folder: Path, name: str, content: bytes, limits: Limits | None = None, entry: str = "") -> Report:
     (folder / "upload").write_bytes(content)
     report = read(folder / "upload", name, folder / "rows.jsonl", limits=limits, choices={"entry": entry})
-    assert {path.name for path in folder.iterdir()} <= {"upload", "rows.jsonl", "rows.jsonl.problems"}
+    assert {path.name for path in folder.iterdir()} <= {
+        "upload",
+        "rows.jsonl",
+        "rows.jsonl.problems",
+        "rows.jsonl.remarks",
+    }
     for problem in report.problems:
         assert not SPEAKS_PYTHON.search(problem["message"] + problem["hint"])
     return report

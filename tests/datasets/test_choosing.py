@@ -28,7 +28,7 @@ def test_the_page_offers_what_the_api_offers(cast: Cast, bob_api: Api) -> None:
     for each in version["offers"]["convert_encoding"]:
         assert f'value="convert_encoding:{each["value"]}"' in text
     assert "café,pos" in text
-    form = {"fix.dataset.not_utf8": "convert_encoding:windows-1252", "task": "text-classification"}
+    form = {"fix.dataset.not_utf8": "convert_encoding:windows-1252"}
     answer = client.post(f"{address}choices/", form)
     new = DatasetVersion.objects.latest("pk")
     assert (answer.status_code, answer["Location"]) == (302, new.get_absolute_url())
@@ -45,10 +45,10 @@ def test_columns_and_split_are_dropdowns_of_the_files_columns(cast: Cast, bob_ap
     assert '<option value="body" selected>body</option>' in text
     form = {
         "fix.dataset.ragged_row": "skip_rows",
-        "task": "text-classification",
-        "map.text": "headline",
-        "map.label": "label",
-        "map.prompt": "body",  # of another task: not asked for
+        "shape": "text-classification-text-label",
+        "map.text-classification-text-label.text": "headline",
+        "map.text-classification-text-label.label": "label",
+        "map.causal-lm-prompt-completion.prompt": "body",  # of another shape: not asked for
         "eval_percent": "20",
         "seed": "5",
     }

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from webapp.datasets.checking import check
-from webapp.datasets.reading import Report
+from webapp.datasets.reading import Report, read
 
 SPEAKS_PYTHON = re.compile(r"Traceback|\b\w+(Error|Exception|Warning)\b|NoneType|pyarrow|/home|/usr")
 GOOD = [{"text": "good film", "label": "pos"}, {"text": "bad film", "label": "neg"}, {"text": "fine", "label": "pos"}]
@@ -200,9 +200,13 @@ CASES = [
 ]
 
 
+IN_THE_CHILD = {"1 byte order mark", "23 100,000 deep", "29 a very long line", "48 ShareGPT"}
+"""Read as the site reads them: what could hurt a process, and one of each way to end."""
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_file_gets_its_answer(tmp_path: Path, case: Case) -> None:
-    report = checked(tmp_path, case.upload, case.content)
+    report = (checked if case.name in IN_THE_CHILD else read_here)(tmp_path, case.upload, case.content)
     for problem in report.problems:
         assert not SPEAKS_PYTHON.search(problem["message"] + problem["hint"])
         assert problem["hint"]
@@ -227,3 +231,9 @@ def test_a_file_gets_its_answer(tmp_path: Path, case: Case) -> None:
 def checked(folder: Path, name: str, content: bytes, **asked: Any) -> Report:
     (folder / "upload").write_bytes(content)
     return check(folder / "upload", name, folder / "rows.jsonl", **asked)
+
+
+def read_here(folder: Path, name: str, content: bytes, **asked: Any) -> Report:
+    """Without a child of its own, which takes longer than the reading."""
+    (folder / "upload").write_bytes(content)
+    return read(folder / "upload", name, folder / "rows.jsonl", **asked)

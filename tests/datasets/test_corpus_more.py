@@ -7,14 +7,13 @@ import io
 import json
 import tarfile
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.datasets.test_corpus import CHOICE, GOOD, SPEAKS_PYTHON, TALK, Case, chat, checked, lines
-from webapp.datasets.reading import Report, read
+from tests.datasets.test_corpus import CHOICE, GOOD, SPEAKS_PYTHON, TALK, Case, chat, checked, lines, read_here
+from webapp.datasets.reading import Report
 
 TABLE = "text,label\na,x\nb,y\nc,x\n"
 CHINESE = "text,label\n" + "".join(f"{word},x\n{word}吗,y\n" for word in ("你好", "谢谢", "再见"))
@@ -78,12 +77,6 @@ CASES = [
     Case("77 only blanks", "a.csv", b"  \n \t\n", "empty_file"),
 ]
 FIXED = {"not_utf8", "json_syntax", "type_changed", "not_a_number", "not_an_object", "tool_calls_unsupported"}
-
-
-def read_here(folder: Path, name: str, content: bytes, **asked: Any) -> Report:
-    """Without the child of its own, which other tests have."""
-    (folder / "upload").write_bytes(content)
-    return read(folder / "upload", name, folder / "rows.jsonl", **asked)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -17,7 +17,12 @@ def read_bytes(folder: Path, name: str, content: bytes, **asked: Any) -> Report:
     (folder / "upload").write_bytes(content)
     report = read(folder / "upload", name, folder / "rows.jsonl", **asked)
     assert (folder / "upload").read_bytes() == content  # only read, never written
-    assert {path.name for path in folder.iterdir()} <= {"upload", "rows.jsonl", "rows.jsonl.problems"}
+    assert {path.name for path in folder.iterdir()} <= {
+        "upload",
+        "rows.jsonl",
+        "rows.jsonl.problems",
+        "rows.jsonl.remarks",
+    }
     return report
 
 

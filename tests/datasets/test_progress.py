@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import Api, Cast
 from tests.datasets.test_deciding import GOOD, RAGGED, look
-from tests.datasets.test_steps import _stored, browser_of
+from tests.datasets.test_steps import browser_of, stored_files
 from tests.datasets.test_vetting import uploaded
 from webapp.datasets import vetting
 from webapp.datasets.checking import check
@@ -27,7 +27,7 @@ def test_a_check_is_watched_and_stopped_and_leaves_nothing(
     content: bytes,
     django_capture_on_commit_callbacks: Any,
 ) -> None:
-    before = _stored()
+    before = stored_files()
     version_id = uploaded(bob_api, "a.csv", content, step=step).json()["version"]["id"]
     address = DatasetVersion.objects.get().get_absolute_url()
     problems = Problems("a.csv")
@@ -53,7 +53,7 @@ def test_a_check_is_watched_and_stopped_and_leaves_nothing(
 
     monkeypatch.setattr(vetting, "check", watched)
     run_check(version_id)
-    assert (Dataset.objects.count(), _stored()) == (0, before)
+    assert (Dataset.objects.count(), stored_files()) == (0, before)
 
 
 def test_what_is_known_ends_the_telling(bob_api: Api) -> None:

@@ -8,7 +8,7 @@ from django.core.files.storage import default_storage
 
 from tests.conftest import Api, Cast, api_of
 from tests.datasets.test_deciding import GOOD, checked
-from tests.datasets.test_steps import _stored
+from tests.datasets.test_steps import stored_files
 from webapp.datasets.models import DatasetVersion
 
 FILE = f"text,label\n{GOOD}".encode()
@@ -26,16 +26,16 @@ def test_80_the_same_file_in_a_team_is_stored_once_and_stays_for_who_needs_it(
     cast: Cast, bob_api: Api, django_capture_on_commit_callbacks: Any
 ) -> None:
     alice_api = api_of(cast.alice, cast.team)
-    before = len(_stored())
+    before = len(stored_files())
     first, second = checked(bob_api, "a.csv", FILE), checked(alice_api, "b.csv", FILE)
     assert (first["state"], second["state"]) == ("ready", "ready")
     assert (key_of(first), first["sha256"]) == (key_of(second), second["sha256"])
-    assert len(_stored()) == before + 1
+    assert len(stored_files()) == before + 1
     for gone, left in ((first, second), (second, None)):
         with django_capture_on_commit_callbacks(execute=True):
             assert alice_api("delete", f"datasets/{gone['dataset']}").status_code == 204
         assert left is None or readable(bob_api, left)
-    assert len(_stored()) == before
+    assert len(stored_files()) == before
 
 
 def test_80_teams_share_nothing_and_nothing_tells(

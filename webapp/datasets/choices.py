@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 COLUMNS, CHECK, SAVE = "columns", "check", "save"
@@ -24,12 +24,21 @@ class Choices:
     header: str = ""
     """`first`: the first line of a CSV file names the columns. `none`: it is a row. Left out: see csv_rows.py."""
     entry: str = ""
+    second: dict[str, str] = field(default_factory=dict)
+    """Encoding, delimiter, header and entry of a second file, where they are not those of the first."""
     renamed: str = ""
     """What to remark on the file's name; no decision, but it comes the same way."""
     warnings: str = ""
     """`ask`: warnings wait for a person, too."""
     step: str = ""
     """`columns`: only the beginning is looked at. `check`: everything is read, nothing is written."""
+
+    def of_second(self) -> Choices:
+        """For the second file: its encoding and header are the first one's unless others were given."""
+        own: dict[str, Any] = {"delimiter": "", "entry": ""} | {
+            name: value for name, value in self.second.items() if value
+        }
+        return replace(self, **own)
 
     @classmethod
     def from_json(cls, value: dict[str, Any] | None) -> Choices:

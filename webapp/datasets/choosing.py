@@ -1,4 +1,4 @@
-"""The form under a check's result: what can be done about each kind of problem, and which column plays which part."""
+"""The form under a check's result: what can be done about each kind of problem, and how the rows are split."""
 
 from __future__ import annotations
 
@@ -6,18 +6,10 @@ from typing import Any
 
 from django.http import QueryDict
 
-from webapp.datasets.choices import ASK, DELIMITERS
-from webapp.datasets.mapping import OPTIONAL, PARTS, SHAPES
 from webapp.datasets.models import DatasetVersion
 from webapp.datasets.problems import ACCEPT, OFFERED
 from webapp.datasets.uploading import UploadRefused
 
-TASKS = (
-    ("", "Find out from the columns"),
-    ("text-classification", "Text classification"),
-    ("causal-lm", "Causal LM"),
-    ("seq2seq", "Text to text (seq2seq)"),
-)
 WORDS = {
     "skip_rows": "Leave these rows out",
     "convert_sharegpt": "Convert to role and content",
@@ -28,6 +20,13 @@ WORDS = {
     "keep_one": "Keep one of each",
     ACCEPT: "Accept it as it is",
 }
+VERBS = {
+    "convert_encoding": "Convert from",
+    "choose_entry": "Read",
+    "choose_second_entry": "Read",
+    "convert_numbers": "Write them plainly, read with a",
+}
+"""Of fixes of which one of several is chosen."""
 LINES_SHOWN = 5
 PERCENT_LEAST, PERCENT_MOST = 0.0, 90.0
 
@@ -39,14 +38,13 @@ def kinds_of(version: DatasetVersion) -> list[dict[str, Any]]:
         if problem["severity"] == "notice":
             continue
         kind = found.setdefault(
-            problem["code"], {"problem": problem, "lines": [], "options": _options(version, problem), "changes": []}
+            problem["code"], {"problem": problem, "lines": [], "options": _options(version, problem), "previews": []}
         )
         place = problem["where"]["line"] or problem["where"]["row"]
         if place and len(kind["lines"]) < LINES_SHOWN:
             kind["lines"].append(f"{place:,}")
-        for fix in problem["fixes"]:
-            offers = version.offers.get(fix) or [{}]
-            kind["changes"] = kind["changes"] or offers[0].get("changes", [])
+        offers = [offer for fix in problem["fixes"] for offer in version.offers.get(fix, [])]
+        kind["previews"] = kind["previews"] or [offer for offer in offers if offer.get("changes")]
     for kind in found.values():
         code = kind["problem"]["code"].removeprefix("dataset.")
         chosen = (version.asked.get("fixes") or {}).get(code) if version.step else None
@@ -64,9 +62,9 @@ def _preselected(problem: dict[str, Any], options: list[tuple[str, str]]) -> str
 def _options(version: DatasetVersion, problem: dict[str, Any]) -> list[tuple[str, str]]:
     options: list[tuple[str, str]] = []
     for fix in problem["fixes"]:
-        if fix in ("convert_encoding", "choose_entry"):
-            verb = "Convert from" if fix == "convert_encoding" else "Read"
-            options += [(f"{fix}:{each['value']}", f"{verb} {each['name']}") for each in version.offers.get(fix, [])]
+        if fix in VERBS:
+            offers = version.offers.get(fix, [])
+            options += [(f"{fix}:{each['value']}", f"{VERBS[fix]} {each['name']}") for each in offers]
         else:
             options.append((fix, WORDS[fix]))
     return [*options, (ACCEPT, WORDS[ACCEPT])] if problem["severity"] == "warning" else options
@@ -77,35 +75,17 @@ def fixes_in_words(code: str) -> list[str]:
     return [WORDS.get(fix, fix.replace("_", " ").capitalize()) for fix in OFFERED.get(code, ())]
 
 
-def columns_form(version: DatasetVersion) -> dict[str, Any]:
-    """Task, parts and split as they are now, for the dropdowns."""
-    split = version.split or {}
-    return {
-        "tasks": TASKS,
-        "parts": [(part, version.mapping.get(part, "")) for part in PARTS],
-        "delimiters": DELIMITERS.items() if version.format.startswith("CSV") else (),
-        "percent": f"{100 * split['fraction']:g}" if "fraction" in split else "",
-        "seed": split.get("seed", ""),
-    }
-
-
-def wishes_of(form: QueryDict) -> dict[str, Any]:
-    """What the form asks for, in the words of deciding.py. Raises UploadRefused where it makes no sense."""
-    task = form.get("task", "")
-    wishes: dict[str, Any] = {"fixes": fixes_of(form), "task": task, "warnings": ASK}
-    wishes["delimiter"] = form.get("delimiter", "")
-    mapping = {part: form.get(f"map.{part}", "") for part in PARTS}
-    fitting = {part for shape in SHAPES.get(task, ()) for part in (*shape, *OPTIONAL.get(shape, ()))}
-    wishes["mapping"] = {part: column for part, column in mapping.items() if column and (part in fitting or not task)}
-    if split := split_of(form):
-        wishes["split"] = split
-    return wishes
-
-
 def fixes_of(form: QueryDict) -> list[dict[str, str]]:
     """What is chosen for each kind of problem on the form; with an empty fix where it is left undecided."""
     parted = {name.removeprefix("fix."): str(form[name]).partition(":") for name in form if name.startswith("fix.")}
     return [{"code": code, "fix": fix, "value": value} for code, (fix, _, value) in parted.items()]
+
+
+def split_now(version: DatasetVersion) -> dict[str, str]:
+    """Share and seed as the form shows them; empty where the rows are split otherwise."""
+    split = version.split or {}
+    percent = f"{100 * split['fraction']:g}" if "fraction" in split else ""
+    return {"percent": percent, "seed": str(split.get("seed", ""))}
 
 
 def split_of(form: QueryDict) -> dict[str, Any] | None:

@@ -17,6 +17,8 @@ from webapp.datasets.uploading import UploadRefused, require_not_archived, versi
 
 ASKED_AGAIN = ("task", "mapping", "split")
 CHOICES_AT_MOST = 100
+ENTRIES = ("choose_entry", "choose_second_entry")
+"""Fixes that say which file of a zip to read: of the file itself, of the second one."""
 
 
 def decide(user: User, version: DatasetVersion, wishes: dict[str, Any]) -> DatasetVersion:
@@ -130,11 +132,20 @@ def _apply(
             hint = f"Send its name as `value`; these can be read: {', '.join(values) or ', '.join(CHOICES)}."
             raise _refused("encoding", "Which encoding the file has was not said.", hint)
         asked["encoding"] = value
-    elif fix == "choose_entry":
+    elif fix in ENTRIES:
         if each.get("value") not in values:
             raise _refused(
                 "entry", "Which file of the zip to read was not said.", f"Send one of {', '.join(values[:20])}."
             )
-        asked["entry"] = each["value"]
+        if fix == "choose_entry":
+            asked["entry"] = each["value"]
+        else:
+            asked["second"] = {**asked.get("second", {}), "entry": each["value"]}
+    elif fix == "convert_numbers":
+        value = each.get("value") or (values[0] if len(values) == 1 else "")
+        if value not in values:
+            message = "Whether the numbers have a decimal point or a comma was not said."
+            raise _refused("fix", message, f"Send {' or '.join(values)} as `value`.")
+        fixes[short] = f"{fix}:{value}"
     else:
         fixes[short] = fix

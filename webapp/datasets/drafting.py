@@ -16,11 +16,11 @@ from webapp.accounts.models import AuditEntry, Role, User
 from webapp.accounts.permissions import require
 from webapp.datasets import tasks
 from webapp.datasets.choices import ASK, CHECK, COLUMNS, SAVE
-from webapp.datasets.deciding import asked_with, require_readable, require_split
+from webapp.datasets.deciding import asked_with, how_to_read, require_readable, require_split
 from webapp.datasets.models import Dataset, DatasetVersion, VersionState
 from webapp.datasets.problems import ACCEPT, SKIP
 from webapp.datasets.sharing import forget_unneeded
-from webapp.datasets.uploading import UploadRefused, keep, require_not_archived, shown_name
+from webapp.datasets.uploading import UploadRefused, keep, renaming, require_not_archived, shown_name
 from webapp.storing import forget
 
 DECIDED_ANEW = ("encoding", "delimiter", "header", "entry", "task", "mapping", "fixes", "split")
@@ -136,15 +136,21 @@ def _give_name(user: User, version: DatasetVersion, name: str, licence: str | No
     AuditEntry.note(user, version.dataset.team, "dataset.save", version.pk, name=version.dataset.name)
 
 
-def add_second_file(user: User, version: DatasetVersion, file: UploadedFile[bytes]) -> DatasetVersion:
-    """A file whose rows are all held out for evaluation. Raises UploadRefused, NotAllowed, DiskNearlyFull."""
+def add_second_file(
+    user: User, version: DatasetVersion, file: UploadedFile[bytes], read: dict[str, Any] | None = None
+) -> DatasetVersion:
+    """A file whose rows are all held out for evaluation; `read`: how, see Choices.second.
+
+    Raises UploadRefused, NotAllowed, DiskNearlyFull.
+    """
     require(user, version.dataset.team_id, Role.MEMBER)
     stored = keep(file, f"{version.dataset.team_id or 'site'}/uploads")
     try:
         with transaction.atomic():
             now = _draft_of(user, version)
             before, now.second_key, now.second_name = now.second_key, stored.key, shown_name(file.name or "")
-            now.save(update_fields=["second_key", "second_name"])
+            now.asked = {**now.asked, "second": how_to_read(read or {})} | renaming(file.name or "")
+            now.save(update_fields=["second_key", "second_name", "asked"])
     except BaseException:
         forget(stored.key)
         raise

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from ninja import File, Router, Schema, Status
+from ninja import File, Form, Router, Schema, Status
 from ninja.files import UploadedFile
 from pydantic import Field
 
 from webapp.datasets import drafting
 from webapp.datasets.api import version_answer, version_to_change
+from webapp.datasets.asking import HowToRead
 from webapp.datasets.choices import CHECK, COLUMNS, SAVE
 from webapp.datasets.deciding import decide
 
@@ -65,10 +66,10 @@ def look_again(request: Any, version_id: int, choices: Decisions) -> Any:
 
 
 @drafts.post("{version_id}/second-file", response={201: dict[str, Any]})
-def add_second_file(request: Any, version_id: int, file: File[UploadedFile]) -> Any:
+def add_second_file(request: Any, version_id: int, file: File[UploadedFile], read: Form[HowToRead]) -> Any:
     """A file whose rows are all held out, once the draft is saved with the split `{"kind": "file"}`."""
     version = version_to_change(request, version_id)
-    return Status(201, version_answer(drafting.add_second_file(request.auth.user, version, file)))
+    return Status(201, version_answer(drafting.add_second_file(request.auth.user, version, file, read.dict())))
 
 
 @drafts.post("{version_id}/save", response={201: dict[str, Any]})

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from webapp.datasets.limits import Limits
+from webapp.datasets.numerals import SIGNS, odd_ones, plain
 from webapp.datasets.problems import Problems
 
 UNBALANCED = 20
@@ -15,6 +16,7 @@ HOPELESS = 100
 """Times the limit of labels at which reading on only costs memory."""
 BAD_SHARE = 10
 """One bad row in so many good ones still lets us judge the labels; more bad rows do not."""
+CONVERT, CHANGES_SHOWN = "convert_numbers", 20
 KIND_NAMES = {bool: "true or false", int: "a number", float: "a number", str: "text"}
 
 
@@ -32,11 +34,22 @@ class Labels:
     spellings: dict[str, str] = field(default_factory=dict)
     """What labels have in common -> how the first of them is written."""
 
+    converted: int = 0
+    """Rows whose number was written plainly, as chosen."""
+
+    def __post_init__(self) -> None:
+        fix, _, sign = self.problems.chosen.get("number_format", "").partition(":")
+        self.sign = sign if fix == CONVERT else ""
+
     def spelling(self, label: str) -> str:
-        """The label itself; where that was chosen, as the first one like it is written, without outer space."""
-        if self.problems.chosen.get("labels_differ_by_space") != "trim_labels":
+        """The label itself; where that was chosen, as the first one like it is written, or as a plain number."""
+        if self.problems.chosen.get("labels_differ_by_space") == "trim_labels":
+            label = self.spellings.setdefault(_likeness(label), label.strip())
+        if not self.sign:
             return label
-        return self.spellings.setdefault(_likeness(label), label.strip())
+        number = plain(label, self.sign)
+        self.converted += number not in (None, label)
+        return label if number is None else number
 
     def renamed(self) -> list[dict[str, Any]]:
         """What the fix would change: the first labels that would be written otherwise."""
@@ -48,12 +61,30 @@ class Labels:
                 changes.append(
                     {"line": None, "text": f"`{label[:60]}` -> `{spelt[:60]}` ({self.counts[label]:,} rows)"}
                 )
-        return changes[:20]
+        return changes[:CHANGES_SHOWN]
+
+    def plainly(self) -> list[dict[str, Any]]:
+        """By decimal sign, where both can be meant, how the first numbers would read."""
+        odd = odd_ones(self.counts) if len(self.counts) <= self.limits.labels else []
+        if not odd:
+            return []
+        read = {sign: {label: plain(label, sign) for label in self.counts} for sign in SIGNS}
+        signs = ["point"] if read["point"] == read["comma"] else list(SIGNS)
+        return [{"value": sign, "name": f"decimal {sign}", "changes": self._changes(read[sign])} for sign in signs]
+
+    def _changes(self, read: dict[str, str | None]) -> list[dict[str, Any]]:
+        changed = {label: number for label, number in read.items() if number != label}
+        places = {label: line for (label, _), (line, _) in reversed(self.first.items())}
+        return [
+            {"line": places.get(label), "text": f"`{label}` -> `{number}` ({self.counts[label]:,} rows)"}
+            for label, number in list(changed.items())[:CHANGES_SHOWN]
+        ]
 
     def add(self, label: str, value: Any, line: int | None, row: int) -> None:
         """Count one. Raises Refused where there are hopelessly many."""
         self.counts[label] += 1
-        if (key := (label, KIND_NAMES[type(value)])) not in self.first:
+        kind = KIND_NAMES[int if self.sign else type(value)]  # converted, 1 and "1,0" are one number
+        if (key := (label, kind)) not in self.first:
             self.first[key] = line, row
             if len(self.counts) > HOPELESS * self.limits.labels:
                 raise self.problems.refuse("too_many_classes", self._many("over "), self._fewer(), field=self.column)
@@ -73,6 +104,7 @@ class Labels:
         if len(self.counts) > self.limits.labels:
             self.problems.error("too_many_classes", self._many(), self._fewer(), field=field_)
             return
+        self._tell_numbers()
         self._warn_of_alike()
         if self.problems.bad * BAD_SHARE > good:
             return  # the rest may look otherwise once those rows are mended
@@ -101,6 +133,19 @@ class Labels:
                 hint = "Write it the same way everywhere."
                 where = {"line": line, "row": row, "field": self.column}
                 self.problems.error("mixed_label_types", message, hint, fixes=[], **where)
+
+    def _tell_numbers(self) -> None:
+        """Numbers of one column that are not all written plainly: one of them may stand there in two ways."""
+        if self.converted:
+            message = f"{self.converted:,} numbers were written plainly, as chosen."
+            self.problems.notice("numbers_converted", message, count=self.converted, field=self.column)
+        for label in odd_ones(self.counts):
+            line, row = next((place for (each, _), place in self.first.items() if each == label), (None, None))
+            message = f"Row {row:,}: `" if row else "`"  # unknown, once a second file was read
+            message += f"{self.column}` is `{label[:60]}`, where other rows have numbers written otherwise."
+            hint = "Write them all as 1234.5, or have them converted."
+            where = {"line": line, "row": row, "field": self.column, "count": self.counts[label]}
+            self.problems.error("number_format", message, hint, fixes=[CONVERT], **where)
 
     def _warn_of_alike(self) -> None:
         alike: dict[str, list[str]] = {}

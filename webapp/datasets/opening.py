@@ -32,6 +32,8 @@ class Opened:
     problems: Problems
     limits: Limits
     choices: Choices
+    fix: str = "choose_entry"
+    """Of a zip with several files."""
     format: str = ""
     is_text: bool = False
     unreadable: dict[str, str] = field(default_factory=dict)
@@ -45,6 +47,7 @@ class Opened:
         self.scratch = (unpacked, self.converted)
         self.decoder = Decoder(self.problems, self.choices.encoding)
         self.unpacking = Unpacking(self.source, unpacked, self.problems, self.limits, self.choices.entry or None)
+        self.unpacking.fix = self.fix
 
     def rows(self) -> Iterator[Row]:
         """Good rows; problems are noted. Raises Refused where reading on makes no sense."""
@@ -93,7 +96,7 @@ class Opened:
         if self.decoder.samples:
             found["convert_encoding"] = self.decoder.offers()
         if self.unpacking.entries:
-            found["choose_entry"] = [{"value": name, "name": name} for name in self.unpacking.entries]
+            found[self.fix] = [{"value": name, "name": name} for name in self.unpacking.entries]
         return found
 
     def discard(self) -> None:

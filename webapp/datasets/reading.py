@@ -6,7 +6,7 @@ Runs in the limited child that checking.py starts; needs no Django and touches n
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -240,13 +240,14 @@ class Reading:
 
     def _fill_from_second(self, draft: Draft, rules: Rules, source: Path, name: str) -> None:
         destination = self.destination.with_name(self.destination.name + SECOND)
-        choices = replace(self.choices, entry="")
-        opened = Opened(source, name, destination, self.problems, self.limits, choices)
+        choices = self.choices.of_second()
+        opened = Opened(source, name, destination, self.problems, self.limits, choices, "choose_second_entry")
         rules.labels.begin_file()
         self.problems.turn_to(name)
         try:
             self._fill(draft, opened.rows(), rules, HELD_OUT)
         finally:
+            self.report.offers |= opened.offers()
             opened.discard()
         self.problems.turn_to(self.name)  # what follows is about all rows together
 

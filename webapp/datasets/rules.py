@@ -119,6 +119,8 @@ class Rules:
             found["convert_sharegpt"] = [{"value": "", "name": "role and content", "changes": self.chats.converted}]
         if renamed := self.labels.renamed():
             found["trim_labels"] = [{"value": "", "name": "written alike", "changes": renamed}]
+        if numbers := self.labels.plainly():
+            found["convert_numbers"] = numbers
         return found
 
     # ---- All rows together ------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from webapp.accounts.models import Role
 from webapp.accounts.permissions import may
 from webapp.datasets import drafting
 from webapp.datasets.choices import CHECK, COLUMNS, SAVE
-from webapp.datasets.choosing import kinds_of, split_of, wishes_of
+from webapp.datasets.choosing import fixes_of, kinds_of, split_of
 from webapp.datasets.models import Dataset, DatasetVersion, VersionState
 from webapp.datasets.shapes import reading_form, shapes_form, wishes_of_columns
 from webapp.datasets.showing import shown_rows
@@ -108,7 +108,7 @@ def check(request: HttpRequest, version: DatasetVersion) -> HttpResponse:
     refused = None
     if request.method == "POST":
         try:
-            return redirect(address_of(drafting.settle(signed_in(request), version, wishes_of(request.POST))))
+            return redirect(address_of(drafting.settle(signed_in(request), version, {"fixes": fixes_of(request.POST)})))
         except UploadRefused as error:
             refused = error
             version.refresh_from_db()

@@ -91,9 +91,12 @@ CHAPTERS = (
         (
             'At least two labels, each in several rows, and always written alike: 1 and "1", or yes and Yes, would be '
             "two labels or a mistake. Very many labels mean that another column was meant.",
+            "Numbers are written plainly, as 1234.5: where one column also holds 1.234,5, 1,234.5 or 12 %, one number "
+            "could be two labels. They are converted when somebody chooses it, and saw how they would read.",
             "Where one label has more than twenty times the rows of another, accuracy says little; look at F1 as well.",
         ),
-        "one_class class_too_small mixed_label_types too_many_classes labels_differ_by_space labels_unbalanced",
+        "one_class class_too_small mixed_label_types too_many_classes labels_differ_by_space labels_unbalanced "
+        "number_format numbers_converted",
     ),
     Chapter(
         "split",

@@ -34,6 +34,8 @@ class Unpacking:
     limits: Limits
     entry: str | None = None
     """The entry that was chosen out of several."""
+    fix: str = "choose_entry"
+    """What is on offer where there are several to choose from."""
     entries: list[str] | None = None
     """The entries to choose from, where there are several."""
 
@@ -124,7 +126,7 @@ class Unpacking:
         if len(fitting) > 1 and self.entries:
             named = ", ".join(f"`{each[:60]}`" for each in self.entries[:6])
             message = f"The zip holds {len(fitting):,} data files: {named}."
-            raise self._refuse("several_files", message, "Choose the one to read.")
+            raise self.problems.refuse("several_files", message, "Choose the one to read.", fixes=[self.fix])
         return fitting[0]
 
     def _check(self, listed: list[zipfile.ZipInfo]) -> None:

@@ -18,13 +18,14 @@ from webapp.accounts.models import Role
 from webapp.accounts.permissions import may
 from webapp.datasets.archiving import archive, bring_back, delete
 from webapp.datasets.browsing import Wanted, download, find_rows, problem_list, remarks_of, remarks_on, rows_page
-from webapp.datasets.choices import ASK, COLUMNS
-from webapp.datasets.choosing import columns_form, fixes_in_words, kinds_of, wishes_of
+from webapp.datasets.choices import ASK, COLUMNS, DELIMITERS
+from webapp.datasets.choosing import fixes_in_words, kinds_of, split_now, split_of
 from webapp.datasets.comparing import ROWS_AT_MOST, TooLong, difference
 from webapp.datasets.deciding import decide
 from webapp.datasets.forms import UploadForm
 from webapp.datasets.limits import Limits
 from webapp.datasets.models import Dataset, DatasetVersion, VersionState
+from webapp.datasets.shapes import shapes_form, wishes_of_columns
 from webapp.datasets.showing import cell, said, shown_rows
 from webapp.datasets.steps import address_of
 from webapp.datasets.teaching import CHAPTERS
@@ -133,7 +134,13 @@ def _version_page(request: HttpRequest, found: DatasetVersion, refused: UploadRe
     older = others.filter(number__lt=found.number).exclude(file_key="")
     context["has_older"] = bool(found.file_key) and older.exists()
     context["may_delete"] = may(signed_in(request), found.dataset.team_id, Role.MAINTAINER)
-    context |= {"refused": refused, "kinds": kinds_of(found), "columns_form": columns_form(found)}
+    context |= {
+        "refused": refused,
+        "kinds": kinds_of(found),
+        "shapes": shapes_form(found),
+        "split_now": split_now(found),
+    }
+    context["delimiters"] = DELIMITERS.items() if found.format.startswith("CSV") else ()
     part = request.headers.get("HX-Target") == "version"
     template = "datasets/_version.html" if part else "datasets/version.html"
     return render(request, template, context | shown_rows(found), status=refused.status if refused else 200)
@@ -145,7 +152,8 @@ def choose(request: HttpRequest, dataset_id: int, number: int) -> HttpResponse:
     """Read the same upload again with what the form says; leads to the new version."""
     found = _version(request, dataset_id, number)
     try:
-        return redirect(decide(signed_in(request), found, wishes_of(request.POST)))
+        wishes = wishes_of_columns(request.POST) | {"split": split_of(request.POST)}
+        return redirect(decide(signed_in(request), found, wishes))
     except UploadRefused as error:
         return _version_page(request, found, error)
 
