@@ -58,9 +58,9 @@ def version_answer(version: DatasetVersion) -> dict[str, Any]:
         "split": version.split,
         "bytes": version.bytes,
         "sha256": version.sha256,
-        "problems": version.problems,
-        "problems_total": version.problems_total,
-        "offers": version.offers,
+        "problems": version.all_problems,
+        "problems_total": version.all_problems_total,
+        "offers": version.all_offers,
         "file_columns": version.file_columns,
         "reasons": version.reasons,
         "upload_kept": version.upload_kept,
@@ -68,6 +68,7 @@ def version_answer(version: DatasetVersion) -> dict[str, Any]:
         "step": version.step,
         "found": version.found,
         "token_stats": version.token_stats,
+        "long_rows": version.long_rows,
         "created_at": version.created_at,
     }
 

@@ -44,5 +44,6 @@ def delete(user: User, dataset: Dataset) -> None:
             message = "Jobs or studies use a version of it, and their results refer to it."
             hint = "Archive it: lists and forms no longer show it."
             raise UploadRefused("dataset.used", message, hint, 409) from error
-        keys = {key for each in versions for key in (*each.upload_keys, each.file_key, each.problems_key) if key}
+        named = [(*each.upload_keys, each.file_key, each.problems_key, each.sample_key) for each in versions]
+        keys = {key for listed in named for key in listed if key}
         transaction.on_commit(partial(forget_all, keys))

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from webapp.datasets.canonical import SAMPLE
 from webapp.datasets.confinement import confine
 from webapp.datasets.limits import MIB, Limits
 from webapp.datasets.problems import Problems
@@ -65,7 +66,8 @@ def check(
 ) -> Report:
     """The report on one file, and a second one that is held out. Raises CheckFailed, or Unwanted once it is.
 
-    `source` is only read. `destination` is written only if the state is `ready`, `<name>.problems` if there are any;
+    `source` is only read. `destination` is written only if the state is `ready`, `<name>.problems` if there are any,
+    `<name>.sample` if the rows of a draft wait for a decision;
     beside it `<name>.draft`, `.marks`, `.part`, `.unpacked` and `.utf8` live while it runs, so its folder must exist
     and may need five times the room of the file.
     """
@@ -131,7 +133,7 @@ def _run(
 
 def _clear(destination: Path) -> None:
     of_second = (f"{SECOND}.utf8", f"{SECOND}.unpacked")
-    for ending in ("", ".draft", ".marks", ".part", ".utf8", ".unpacked", ".problems", *of_second):
+    for ending in ("", ".draft", ".marks", ".part", SAMPLE, ".utf8", ".unpacked", ".problems", *of_second):
         destination.with_name(destination.name + ending).unlink(missing_ok=True)
 
 

@@ -10,6 +10,7 @@ from webapp.datasets.choices import ASK, DELIMITERS
 from webapp.datasets.mapping import OPTIONAL, PARTS, SHAPES
 from webapp.datasets.models import DatasetVersion
 from webapp.datasets.problems import ACCEPT, OFFERED
+from webapp.datasets.token_problems import acceptable
 from webapp.datasets.uploading import UploadRefused
 
 TASKS = (
@@ -26,6 +27,8 @@ WORDS = {
     "drop_column": "Leave the nameless column out",
     "trim_labels": "Write them like the first one",
     "keep_one": "Keep one of each",
+    "truncate_long": "Cut them there in trainings",
+    "drop_long": "Leave them out of trainings",
     ACCEPT: "Accept it as it is",
 }
 LINES_SHOWN = 5
@@ -35,7 +38,7 @@ PERCENT_LEAST, PERCENT_MOST = 0.0, 90.0
 def kinds_of(version: DatasetVersion) -> list[dict[str, Any]]:
     """Errors and warnings by kind: each with its first lines, what can be done, and how that would read."""
     found: dict[str, dict[str, Any]] = {}
-    for problem in version.problems:
+    for problem in version.all_problems:
         if problem["severity"] == "notice":
             continue
         kind = found.setdefault(
@@ -45,7 +48,7 @@ def kinds_of(version: DatasetVersion) -> list[dict[str, Any]]:
         if place and len(kind["lines"]) < LINES_SHOWN:
             kind["lines"].append(f"{place:,}")
         for fix in problem["fixes"]:
-            offers = version.offers.get(fix) or [{}]
+            offers = version.all_offers.get(fix) or [{}]
             kind["changes"] = kind["changes"] or offers[0].get("changes", [])
     for kind in found.values():
         code = kind["problem"]["code"].removeprefix("dataset.")
@@ -69,7 +72,7 @@ def _options(version: DatasetVersion, problem: dict[str, Any]) -> list[tuple[str
             options += [(f"{fix}:{each['value']}", f"{verb} {each['name']}") for each in version.offers.get(fix, [])]
         else:
             options.append((fix, WORDS[fix]))
-    return [*options, (ACCEPT, WORDS[ACCEPT])] if problem["severity"] == "warning" else options
+    return [*options, (ACCEPT, WORDS[ACCEPT])] if acceptable(problem) else options
 
 
 def fixes_in_words(code: str) -> list[str]:

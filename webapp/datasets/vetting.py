@@ -14,12 +14,14 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
+from webapp.datasets.canonical import SAMPLE
 from webapp.datasets.checking import Unwanted, check
 from webapp.datasets.choices import CHECK, COLUMNS, SAVE, Choices
 from webapp.datasets.models import DatasetVersion, VersionState
 from webapp.datasets.problems import Problems
 from webapp.datasets.proving import fits
 from webapp.datasets.reading import Report
+from webapp.datasets.signals import rows_stored
 from webapp.storing import forget_all, on_disk, store_file, take_in
 
 CHECK_LEASE_MINUTES = 30
@@ -104,6 +106,7 @@ def _our_fault(name: str) -> Report:
 def _finish(version: DatasetVersion, report: dict[str, Any], rows: Path) -> None:
     team = version.dataset.team_id or "site"
     stored = take_in(f"{team}/versions", rows) if report["state"] == "ready" else None
+    sampled = _stored_sample(f"{team}/versions", report["sample"], rows)
     listed = (
         store_file(f"{team}/problems", rows.with_name(rows.name + ".problems")) if report["problems_file"] else None
     )
@@ -126,11 +129,22 @@ def _finish(version: DatasetVersion, report: dict[str, Any], rows: Path) -> None
         bytes=stored.bytes if stored else 0,
         sha256=stored.sha256 if stored else "",
         problems_key=listed.key if listed else "",
+        sample=sampled,
+        token_stats=None,  # of other rows, or of these before they were saved
     )
-    outdated = {version.problems_key} if taken else {each.key for each in (stored, listed) if each}
-    forget_all(outdated - {""})
+    made = {each.key for each in (stored, listed) if each} | {sampled.get("key", "")}
+    forget_all(({version.problems_key, version.sample_key} if taken else made) - {""})
     if not keep:
         forget_upload(version)
+    if taken and ready:
+        rows_stored.send(DatasetVersion, version_id=version.pk)
+
+
+def _stored_sample(prefix: str, told: dict[str, Any], rows: Path) -> dict[str, Any]:
+    """Where the sample of a draft's rows lies; empty where there is none."""
+    if not told:
+        return {}
+    return told | asdict(take_in(prefix, rows.with_name(rows.name + SAMPLE)))
 
 
 def _step_after(step: str, state: str) -> str:
@@ -142,9 +156,9 @@ def _step_after(step: str, state: str) -> str:
 
 def forget_upload(version: DatasetVersion) -> None:
     """Let the uploaded bytes go, unless another version still reads them."""
-    keys = version.upload_keys
-    DatasetVersion.objects.filter(pk=version.pk).update(upload_key="", second_key="")
-    forget_all(DatasetVersion.objects.unread(keys))
+    now = DatasetVersion.objects.get(pk=version.pk)
+    DatasetVersion.objects.filter(pk=version.pk).update(upload_key="", second_key="", sample={})
+    forget_all(DatasetVersion.objects.unread(now.upload_keys) | ({now.sample_key} - {""}))
 
 
 def forget_old_uploads() -> None:
