@@ -119,6 +119,19 @@ def test_the_page_asks_waits_and_shows_every_token(
     assert "95 % 40, the longest 40" in bob.get(version.get_absolute_url()).content.decode()
 
 
+def test_the_list_tells_lengths_split_and_jobs(
+    cast: Cast, calls: WorkerCalls, bob_api: Api, version: DatasetVersion, wanted: dict[str, Any], job: Job
+) -> None:
+    bob_api("post", address(version), wanted)
+    assert hand_in(calls, rows=100, nothing_to_learn=0).status_code == 200
+    page = browser_of(cast.bob).get("/datasets/").content.decode()
+    for cell in ("1,000</span>", ">5/40/40<", ">90/10<", "1 warning<", f'<td class="number">{1}</td>'):
+        assert cell in page, cell
+    shown = browser_of(cast.bob).get(version.get_absolute_url()).content.decode()
+    assert "100 rows · 1,000 tokens" in shown
+    assert "5 rows (5 %) are longer than 12 tokens of toy-bert; 5 % of all tokens would be cut." in shown
+
+
 def test_a_problem_is_said_and_the_question_asked_again(
     cast: Cast, calls: WorkerCalls, bob_api: Api, version: DatasetVersion, wanted: dict[str, Any], base_model: BaseModel
 ) -> None:

@@ -11,11 +11,11 @@ import pytest
 
 from tests.training import toys
 from tests.training.architectures import t5_folder
-from tests.training.conftest import MakeJob, Trainer
-from workers.protocol import InspectionFolder
+from tests.training.conftest import ListedEvents, MakeJob, Trainer
+from workers.protocol import InspectionFolder, JobSpec
 from workers.training import token_report
 from workers.training.base_model import training_tokenizer
-from workers.training.data import encoded, encoder_for
+from workers.training.data import encoded, encoder_for, load
 from workers.training.failures import RowRefused
 from workers.training.inspection import answer
 
@@ -177,6 +177,21 @@ def test_rows_too_long_and_rows_without_anything_to_learn_are_named(decoder: Pat
     assert long["kept"] == "b" * 12, "the prompt goes first"
     assert said["nothing"] == [{"number": 11, "line": None}]
     assert said["distance"] == 5
+
+
+@pytest.mark.parametrize(("long_rows", "left", "lengths"), [("cut", 2, [4, 12]), ("leave out", 1, [4])])
+def test_a_training_cuts_long_rows_or_leaves_them_out(
+    decoder: Path, tmp_path: Path, long_rows: str, left: int, lengths: list[int]
+) -> None:
+    rows = [{"prompt": "a", "completion": completion, "split": "train"} for completion in ("bb", "b" * 40)]
+    given = {"max_length": 12, "long_rows": long_rows}
+    job = toys.job(tmp_path / "job", decoder, rows, **given)
+    events = ListedEvents(tmp_path / "events")
+    spec = JobSpec.from_json(json.loads(job.spec.read_text()))
+    found = load(job.dataset, spec, training_tokenizer(job.base_model), 0, events)
+    assert [len(sample.input_ids) for sample in found.train] == lengths
+    said = [event["text"] for event in events.said() if event["level"] == "warning"]
+    assert said == ["1 train rows were left out: longer than 12 tokens."] * (2 - left)
 
 
 def test_rows_that_do_not_fit_the_task_are_named(encoder: Path, tmp_path: Path) -> None:

@@ -186,6 +186,13 @@ class DatasetVersion(models.Model):
         return self.problems_total + sum(told.values())
 
     @property
+    def findings(self) -> str:
+        """`1 error, 2 warnings`: kinds of problems, or nothing."""
+        kinds = {(each["severity"], each["code"]) for each in self.all_problems}
+        counts = [(word, sum(severity == word for severity, _ in kinds)) for word in ("error", "warning")]
+        return ", ".join(f"{count} {word}{'s' * (count > 1)}" for word, count in counts if count)
+
+    @property
     def all_offers(self) -> dict[str, Any]:
         """Fix -> what may be chosen, with how the first places would read."""
         return {**self.offers, **token_offers(self.token_stats)}
