@@ -122,6 +122,7 @@ CASES = [
         lines(chat(("user", "a"), ("system", "b"), ("assistant", "c"))),
         "system_not_first",
         1,
+        "warning",
     ),
     Case("46 empty messages", "a.jsonl", lines(TALK, {"messages": []}), "empty_messages", 2),
     Case(

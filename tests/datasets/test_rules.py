@@ -97,6 +97,7 @@ def test_columns_that_come_late_are_told_too(tmp_path: Path) -> None:
 
 
 TALK = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
+CALL = {"type": "function", "function": {"name": "weather", "arguments": {"town": "Bonn", "days": 3}}}
 
 
 @pytest.mark.parametrize(
@@ -107,7 +108,9 @@ TALK = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hel
         ({"role": "assistant", "content": "", "tool_calls": [{}]}, "error", "tool_calls_unsupported"),
         ({"role": "assistant", "content": None}, "error", "type_changed"),
         ({"role": ["user"], "content": "a"}, "error", "unknown_role"),
-        ({"role": "system", "content": "a"}, "error", "system_not_first"),
+        ({"role": "system", "content": "a"}, "warning", "system_not_first"),
+        ({"role": "assistant", "content": None, "tool_calls": [CALL]}, "warning", "tool_calls_unsupported"),
+        ({"role": "user", "content": "a", "tool_calls": [CALL]}, "error", "tool_calls_unsupported"),
         ("hello", "error", "message_shape"),
     ],
 )
@@ -115,6 +118,26 @@ def test_turns(tmp_path: Path, turn: Any, severity: str, code: str) -> None:
     report = report_on(tmp_path, [{"messages": TALK}, {"messages": [*TALK, turn]}])
     found = {each["code"]: each for each in report.problems}[f"dataset.{code}"]
     assert (found["severity"], found["where"]["line"], found["count"]) == (severity, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("turns", "code"),
+    [
+        (TALK[:1] + TALK, "turns_not_alternating"),
+        ([*TALK, {"role": "system", "content": "s"}], "system_not_first"),
+        ([TALK[0], {"role": "assistant", "content": "", "tool_calls": [CALL]}], "tool_calls_unsupported"),
+    ],
+)
+def test_what_some_templates_refuse_is_kept_unless_somebody_leaves_it_out(
+    tmp_path: Path, turns: list[Any], code: str
+) -> None:
+    rows = [{"messages": TALK}, {"messages": turns}]
+    kept = report_on(tmp_path, rows)
+    assert (kept.state, kept.rows["good"], kept.preview[1]["messages"]) == ("ready", 2, turns)
+    assert kept.problems[0]["fixes"] == ["skip_rows"]
+    left = report_on(tmp_path, rows, choices={"fixes": {code: "skip_rows"}})
+    assert (left.state, left.rows["good"], left.rows["bad"]) == ("ready", 1, 1)
+    assert codes(left, "notice") == {code: 1}
 
 
 def test_messages_as_text_are_not_messages(tmp_path: Path) -> None:

@@ -14,7 +14,15 @@ from webapp.datasets.teaching import ANCHORS, CHAPTERS
 
 ROOM = Path(reading.__file__).parent
 CALLS = {"error", "warn", "notice", "refuse", "_refuse", "_error", "Fault"}
-COMPUTED = {"parquet_damaged", "arrow_damaged", "bad_unicode_escape", "control_char", "nul_char"}
+COMPUTED = {
+    "no_trainable_tokens",
+    "template_refuses",
+    "parquet_damaged",
+    "arrow_damaged",
+    "bad_unicode_escape",
+    "control_char",
+    "nul_char",
+}
 """Codes that no call names as they are."""
 
 

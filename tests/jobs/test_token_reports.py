@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
+from django.core.files.storage import default_storage
 
 from tests.conftest import Api, Cast, api_of
+from tests.datasets.test_corpus import SPEAKS_PYTHON
+from tests.datasets.test_steps import draft as begin_draft
+from tests.datasets.test_steps import post as steps_post
 from tests.jobs.queue import gpu, online
 from tests.jobs.worker_calls import WorkerCalls
 from tests.pages.test_access import browser_of
+from webapp.accounts.templatetags.sentences import said
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import Dataset, DatasetVersion
 from webapp.jobs import scheduling
-from webapp.jobs.models import Inspection
+from webapp.jobs.models import Inspection, Job
 from webapp.jobs.reported import BadReport
 from webapp.jobs.reported_tokens import check_report
+from webapp.storing import open_stored
 
 ANSWER: dict[str, Any] = {
     "max_length": 12,
@@ -60,6 +69,14 @@ def hand_in(calls: WorkerCalls, **change: Any) -> Any:
     return calls.post(f"inspections/{question['inspection']}/end", end, question["token"])
 
 
+async def _all_of(response: Any) -> str:
+    return b"".join([chunk async for chunk in response.streaming_content]).decode()
+
+
+def read_csv(response: Any) -> list[dict[str, str]]:
+    return list(csv.DictReader(async_to_sync(_all_of)(response).splitlines()))
+
+
 def test_a_worker_gets_rows_and_tokenizer_and_its_answer_is_kept(
     calls: WorkerCalls, bob_api: Api, version: DatasetVersion, wanted: dict[str, Any]
 ) -> None:
@@ -97,9 +114,22 @@ def test_the_page_asks_waits_and_shows_every_token(
     shown = bob.get(here).content.decode()
     assert '<span class="token special">[CLS]</span>' in shown
     assert '<span class="token trained">&lt;b&gt;fine</span>' in shown
-    assert "2 rows without a trainable token." in shown
+    assert "0 trainable tokens in 2 rows" in shown
     assert '"cut at 12"' in shown
     assert "95 % 40, the longest 40" in bob.get(version.get_absolute_url()).content.decode()
+
+
+def test_the_list_tells_lengths_split_and_jobs(
+    cast: Cast, calls: WorkerCalls, bob_api: Api, version: DatasetVersion, wanted: dict[str, Any], job: Job
+) -> None:
+    bob_api("post", address(version), wanted)
+    assert hand_in(calls, rows=100, nothing_to_learn=0).status_code == 200
+    page = browser_of(cast.bob).get("/datasets/").content.decode()
+    for cell in ("1,000</span>", ">5/40/40<", ">90/10<", "1 warning<", f'<td class="number">{1}</td>'):
+        assert cell in page, cell
+    shown = browser_of(cast.bob).get(version.get_absolute_url()).content.decode()
+    assert "100 rows · 1,000 tokens" in shown
+    assert "5 rows (5 %) are longer than 12 tokens of toy-bert; 5 % of all tokens would be cut." in shown
 
 
 def test_a_problem_is_said_and_the_question_asked_again(
@@ -138,7 +168,7 @@ def test_of_every_teams_dataset_a_member_of_any_team_may_ask(
     ("change", "field", "words"),
     [
         ({"max_length": 3}, "max_length", "`max_length` is 3"),
-        ({"max_length": 10**9}, "max_length", "1,000,000"),
+        ({"max_length": 10**9}, "max_length", "131,072"),
         ({"task": "causal-lm"}, "base_model", "can do text-classification"),
         ({"state": "checking"}, "dataset_version", "is checking"),
         ({"model_state": "refused"}, "base_model", "is refused"),
@@ -232,3 +262,154 @@ def test_without_a_worker_that_may_answer_the_page_says_so(
     assert b"No worker that may do this is online." in bob.get(page_of(version), wanted).content
     online("shared", [gpu()])
     assert b"No worker that may do this is online." not in bob.get(page_of(version), wanted).content
+
+
+TURNS = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
+CHATS = [{"messages": TURNS}, {"messages": TURNS[:1] + TURNS}, {"messages": [*TURNS, *TURNS]}]
+REFUSED = {"code": "turns_not_alternating", "words": "Roles!", "rows": 1, "first": [{"number": 2, "line": 2}]}
+LONG = [{"number": 3, "line": 3, "length": 40, "cut": 28, "kept": "hi … hello"}]
+
+
+@pytest.fixture
+def talker(base_model: BaseModel) -> BaseModel:
+    """A base model that chats."""
+    base_model.tasks, base_model.chat_template = ["causal-lm"], True
+    base_model.save()
+    return base_model
+
+
+@pytest.fixture
+def draft(bob_api: Api, talker: BaseModel) -> DatasetVersion:
+    """Three conversations, checked and not saved."""
+    lines = "\n".join(json.dumps(row) for row in CHATS).encode()
+    made = steps_post(bob_api, f"{begin_draft(bob_api, 'chats.jsonl', lines)['id']}/choices")
+    return DatasetVersion.objects.get(pk=made["id"])
+
+
+def problems_of(told: dict[str, Any]) -> list[tuple[str, str, int | None, int]]:
+    return [(each["code"][8:], each["severity"], each["where"]["line"], each["count"]) for each in told["problems"]]
+
+
+def test_rows_are_read_before_they_are_saved_and_what_was_found_is_decided_there(
+    cast: Cast, calls: WorkerCalls, bob_api: Api, draft: DatasetVersion, talker: BaseModel
+) -> None:
+    bob, check, ask = browser_of(cast.bob), draft.get_absolute_url() + "check/", {"base_model": talker.pk}
+    page = bob.get(check).content.decode()
+    assert "Tokens, before anything is saved" in page
+    here = bob.post(page_of(draft), ask | {"max_length": 12}).headers["Location"]
+    assert here.startswith(check)
+    assert b"Waiting for a worker" in bob.get(here).content
+    inspection = Inspection.objects.get()
+    assert inspection.files[0]["sha256"] == draft.sample["sha256"]
+    with open_stored(draft.sample["key"]) as file:
+        assert [json.loads(line)["line"] for line in file] == [1, 2, 3]
+    change = {"rows": 2, "refused": [REFUSED], "long": LONG, "cut_rows": 1, "nothing_to_learn": 0}
+    assert hand_in(calls, **change).status_code == 200
+    page = bob.get(here).content.decode()
+    assert "the chat template of toy-bert refuses that" in page
+    assert "40 tokens, 28 cut away, kept: hi … hello" in page
+    told = bob_api("get", f"dataset-versions/{draft.pk}").json()
+    found = [
+        ("turns_not_alternating", "error", 2, 1),
+        ("turns_not_alternating", "warning", 2, 1),
+        ("too_long", "warning", 3, 1),
+    ]
+    assert sorted(problems_of(told)) == sorted(found)
+    listed = read_csv(bob_api("get", f"dataset-versions/{draft.pk}/problems.csv"))
+    assert sorted((each["code"][8:], each["severity"], int(each["line"]), int(each["count"])) for each in listed) == (
+        sorted(found)
+    )
+    worst = {each["code"]: each for each in reversed(told["problems"])}
+    for each in worst.values():
+        assert said(each["message"]) in page, "of each kind, the worst stands on the page"
+        assert not SPEAKS_PYTHON.search(each["message"] + each["hint"])
+    undecided = bob_api("post", f"dataset-versions/{draft.pk}/choices", {})
+    assert (undecided.status_code, undecided.json()["error"]["code"]) == (422, "dataset.undecided")
+    fixes = [
+        {"code": "dataset.turns_not_alternating", "fix": "skip_rows"},
+        {"code": "dataset.too_long", "fix": "drop_long"},
+    ]
+    left = steps_post(bob_api, f"{draft.pk}/choices", {"fixes": fixes})
+    assert (left["step"], left["rows"]["good"], left["token_stats"]) == ("check", 2, None)
+    assert left["long_rows"] == {"fix": "drop_long", "max_length": 12, "base_model": "toy-bert"}
+    assert steps_post(bob_api, f"{draft.pk}/choices")["step"] == "save"
+    saved = steps_post(bob_api, f"{draft.pk}/save", {"split": {"kind": "fraction", "fraction": 0}})
+    assert (saved["state"], saved["rows"]["train"]) == ("ready", 2)
+    again = Inspection.objects.first()
+    assert again is not None
+    assert (again.question["rows_sha256"], again.question["max_length"]) == (saved["sha256"], 12)
+    assert not default_storage.exists(draft.sample["key"])
+    body = {"base_model": talker.pk, "dataset_version": draft.pk, "method": "lora"}
+    job = bob_api("post", "jobs", body).json()
+    training = Job.objects.get(pk=job["id"]).read_spec.training
+    assert (training["max_length"], training["long_rows"]) == (12, "leave out")
+
+
+def test_a_choice_about_long_rows_is_taken_back(
+    calls: WorkerCalls, bob_api: Api, draft: DatasetVersion, wanted: dict[str, Any]
+) -> None:
+    bob_api("post", address(draft), wanted)
+    hand_in(calls, cut_rows=1, long=LONG, nothing_to_learn=0)
+    kept = {"code": "dataset.turns_not_alternating", "fix": "accept"}
+    for fix in ("truncate_long", "accept"):
+        told = steps_post(bob_api, f"{draft.pk}/choices", {"fixes": [kept, {"code": "dataset.too_long", "fix": fix}]})
+        assert (told["step"], bool(told["long_rows"])) == ("save", fix == "truncate_long")
+
+
+def test_a_report_on_rows_that_have_changed_since_is_not_kept(
+    calls: WorkerCalls, bob_api: Api, draft: DatasetVersion, wanted: dict[str, Any]
+) -> None:
+    bob_api("post", address(draft), wanted)
+    fixes = [{"code": "dataset.turns_not_alternating", "fix": "skip_rows"}]
+    steps_post(bob_api, f"{draft.pk}/choices", {"fixes": fixes})
+    assert hand_in(calls).status_code == 200
+    assert bob_api("get", f"dataset-versions/{draft.pk}").json()["token_stats"] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        ({"refused": [REFUSED]}, "turns_not_alternating", "In 1 row, the first of them row 2: two turns"),
+        ({"refused": [REFUSED | {"code": "system_not_first", "rows": 1200}]}, "system_not_first", "In 1,200 rows"),
+        ({"refused": [REFUSED | {"code": "tool_calls_unsupported"}]}, "tool_calls_unsupported", "leaves that out"),
+        ({"refused": [REFUSED | {"code": "template_refuses"}]}, "template_refuses", "the messages, saying: Roles!"),
+        ({"rows": 37, "nothing_to_learn": 37}, "no_trainable_tokens", "0 trainable tokens in 37 rows"),
+    ],
+    ids=str,
+)
+def test_what_a_report_found_keeps_a_job_from_being_queued(
+    calls: WorkerCalls,
+    bob_api: Api,
+    version: DatasetVersion,
+    wanted: dict[str, Any],
+    change: dict[str, Any],
+    code: str,
+    words: str,
+) -> None:
+    body = wanted | {"dataset_version": version.pk, "method": "lora", "training": {"max_length": 12}}
+    del body["max_length"]
+    assert bob_api("post", "jobs", body).status_code == 201, "without a report the worker says it"
+    bob_api("post", address(version), wanted)
+    assert hand_in(calls, **change).status_code == 200
+    refused = bob_api("post", "jobs", body)
+    (problem,) = refused.json()["problems"]
+    assert (refused.status_code, problem["code"]) == (422, f"dataset.{code}")
+    assert words in problem["message"]
+    assert problem["hint"]
+    told = bob_api("get", f"dataset-versions/{version.pk}").json()["problems"]
+    (found,) = [each for each in told if each["code"] == f"dataset.{code}"]
+    assert (found["severity"], found["message"]) == ("error", problem["message"])
+    assert not SPEAKS_PYTHON.search(found["message"] + found["hint"])
+    assert Job.objects.count() == 1
+    longer = bob_api("post", "jobs", body | {"training": {"max_length": 20}})
+    assert longer.status_code == (201 if code == "no_trainable_tokens" else 422)
+
+
+def test_messages_without_a_chat_template_are_refused_without_any_report(
+    bob_api: Api, draft: DatasetVersion, talker: BaseModel
+) -> None:
+    DatasetVersion.objects.update(state="ready", step="", rows={"train": 3, "eval": 0, "good": 3})
+    BaseModel.objects.update(chat_template=False)
+    refused = bob_api("post", "jobs", {"base_model": talker.pk, "dataset_version": draft.pk, "method": "lora"})
+    assert (refused.status_code, refused.json()["problems"][0]["code"]) == (422, "job.pairing")
+    assert "no chat template" in refused.json()["problems"][0]["message"]

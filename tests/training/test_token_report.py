@@ -11,9 +11,12 @@ import pytest
 
 from tests.training import toys
 from tests.training.architectures import t5_folder
-from tests.training.conftest import MakeJob, Trainer
-from workers.protocol import InspectionFolder
+from tests.training.conftest import ListedEvents, MakeJob, Trainer
+from workers.protocol import InspectionFolder, JobSpec
 from workers.training import token_report
+from workers.training.base_model import training_tokenizer
+from workers.training.data import encoded, encoder_for, load
+from workers.training.failures import RowRefused
 from workers.training.inspection import answer
 
 
@@ -100,6 +103,95 @@ def test_of_many_rows_some_at_even_distances_are_read(
     said = reported(tmp_path / "a", decoder, toys.sums(10), task="causal-lm")
     assert (said["distance"], said["rows"]) == (3, 4)
     assert [row["number"] for row in said["shown"]] == [1, 4, 7, 10]
+
+
+ALTERNATES = (
+    "{% for message in messages %}"
+    "{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('Roles must alternate.') }}"
+    "{% endif %}<|start|>{{ message['role'] }} {{ message['content'] }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|start|>assistant {% endif %}"
+)
+CALLS = (
+    "{% for message in messages %}<|start|>{{ message['role'] }} {{ message['content'] }}"
+    "{% for call in message['tool_calls'] or [] %}{{ call['function'] | tojson }}{% endfor %}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|start|>assistant {% endif %}"
+)
+
+
+def talk(*turns: str) -> dict[str, Any]:
+    """Turns by their first letter: user, assistant, system, or an assistant that calls a tool."""
+    named = {"u": "user", "a": "assistant", "s": "system", "c": "assistant"}
+    called = [{"type": "function", "function": {"name": "weather", "arguments": {"town": "Bonn"}}}]
+    messages = [
+        {"role": named[turn], "content": turn * 3, **({"tool_calls": called} if turn == "c" else {})} for turn in turns
+    ]
+    return {"messages": messages, "split": "train", "line": 7}
+
+
+def with_template(folder: Path, decoder: Path, template: str) -> Path:
+    shutil.copytree(decoder, folder, ignore=shutil.ignore_patterns("*.jinja"))
+    config = folder / "tokenizer_config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"chat_template": template}))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("turns", "template", "code"),
+    [
+        ("uua", ALTERNATES, "turns_not_alternating"),
+        ("uasua", ALTERNATES, "system_not_first"),
+        ("sua", ALTERNATES, "template_refuses"),
+        ("uc", toys.CHAT_TEMPLATE, "tool_calls_unsupported"),
+        ("uc", CALLS, ""),
+        ("uua", toys.CHAT_TEMPLATE, ""),
+        ("uasua", toys.CHAT_TEMPLATE, ""),
+    ],
+)
+def test_what_a_template_refuses_is_counted_by_reason_and_ends_a_training(
+    decoder: Path, tmp_path: Path, turns: str, template: str, code: str
+) -> None:
+    base_model = with_template(tmp_path / "model", decoder, template)
+    rows = [talk(*"ua"), talk(*turns), talk(*turns)]
+    said = reported(tmp_path / "a", base_model, rows, task="causal-lm")
+    places = [{"number": 2, "line": 7}, {"number": 3, "line": 7}]
+    assert [(each["code"], each["rows"], each["first"]) for each in said["refused"]] == [(code, 2, places)] * bool(code)
+    assert said["rows"] == 3 - 2 * bool(code)
+    encode = encoder_for("causal-lm", (), 512, training_tokenizer(base_model), 0)
+    if not code:
+        assert encoded(encode, rows[1], 2).supervised
+        return
+    with pytest.raises(RowRefused, match=r"^Row 2 cannot be trained on: the base model's chat template ") as refused:
+        encoded(encode, rows[1], 2)
+    assert (refused.value.reason, refused.value.detail) == ("bad_data", {"code": code, "row": 2})
+
+
+def test_rows_too_long_and_rows_without_anything_to_learn_are_named(decoder: Path, tmp_path: Path) -> None:
+    rows = [
+        {"prompt": "a", "completion": "b", "split": "train", "line": 3},
+        {"prompt": "a", "completion": "b" * 40, "split": "train", "line": 9},
+        {"text": "", "split": "train"},
+    ]
+    said = reported(tmp_path / "a", decoder, rows, 12, task="causal-lm", one_in=5)
+    (long,) = said["long"]
+    assert (long["number"], long["line"], long["length"], long["cut"]) == (6, 9, 42, 30)
+    assert long["kept"] == "b" * 12, "the prompt goes first"
+    assert said["nothing"] == [{"number": 11, "line": None}]
+    assert said["distance"] == 5
+
+
+@pytest.mark.parametrize(("long_rows", "left", "lengths"), [("cut", 2, [4, 12]), ("leave out", 1, [4])])
+def test_a_training_cuts_long_rows_or_leaves_them_out(
+    decoder: Path, tmp_path: Path, long_rows: str, left: int, lengths: list[int]
+) -> None:
+    rows = [{"prompt": "a", "completion": completion, "split": "train"} for completion in ("bb", "b" * 40)]
+    given = {"max_length": 12, "long_rows": long_rows}
+    job = toys.job(tmp_path / "job", decoder, rows, **given)
+    events = ListedEvents(tmp_path / "events")
+    spec = JobSpec.from_json(json.loads(job.spec.read_text()))
+    found = load(job.dataset, spec, training_tokenizer(job.base_model), 0, events)
+    assert [len(sample.input_ids) for sample in found.train] == lengths
+    said = [event["text"] for event in events.said() if event["level"] == "warning"]
+    assert said == ["1 train rows were left out: longer than 12 tokens."] * (2 - left)
 
 
 def test_rows_that_do_not_fit_the_task_are_named(encoder: Path, tmp_path: Path) -> None:

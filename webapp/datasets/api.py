@@ -54,10 +54,10 @@ def version_answer(version: DatasetVersion) -> dict[str, Any]:
         "split": version.split,
         "bytes": version.bytes,
         "sha256": version.sha256,
-        "problems": version.problems,
-        "problems_total": version.problems_total,
+        "problems": version.all_problems,
+        "problems_total": version.all_problems_total,
         "progress": version.progress,
-        "offers": version.offers,
+        "offers": version.all_offers,
         "file_columns": version.file_columns,
         "reasons": version.reasons,
         "upload_kept": version.upload_kept,
@@ -65,6 +65,7 @@ def version_answer(version: DatasetVersion) -> dict[str, Any]:
         "step": version.step,
         "found": version.found,
         "token_stats": version.token_stats,
+        "long_rows": version.long_rows,
         "created_at": version.created_at,
     }
 

@@ -6,18 +6,24 @@ neither ever takes long, however many rows there are.
 
 from __future__ import annotations
 
+import io
 import itertools
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
 import orjson
+from django.conf import settings
 from django.http import Http404, StreamingHttpResponse
 
 from webapp.accounts.models import AuditEntry, User
 from webapp.datasets.models import DatasetVersion
+from webapp.datasets.problem_list import as_lines
 from webapp.datasets.remarks import kinds_on, remarked_rows
+from webapp.datasets.token_problems import token_problems
 from webapp.storing import open_ranged, open_stored, streamed
 
 SEARCH_SECONDS = 0.2
@@ -172,8 +178,15 @@ def download(version: DatasetVersion, user: User) -> StreamingHttpResponse:
 
 
 def problem_list(version: DatasetVersion) -> StreamingHttpResponse:
-    """The full list of problems as CSV. Raises Http404 where there is none."""
-    file = _opened(version.problems_key)
+    """The full list of problems as CSV, the check's and the token report's. Raises Http404 where there is none."""
+    told = token_problems(version.token_stats, version.upload_name, version.upload_kept)
+    checked = version.problems_key or not told
+    file: IO[bytes] = _opened(version.problems_key) if checked else io.BytesIO(as_lines([], header=True))
+    if told:
+        with file as found:
+            file = tempfile.TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR)  # noqa: SIM115  (the response closes it)
+            shutil.copyfileobj(found, file)
+        file.write(as_lines(told))
     length = file.seek(0, 2)
     file.seek(0)
     return streamed(file, length, "text/csv; charset=utf-8", f"problems of {version}.csv")

@@ -26,6 +26,9 @@ PREVIEWED, KEEP_ONE, REMARKS = 20, "keep_one", ".remarks"
 BATCH_BYTES, BATCH_ROWS = 1024 * 1024, 8192
 """Of the draft, taken in hand at once; a batch ends with the row that fills it."""
 SIDES = (b'{"split":"train",', b'{"split":"eval",')
+SAMPLE = ".sample"
+SAMPLED_AT_MOST = 50_000
+"""Rows of a draft, at even distances: as many as a token report reads."""
 
 
 @dataclass
@@ -45,7 +48,9 @@ class Preview:
             return value if len(value) <= limit else value[: limit - 1] + "…"
         if isinstance(value, list):
             return [self._clipped(each) for each in value[:PREVIEWED]]
-        return {name: self._clipped(each) for name, each in value.items()}
+        if isinstance(value, dict):
+            return {name: self._clipped(each) for name, each in value.items()}
+        return value
 
 
 @dataclass
@@ -212,6 +217,22 @@ class Draft:
         beside = self.destination.with_name(self.destination.name + REMARKS)
         remarks = self.remarks.write(beside, self.rows, keeper.dropped if keeper else ())
         return Written(train, held_out, digest.hexdigest(), size, preview.rows, index, left_out, labels, remarks)
+
+    def write_sample(self) -> dict[str, int]:
+        """Some rows with the lines they stood on, beside the destination, for whoever reads them before they are saved.
+
+        How many, and that they are one in so many.
+        """
+        self._sorted()
+        one_in, place, written = max(1, -(-self.rows // SAMPLED_AT_MOST)), 0, 0
+        with self.destination.with_name(self.destination.name + SAMPLE).open("wb") as target:
+            for _, numbers, lines in self._batches():
+                first = -place % one_in
+                for number, line in zip(numbers[first::one_in].tolist(), lines[first::one_in], strict=True):
+                    target.write(SIDES[0] + (b'"line":%d,' % number if number else b"") + line[1:])
+                    written += 1
+                place += len(lines)
+        return {"rows": written, "one_in": one_in}
 
     def _keeper(self, problems: Problems) -> Keeper | None:
         """Where rows are left out by choice; says how many beforehand."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
 from webapp.datasets.json_faults import FIELD_WORDS
 from webapp.datasets.json_rows import Row
-from webapp.datasets.problems import Problems
+from webapp.datasets.problems import SKIP, Problems
 
 ROLES = ("system", "user", "assistant", "tool")
+CALL = '{"type": "function", "function": {"name": "…", "arguments": {…}}}'
 EXAMPLE = '{"role": "user", "content": "…"}'
 SHAREGPT = "Have it converted: `from` becomes role (human is user, gpt is assistant), `value` becomes content."
 FROM_ROLES = {
@@ -33,8 +35,8 @@ class Chats:
     converted: list[dict[str, Any]] = field(default_factory=list)
     """How the first ShareGPT conversations would read."""
 
-    def read(self, value: Any, row: Row) -> list[dict[str, str]] | None:
-        """The turns as role and content, or None after noting why not."""
+    def read(self, value: Any, row: Row) -> list[dict[str, Any]] | None:
+        """The turns as role, content and calls of tools, or None after noting why not."""
         if is_usual(value):
             return value  # type: ignore[no-any-return]
         if is_sharegpt(value):
@@ -68,32 +70,40 @@ class Chats:
             return "type_changed", what, f"Write [{EXAMPLE}, …]."
         return None if value else ("empty_messages", " has no messages.", "Add some, or remove the row.")
 
-    def _turn(self, turn: Any, place: int, row: Row) -> dict[str, str] | None:
+    def _turn(self, turn: Any, place: int, row: Row) -> dict[str, Any] | None:
         where = f"Row {row[1]:,}, message {place:,}"
         finding = _turn_fault(turn)
         if finding:
             self._note("error", finding, where, row)
             return None
-        if not turn["content"].strip():
+        calls = {"tool_calls": turn["tool_calls"]} if turn.get("tool_calls") else {}
+        content = turn["content"] or ""
+        if not content.strip() and not calls:
             self._note("warning", ("empty_text", " is empty.", "Fill it in, or remove the row."), where, row)
         unused = turn.keys() - {"role", "content", "tool_calls"}
         if unused:
             named = ", ".join(f"`{name[:40]}`" for name in sorted(unused)[:5])
             finding = "unused_message_keys", f": {named} is not used.", "Only role and content are read."
             self._note("warning", finding, where, row)
-        return {"role": turn["role"], "content": turn["content"]}
+        return {"role": turn["role"], "content": content, **calls}
 
-    def _is_whole(self, turns: list[dict[str, str]], row: Row) -> bool:
+    def _is_whole(self, turns: list[dict[str, Any]], row: Row) -> bool:
         roles = [turn["role"] for turn in turns]
-        finding = _roles_fault(roles)
-        if finding:
+        if "assistant" not in roles:
+            what = " has no assistant message, so nothing to train on."
+            finding = "no_assistant_turn", what, "Add the answer with the role assistant."
             self._note("error", finding, f"Row {row[1]:,}", row)
-        elif any(left == right and left in ("user", "assistant") for left, right in pairwise(roles)):
-            hint = "Some base models' templates refuse this; join the turns if so."
-            finding = "turns_not_alternating", ": two turns of the same role follow each other.", hint
-            self._note("warning", finding, f"Row {row[1]:,}", row)
-            return True
-        return finding is None
+            return False
+        goes = [self._goes(finding, row) for finding in _for_some_templates(turns)]  # each is noted
+        return not any(goes)
+
+    def _goes(self, finding: Finding, row: Row) -> bool:
+        """Note what some base models' templates refuse; whether a person chose to leave such rows out."""
+        code, what, hint = finding
+        goes = self.problems.chosen.get(code) == SKIP
+        severity, where = "error" if goes else "warning", {"line": row[0], "row": row[1], "field": self.column}
+        self.problems.add(severity, code, f"Row {row[1]:,}{what}", hint, fixes=[SKIP], **where)
+        return goes
 
 
 def is_usual(value: Any) -> bool:
@@ -130,6 +140,22 @@ def _renamed_turn(turn: dict[str, Any]) -> dict[str, Any]:
     return {"role": role, "content": turn["value"]}
 
 
+def _are_calls(calls: Any) -> bool:
+    """Whether a template can render them: plain JSON, each call with the name of a function."""
+    if not isinstance(calls, list) or not _is_plain(calls):
+        return False
+    functions = [call.get("function") if isinstance(call, dict) else None for call in calls]
+    return all(isinstance(each, dict) and isinstance(each.get("name"), str) for each in functions)
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(name, str) and _is_plain(each) for name, each in value.items())
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, str | int | float)
+
+
 def _turn_fault(turn: Any) -> Finding | None:
     if not isinstance(turn, dict) or "role" not in turn or "content" not in turn:
         return "message_shape", " lacks role or content.", f"Write {EXAMPLE}."
@@ -138,8 +164,10 @@ def _turn_fault(turn: Any) -> Finding | None:
         known = ", ".join(ROLES)
         return "unknown_role", f": role `{str(role)[:40]}`; known are {known}.", "Use one of these."
     if turn.get("tool_calls"):
-        hint = "Write the answer as text, or remove the row."
-        return "tool_calls_unsupported", " calls tools, which cannot be trained on yet.", hint
+        if role != "assistant" or not _are_calls(turn["tool_calls"]):
+            what = f": `tool_calls` is not a list of an assistant's calls like {CALL}."
+            return "tool_calls_unsupported", what, "Write them so, or remove the row."
+        content = content or ""
     if isinstance(content, list):
         what = ": the content is a list. The base model takes text only."
         return "multimodal_content", what, "Write the content as text."
@@ -149,10 +177,15 @@ def _turn_fault(turn: Any) -> Finding | None:
     return None
 
 
-def _roles_fault(roles: list[str]) -> Finding | None:
-    if "assistant" not in roles:
-        what = " has no assistant message, so nothing to train on."
-        return "no_assistant_turn", what, "Add the answer with the role assistant."
+def _for_some_templates(turns: list[dict[str, Any]]) -> Iterator[Finding]:
+    """What one base model's chat template takes and another's refuses: a token report says which."""
+    roles = [turn["role"] for turn in turns]
     if "system" in roles[1:]:
-        return "system_not_first", ": a system message stands after the first place.", "Put it first."
-    return None
+        hint = "Some base models' templates refuse this; put it first if so."
+        yield "system_not_first", ": a system message stands after the first place.", hint
+    if any(left == right and left in ("user", "assistant") for left, right in pairwise(roles)):
+        hint = "Some base models' templates refuse this; join the turns if so."
+        yield "turns_not_alternating", ": two turns of the same role follow each other.", hint
+    if any("tool_calls" in turn for turn in turns):
+        hint = "Many base models' templates leave calls out, and such rows are then refused."
+        yield "tool_calls_unsupported", ": the assistant calls tools.", hint

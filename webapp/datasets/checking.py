@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from webapp.datasets.canonical import REMARKS
+from webapp.datasets.canonical import REMARKS, SAMPLE
 from webapp.datasets.confinement import confine
 from webapp.datasets.limits import MIB, Limits
 from webapp.datasets.problems import Problems
@@ -70,8 +70,9 @@ def check(
     `still_wanted` is asked every half second, and told what progress.py says.
 
     `source` is only read. `destination` is written only if the state is `ready`, `<name>.remarks` and `<name>.problems`
-    if there are any; beside it `<name>.draft`, `.marks`, `.part`, `.progress`, `.unpacked` and `.utf8` live while it
-    runs, so its folder must exist and may need five times the room of the file.
+    if there are any, `<name>.sample` if the rows of a draft wait for a decision; beside it `<name>.draft`, `.marks`,
+    `.part`, `.progress`, `.unpacked` and `.utf8` live while it runs, so its folder must exist and may need five times
+    the room of the file.
     """
     limits = limits or Limits()
     if not destination.parent.is_dir():
@@ -134,7 +135,7 @@ def _run(
 
 
 def _clear(destination: Path) -> None:
-    endings = ["", ".draft", ".marks", ".part", ".utf8", ".unpacked", ".problems", REMARKS]
+    endings = ["", ".draft", ".marks", ".part", ".utf8", ".unpacked", ".problems", REMARKS, SAMPLE]
     for ending in (*endings, PROGRESS, f"{PROGRESS}.new", f"{SECOND}.utf8", f"{SECOND}.unpacked"):
         destination.with_name(destination.name + ending).unlink(missing_ok=True)
 

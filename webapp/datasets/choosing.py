@@ -8,6 +8,7 @@ from django.http import QueryDict
 
 from webapp.datasets.models import DatasetVersion
 from webapp.datasets.problems import ACCEPT, OFFERED
+from webapp.datasets.token_problems import acceptable
 from webapp.datasets.uploading import UploadRefused
 
 WORDS = {
@@ -18,6 +19,8 @@ WORDS = {
     "drop_column": "Leave the nameless column out",
     "trim_labels": "Write them like the first one",
     "keep_one": "Keep one of each",
+    "truncate_long": "Cut them there in trainings",
+    "drop_long": "Leave them out of trainings",
     ACCEPT: "Accept it as it is",
 }
 VERBS = {
@@ -34,7 +37,7 @@ PERCENT_LEAST, PERCENT_MOST = 0.0, 90.0
 def kinds_of(version: DatasetVersion) -> list[dict[str, Any]]:
     """Errors and warnings by kind: each with its first lines, what can be done, and how that would read."""
     found: dict[str, dict[str, Any]] = {}
-    for problem in version.problems:
+    for problem in version.all_problems:
         if problem["severity"] == "notice":
             continue
         kind = found.setdefault(
@@ -43,7 +46,7 @@ def kinds_of(version: DatasetVersion) -> list[dict[str, Any]]:
         place = problem["where"]["line"] or problem["where"]["row"]
         if place and len(kind["lines"]) < LINES_SHOWN:
             kind["lines"].append(f"{place:,}")
-        offers = [offer for fix in problem["fixes"] for offer in version.offers.get(fix, [])]
+        offers = [offer for fix in problem["fixes"] for offer in version.all_offers.get(fix, [])]
         kind["previews"] = kind["previews"] or [offer for offer in offers if offer.get("changes")]
     for kind in found.values():
         code = kind["problem"]["code"].removeprefix("dataset.")
@@ -67,7 +70,7 @@ def _options(version: DatasetVersion, problem: dict[str, Any]) -> list[tuple[str
             options += [(f"{fix}:{each['value']}", f"{VERBS[fix]} {each['name']}") for each in offers]
         else:
             options.append((fix, WORDS[fix]))
-    return [*options, (ACCEPT, WORDS[ACCEPT])] if problem["severity"] == "warning" else options
+    return [*options, (ACCEPT, WORDS[ACCEPT])] if acceptable(problem) else options
 
 
 def fixes_in_words(code: str) -> list[str]:

@@ -11,8 +11,9 @@ from webapp.accounts.permissions import require
 from webapp.datasets.choices import ASK, DELIMITERS, HEADERS
 from webapp.datasets.encodings import CHOICES
 from webapp.datasets.models import DatasetVersion, VersionState
-from webapp.datasets.problems import ACCEPT
+from webapp.datasets.problems import ACCEPT, OFFERED
 from webapp.datasets.splitting import fault_of
+from webapp.datasets.token_problems import acceptable
 from webapp.datasets.uploading import UploadRefused, require_not_archived, version_from_stored
 
 ASKED_AGAIN = ("task", "mapping", "split")
@@ -104,16 +105,14 @@ def _take(each: Any, place: int, version: DatasetVersion, asked: dict[str, Any],
         hint = 'Send fixes like [{"code": "dataset.ragged_row", "fix": "skip_rows"}].'
         message = f"More than {CHOICES_AT_MOST} fixes were sent." if code else f"`fixes[{place}]` names no code."
         raise _refused("fixes", message, hint)
+    if short == "too_long":
+        asked.pop("long_rows", None)
     if not fix:
         fixes.pop(short, None)
         return
-    offered = [
-        (problem["fixes"], problem["severity"])
-        for problem in version.problems
-        if problem["code"].removeprefix("dataset.") == short
-    ]
-    allowed = {name for names, _ in offered for name in names}
-    if any(severity == "warning" for _, severity in offered):
+    offered = [problem for problem in version.all_problems if problem["code"].removeprefix("dataset.") == short]
+    allowed = {name for problem in offered for name in problem["fixes"]}
+    if any(acceptable(problem) for problem in offered):
         allowed.add(ACCEPT)
     if fix not in allowed:
         message = f"`{fix[:40]}` is not on offer for `{code[:60]}` in this version."
@@ -149,3 +148,6 @@ def _apply(
         fixes[short] = f"{fix}:{value}"
     else:
         fixes[short] = fix
+    if fix in OFFERED["too_long"]:
+        told = {name: version.token_stats[name] for name in ("max_length", "base_model")}
+        asked["long_rows"] = {"fix": fix, **told}

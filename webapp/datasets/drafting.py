@@ -18,14 +18,15 @@ from webapp.datasets import tasks
 from webapp.datasets.choices import ASK, CHECK, COLUMNS, SAVE
 from webapp.datasets.deciding import asked_with, how_to_read, require_readable, require_split
 from webapp.datasets.models import Dataset, DatasetVersion, VersionState
-from webapp.datasets.problems import ACCEPT, SKIP
+from webapp.datasets.problems import ACCEPT, OFFERED, SKIP
 from webapp.datasets.sharing import forget_unneeded
+from webapp.datasets.token_problems import SEEN_BY_CHECK, acceptable
 from webapp.datasets.uploading import UploadRefused, keep, renaming, require_not_archived, shown_name
 from webapp.storing import forget
 
-DECIDED_ANEW = ("encoding", "delimiter", "header", "entry", "task", "mapping", "fixes", "split")
+DECIDED_ANEW = ("encoding", "delimiter", "header", "entry", "task", "mapping", "fixes", "split", "long_rows")
 """By the step of columns; the split comes last."""
-SHOW_NOTHING_NEW = (SKIP, ACCEPT, "keep_one")
+SHOW_NOTHING_NEW = (SKIP, ACCEPT, "keep_one", *OFFERED["too_long"])
 """Fixes after which the rows need not be looked at again."""
 
 
@@ -58,9 +59,9 @@ def settle(user: User, version: DatasetVersion, wishes: dict[str, Any]) -> Datas
     require(user, version.dataset.team_id, Role.MEMBER)
     asked = {**asked_with(version, wishes), "warnings": ASK}
     before = version.asked.get("fixes") or {}
-    fixes = [each["fix"] for each in wishes.get("fixes") or [] if each["fix"]]
-    fixes += [fix for code, fix in before.items() if code not in asked["fixes"]]
-    if any(fix not in SHOW_NOTHING_NEW for fix in fixes):
+    fixes = [(each["code"].removeprefix("dataset."), each["fix"]) for each in wishes.get("fixes") or [] if each["fix"]]
+    fixes += [(code, fix) for code, fix in before.items() if code not in asked["fixes"]]
+    if any(fix not in SHOW_NOTHING_NEW or (fix == SKIP and code in SEEN_BY_CHECK) for code, fix in fixes):
         return _read(user, version, CHECK, asked)
     with transaction.atomic():
         now = _draft_of(user, version)
@@ -74,10 +75,11 @@ def settle(user: User, version: DatasetVersion, wishes: dict[str, Any]) -> Datas
 
 def _undecided(version: DatasetVersion, asked: dict[str, Any]) -> UploadRefused | None:
     """What keeps the rows from being saved."""
-    for problem in version.problems:
+    for problem in version.all_problems:
         if problem["severity"] == "notice" or problem["code"].removeprefix("dataset.") in asked["fixes"]:
             continue
-        hint = "Choose what shall be done, or mend the file." if problem["fixes"] else problem["hint"]
+        open_ = problem["fixes"] or acceptable(problem)
+        hint = "Choose what shall be done, or mend the file." if open_ else problem["hint"]
         return UploadRefused("dataset.undecided", f"Still to be decided: {problem['message']}", hint)
     if version.state == VersionState.REFUSED or not version.rows.get("good"):
         return UploadRefused("dataset.no_rows", "No row is left to be saved.", "Choose other columns or another file.")

@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from webapp.accounts.models import Team, User
 from webapp.accounts.permissions import in_teams_of_or_shared
+from webapp.datasets.token_problems import token_offers, token_problems
 from workers.protocol import DatasetRef
 
 
@@ -89,7 +90,7 @@ class DatasetVersionQuerySet(models.QuerySet["DatasetVersion"]):
         """Of these stored files, those that no version needs: one may be there for several."""
         places = ("upload_key", "second_key", "file_key", "remarks_key", "problems_key")
         needing = self.filter(reduce(or_, (models.Q(**{f"{place}__in": keys}) for place in places)))
-        return keys - {key for each in needing.only(*places) for key in each.stored_keys}
+        return keys - {key for each in needing.only(*places, "sample") for key in each.stored_keys}
 
 
 class DatasetVersion(models.Model):
@@ -141,7 +142,9 @@ class DatasetVersion(models.Model):
     problems_key = models.CharField(max_length=255, blank=True)
     """The full list of problems as CSV."""
     token_stats: models.JSONField[Any, Any] = models.JSONField(null=True)
-    """base_model, max_length, tokens, p50, p95, max, cut_rows: of the newest token report; other rooms fill it."""
+    """What the newest token report of these rows found, and for which base model; other rooms fill it."""
+    sample: models.JSONField[Any, Any] = models.JSONField(default=dict)
+    """Of a draft: key, bytes, sha256, rows, one_in; some of its good rows, for those who read them before saving."""
     row_index: models.JSONField[Any, Any] = models.JSONField(default=dict)
     """Where every so-manieth row of the file starts; see browsing.py."""
     remarks_key = models.CharField(max_length=255, blank=True)
@@ -176,7 +179,46 @@ class DatasetVersion(models.Model):
     @property
     def stored_keys(self) -> set[str]:
         """Of everything that is stored for it."""
-        return self.upload_keys | {key for key in (self.file_key, self.remarks_key, self.problems_key) if key}
+        others = (self.file_key, self.remarks_key, self.problems_key, self.sample_key)
+        return self.upload_keys | {key for key in others if key}
+
+    @property
+    def sample_key(self) -> str:
+        return str((self.sample or {}).get("key", ""))
+
+    @property
+    def all_problems(self) -> list[dict[str, Any]]:
+        """The check's, and those of the newest token report; worst first."""
+        told = token_problems(self.token_stats, self.upload_name, self.upload_kept)
+        severe = ("error", "warning", "notice")
+        return sorted([*self.problems, *told], key=lambda problem: severe.index(problem["severity"]))
+
+    @property
+    def all_problems_total(self) -> int:
+        told = {each["code"]: each["count"] for each in token_problems(self.token_stats, self.upload_name, False)}
+        return self.problems_total + sum(told.values())
+
+    @property
+    def findings(self) -> str:
+        """`1 error, 2 warnings`: kinds of problems, or nothing."""
+        kinds = {(each["severity"], each["code"]) for each in self.all_problems}
+        counts = [(word, sum(severity == word for severity, _ in kinds)) for word in ("error", "warning")]
+        return ", ".join(f"{count} {word}{'s' * (count > 1)}" for word, count in counts if count)
+
+    @property
+    def all_offers(self) -> dict[str, Any]:
+        """Fix -> what may be chosen, with how the first places would read."""
+        return {**self.offers, **token_offers(self.token_stats)}
+
+    @property
+    def long_rows(self) -> dict[str, Any] | None:
+        """What was chosen for rows longer than `max_length` tokens: `fix` truncate_long or drop_long, `base_model`."""
+        return self.asked.get("long_rows")
+
+    @property
+    def rows_sha256(self) -> str:
+        """Of the rows that may be read: the stored ones, or of a draft its sample; empty where there are none."""
+        return self.sha256 or str((self.sample or {}).get("sha256", ""))
 
     @property
     def refused(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,6 +29,20 @@ def _is_number(text: str) -> bool:
     return True
 
 
+def as_lines(problems: list[dict[str, Any]], header: bool = False) -> bytes:
+    """Problems that are no file yet, as lines of the list."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerows([COLUMNS] * header)
+    writer.writerows(_cells(each["where"], each) for each in problems)
+    return text.getvalue().encode()
+
+
+def _cells(where: dict[str, Any], told: dict[str, Any]) -> list[str]:
+    values = [where[name] if name in where else told[name] for name in COLUMNS]
+    return [harmless(value) for value in values]
+
+
 class ProblemList:
     """Writes problems as they are found, up to a limit."""
 
@@ -43,9 +58,7 @@ class ProblemList:
             self.writer = csv.writer(self.file)
             self.writer.writerow(COLUMNS)
         self.left -= 1
-        where = problem.where
-        cells = (problem.severity, problem.code, where.line, where.row, where.column, where.field, problem.count)
-        self.writer.writerow([harmless(cell) for cell in (*cells, problem.message, problem.hint, where.excerpt)])
+        self.writer.writerow(_cells(vars(problem.where), vars(problem)))
 
     def close(self) -> None:
         if self.file is not None:

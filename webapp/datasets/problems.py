@@ -26,6 +26,7 @@ OFFERED: dict[str, tuple[str, ...]] = {
     "labels_differ_by_space": ("trim_labels",),
     "duplicate_row": ("keep_one",),
     "leaked_row": ("keep_one",),
+    "too_long": ("truncate_long", "drop_long"),
 }
 """Code -> fixes that mend every place of it; a row with an error may be skipped besides."""
 

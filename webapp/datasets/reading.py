@@ -69,6 +69,8 @@ class Report:
     """Of a look at the beginning alone; see looking.py."""
     remarks_file: bool = False
     """Which rows the remarks are about lies beside the destination, as `.remarks`; see remarks.py."""
+    sample: dict[str, int] = field(default_factory=dict)
+    """`rows` that lie beside the destination as `.sample`, and `one_in`: they are one in so many."""
     problems_file: bool = False
     """The full list lies beside the destination, as `.problems`."""
     isolation: dict[str, bool] = field(default_factory=dict)
@@ -189,13 +191,14 @@ class Reading:
         if not rules.good:
             raise self._no_rows()
         draft.tell_repeats(self.problems, split)
-        if self.problems.fatal:
-            return
         undecided = self.choices.warnings == ASK and self.problems.undecided
-        if undecided or self.choices.step == CHECK:
-            self.report.state = "needs_choice"
+        if not (self.problems.fatal or undecided or self.choices.step == CHECK):
+            self._accept(draft.write(split, self.problems), rules)
             return
-        self._accept(draft.write(split, self.problems), rules)
+        if not self.problems.fatal:
+            self.report.state = "needs_choice"
+        if self.choices.step:
+            self.report.sample = draft.write_sample()
 
     def _accept(self, written: Written, rules: Rules) -> None:
         self.report.state = "ready"

@@ -113,7 +113,7 @@ def check(request: HttpRequest, version: DatasetVersion) -> HttpResponse:
             refused = error
             version.refresh_from_db()
     kinds = kinds_of(version)
-    notices = [each for each in version.problems if each["severity"] == "notice"]
+    notices = [each for each in version.all_problems if each["severity"] == "notice"]
     warnings = sum(each["problem"]["count"] for each in kinds if each["problem"]["severity"] == "warning")
     lost = version.state == VersionState.REFUSED
     context = {"kinds": kinds, "notices": notices, "warnings": warnings, "lost": lost}

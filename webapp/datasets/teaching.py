@@ -78,11 +78,14 @@ CHAPTERS = (
         (
             "Messages are a list of turns with role and content. Roles are system (first, if at all), user, assistant "
             "and tool. Without an answer of the assistant there is nothing to learn.",
-            "Turns with from and value (ShareGPT) are converted when somebody chooses it. Images and calls of tools "
-            "cannot be trained on yet.",
+            "Turns with from and value (ShareGPT) are converted when somebody chooses it. Images cannot be trained on.",
+            "A base model's own chat template decides whether turns of one role may follow each other, whether a "
+            "system message may stand later, and whether calls of tools are written. Such rows are a warning until "
+            "somebody has them read with a base model; then they are an error if its template refuses them, and "
+            "no job on the two is queued.",
         ),
         "sharegpt message_shape unknown_role no_assistant_turn system_not_first empty_messages multimodal_content "
-        "tool_calls_unsupported turns_not_alternating unused_message_keys",
+        "tool_calls_unsupported turns_not_alternating template_refuses unused_message_keys",
         '{"messages": [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi."}]}',
     ),
     Chapter(
@@ -107,6 +110,18 @@ CHAPTERS = (
             "rows stay on one side, so that no answer leaks.",
         ),
         "split split_value duplicate_row leaked_row repeats_left_out leaks_left_out no_train_rows",
+    ),
+    Chapter(
+        "tokens",
+        "Tokens and long rows",
+        (
+            "How long a row is depends on the base model's tokenizer, so a worker reads the rows with it, before or "
+            "after they are saved. A training cuts rows at its longest length, or leaves longer ones out; what is "
+            "chosen with the dataset is what its jobs start with.",
+            "The loss looks at the answers. Where a cut or an empty answer leaves nothing for it, a training leaves "
+            "the row out; where that is so in every row, no job is queued.",
+        ),
+        "too_long no_trainable_tokens",
     ),
     Chapter(
         "parquet",

@@ -16,6 +16,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from webapp.datasets.canonical import SAMPLE
 from webapp.datasets.checking import Unwanted, check
 from webapp.datasets.choices import CHECK, COLUMNS, SAVE, Choices
 from webapp.datasets.models import DatasetVersion, VersionState
@@ -23,6 +24,7 @@ from webapp.datasets.problems import Problems
 from webapp.datasets.proving import fits
 from webapp.datasets.reading import Report
 from webapp.datasets.sharing import forget_unneeded, twin_of
+from webapp.datasets.signals import rows_stored
 from webapp.storing import Stored, forget_all, on_disk, sha256_of, store_file, take_in
 
 CHECK_LEASE_MINUTES = 30
@@ -117,26 +119,40 @@ def _finish(version: DatasetVersion, report: dict[str, Any], rows: Path) -> None
         made = report[f"{kind}_file"]
         beside = rows.with_name(f"{rows.name}.{kind}")
         facts[f"{kind}_key"] = store_file(f"{team}/{kind}", beside).key if made else ""
+    facts["sample"] = _stored_sample(f"{team}/versions", report["sample"], rows)
+    facts["token_stats"] = None  # of other rows, or of these before they were saved
     own: Stored | None = None
+    ready = report["state"] == VersionState.READY
     with ExitStack() as undone:
-        undone.callback(forget_all, {facts["problems_key"], facts["remarks_key"]} - {""})
-        if report["state"] == "ready":
+        undone.callback(
+            forget_all, {facts["problems_key"], facts["remarks_key"], facts["sample"].get("key", "")} - {""}
+        )
+        if ready:
             size, sha256 = rows.stat().st_size, sha256_of(rows)
             own = None if twin_of(version, sha256, size) else take_in(f"{team}/versions", rows)
         with transaction.atomic():
-            if report["state"] == "ready":
+            if ready:
                 stored = twin_of(version, sha256, size, lock=True) or own or take_in(f"{team}/versions", rows)
                 facts |= {"file_key": stored.key, "bytes": stored.bytes, "sha256": stored.sha256}
             mine = DatasetVersion.objects.filter(pk=version.pk, state=VersionState.CHECKING)
             taken = mine.update(**facts, check_lease_until=None, progress={})
         if taken:
             undone.pop_all()
-    outdated = {version.problems_key} if taken else set()
+    outdated = {version.problems_key, version.sample_key} if taken else set()
     if own and (not taken or facts["file_key"] != own.key):
         outdated.add(own.key)
     forget_all(outdated - {""})
     if not _keeps_upload(report, facts["step"]):
         forget_upload(version)
+    if taken and ready:
+        rows_stored.send(DatasetVersion, version_id=version.pk)
+
+
+def _stored_sample(prefix: str, told: dict[str, Any], rows: Path) -> dict[str, Any]:
+    """Where the sample of a draft's rows lies; empty where there is none."""
+    if not told:
+        return {}
+    return told | asdict(take_in(prefix, rows.with_name(rows.name + SAMPLE)))
 
 
 def _facts(version: DatasetVersion, report: dict[str, Any]) -> dict[str, Any]:
@@ -162,9 +178,9 @@ def _step_after(step: str, state: str) -> str:
 
 def forget_upload(version: DatasetVersion) -> None:
     """Let the uploaded bytes go, unless another version still reads them."""
-    keys = version.upload_keys
-    DatasetVersion.objects.filter(pk=version.pk).update(upload_key="", second_key="")
-    forget_unneeded(keys)
+    now = DatasetVersion.objects.get(pk=version.pk)
+    DatasetVersion.objects.filter(pk=version.pk).update(upload_key="", second_key="", sample={})
+    forget_unneeded(now.upload_keys | ({now.sample_key} - {""}))
 
 
 def forget_old_uploads() -> None:

@@ -129,6 +129,7 @@ def is_listed(key: str, besides_parts: bool = False) -> bool:
         DatasetVersion.objects.filter(file_key=key),
         DatasetVersion.objects.filter(problems_key=key),
         DatasetVersion.objects.filter(remarks_key=key),
+        DatasetVersion.objects.filter(sample__key=key),
         *(model.objects.filter(files__icontains=key) for model in (Artifact, Checkpoint, BaseModel, Inspection)),
     ]
     if not besides_parts:

@@ -12,7 +12,7 @@ from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
 from webapp.jobs.models import Job
 from workers.methods import METHODS
-from workers.methods.hyperparameters import Training
+from workers.methods.hyperparameters import CUT, LEAVE_OUT, Training
 from workers.methods.method import Method
 from workers.methods.options import OptionsError
 from workers.methods.resolving import resolve
@@ -75,6 +75,13 @@ def estimate(method: Method, base_model: BaseModel, version: DatasetVersion, res
     )
 
 
+def start_of(version: DatasetVersion) -> dict[str, Any]:
+    """What a training on this version starts with, if a person chose what becomes of its long rows."""
+    if (chosen := version.long_rows) is None:
+        return {}
+    return {"max_length": chosen["max_length"], "long_rows": LEAVE_OUT if chosen["fix"] == "drop_long" else CUT}
+
+
 def why_not_merged(job: Job) -> str:
     """Why this job's delta cannot be merged into its base model, in a sentence; '' where it can."""
     method = METHODS.get(job.method)
@@ -98,7 +105,8 @@ def resolved_or_none(
         return None
     rows = version.rows["train"], version.rows["eval"]
     try:
-        complete = resolve(method, options, training, base_model.read_shape, version.task, *rows)  # type: ignore[arg-type]
+        shape, start = base_model.read_shape, start_of(version)
+        complete = resolve(method, options, training, shape, version.task, *rows, start)  # type: ignore[arg-type]
     except (OptionsError, ValueError):
         return None
     return {"options": complete[0], "training": complete[1]}

@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 
 from webapp import clock
 from webapp.basemodels.models import BaseModel, BaseModelState, Source
@@ -114,7 +115,7 @@ def _answered(inspection: Inspection, answer: dict[str, Any], files: FileList) -
         case "token_report":
             assert inspection.dataset_version is not None
             assert inspection.base_model is not None
-            _note_tokens(inspection.dataset_version, inspection.base_model, check_report(answer))
+            _note_tokens(inspection, inspection.dataset_version, inspection.base_model, check_report(answer))
         case "merged_model":
             assert inspection.artifact is not None
             _list_merged(inspection.artifact, answer, files)
@@ -145,11 +146,16 @@ def _accept_base_model(model: BaseModel, facts: dict[str, Any], files: FileList)
     model.save()
 
 
-def _note_tokens(version: DatasetVersion, model: BaseModel, report: TokenReport) -> None:
-    """In brief beside the dataset version; not beside every team's version where the base model is one team's own."""
-    if version.dataset.team_id is not None or model.team_id is None:
-        brief = {"base_model": model.name, **report.in_brief}
-        DatasetVersion.objects.filter(pk=version.pk).update(token_stats=brief)
+def _note_tokens(asked: Inspection, version: DatasetVersion, model: BaseModel, report: TokenReport) -> None:
+    """In brief beside the dataset version, as long as its rows are those that were read.
+
+    Not beside every team's version where the base model is one team's own.
+    """
+    if version.dataset.team_id is None and model.team_id is not None:
+        return
+    read = asked.question.get("rows_sha256", "")
+    same = DatasetVersion.objects.filter(Q(sha256=read) | Q(sample__sha256=read), pk=version.pk)
+    same.update(token_stats=report.noted(model.name))
 
 
 def _list_merged(delta: Artifact, answer: dict[str, Any], files: FileList) -> None:

@@ -13,12 +13,13 @@ from webapp.basemodels.models import BaseModel, BaseModelState
 from webapp.datasets.models import DatasetVersion, VersionState
 from webapp.jobs import quotas, transitions
 from webapp.jobs.costs import costs
-from webapp.jobs.estimating import Estimate, estimate
+from webapp.jobs.estimating import Estimate, estimate, start_of
 from webapp.jobs.fitting import no_worker_is_equipped
 from webapp.jobs.least_memory import least_memory_bytes
 from webapp.jobs.models import Job, Study
 from webapp.jobs.queue_options import QueueOptions
 from webapp.jobs.refusing import FieldProblem, LaunchRefused
+from webapp.jobs.token_refusals import token_refusals
 from webapp.plain_text import clean_name
 from webapp.storing import require_space
 from workers.methods import METHODS, find_method
@@ -54,6 +55,8 @@ def pairing(base_model: BaseModel, version: DatasetVersion, method: str) -> str 
     if task not in base_model.tasks:
         can = " and ".join(base_model.tasks) or "nothing yet"
         return f"{base_model.name} can do {can}; {version} is a {task} dataset."
+    if "messages" in version.columns and not base_model.chat_template:
+        return f"{version} holds messages, and {base_model.name} has no chat template to write them with."
     try:
         return METHODS[method].refusal(base_model.read_shape, task) or None  # type: ignore[arg-type]
     except ValueError:
@@ -195,10 +198,13 @@ def _spec(wanted: Launch, method: Method, gpus: int) -> JobSpec:
             version.task,  # type: ignore[arg-type]
             version.rows["train"],
             version.rows["eval"],
+            start_of(version),
         )
     except OptionsError as error:
         raise LaunchRefused([_of(error, _place(error.field, wanted, method))]) from error
     _check_batch(training, gpus)
+    if refused := list(token_refusals(wanted.base_model, version, training["max_length"])):
+        raise LaunchRefused(refused)
     return JobSpec(
         job_id=0,
         name=clean_name(wanted.name)[:120] or _made_up_name(wanted, method),

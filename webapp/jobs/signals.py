@@ -1,4 +1,5 @@
-"""Asks a worker about each base model that enters the catalogue, and cancels the jobs of a person who is removed.
+"""Asks a worker about each base model that enters the catalogue, and about rows once they are stored; cancels the jobs
+of a person who is removed.
 
 Other rooms know nothing of jobs and inspections (arrows go one way), so this room listens for their rows.
 """
@@ -12,8 +13,11 @@ from django.dispatch import receiver
 
 from webapp.accounts.models import User
 from webapp.basemodels.models import BaseModel, BaseModelState
+from webapp.datasets.models import DatasetVersion
+from webapp.datasets.signals import rows_stored
 from webapp.jobs.inspecting import ask_about
 from webapp.jobs.models import Job
+from webapp.jobs.token_reports import ask_again
 from webapp.jobs.transitions import cancel_with_parent
 
 
@@ -21,6 +25,13 @@ from webapp.jobs.transitions import cancel_with_parent
 def ask_about_new(instance: BaseModel, created: bool, **_: Any) -> None:
     if created and instance.state == BaseModelState.CHECKING:
         ask_about(instance)
+
+
+@receiver(rows_stored, dispatch_uid="ask about the tokens of stored rows")
+def ask_about_stored(version_id: int, **_: Any) -> None:
+    version = DatasetVersion.objects.select_related("dataset").filter(pk=version_id).first()
+    if version is not None:
+        ask_again(version)
 
 
 @receiver(pre_delete, sender=User, dispatch_uid="cancel the jobs of a removed person")

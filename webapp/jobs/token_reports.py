@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from webapp.accounts.models import AuditEntry, Role, User
 from webapp.accounts.permissions import NotAllowed, require, teams_to_work_in
@@ -22,7 +23,8 @@ from workers.methods.resolving import START_VALUES
 KIND = "token_report"
 OPEN_AT_MOST = 5
 """Of one person: workers answer questions before they take jobs."""
-LONGEST = 1_000_000
+LONGEST = 131_072
+"""As of a job: what is looked at can be trained."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +50,20 @@ def asked(version: DatasetVersion, base_model: BaseModel, max_length: int | None
 
 
 def _usual_length(version: DatasetVersion, base_model: BaseModel) -> int:
-    length: int = START_VALUES[version.task]["max_length"]  # type: ignore[index]
+    length: int = (version.long_rows or START_VALUES[version.task])["max_length"]  # type: ignore[index]
     return max(SHORTEST, min(length, base_model.read_shape.positions or length))
 
 
 def newest(wanted: Asked) -> Inspection | None:
-    """The newest inspection that answers it, or tries to."""
-    found = Inspection.objects.filter(dataset_version=wanted.version, base_model=wanted.base_model)
+    """The newest inspection of these rows that answers it, or tries to."""
+    found = of_rows(wanted.version).filter(base_model=wanted.base_model)
     return found.filter(question__max_length=wanted.max_length).first()
+
+
+def of_rows(version: DatasetVersion) -> QuerySet[Inspection]:
+    """The reports on the version's rows as they are now, newest first: those of a draft change with each check."""
+    asked = Inspection.objects.filter(dataset_version=version, question__kind=KIND)
+    return asked.filter(question__rows_sha256=version.rows_sha256)
 
 
 def ask_for(user: User, wanted: Asked) -> Inspection:
@@ -76,19 +84,37 @@ def ask_for(user: User, wanted: Asked) -> Inspection:
             message = f"{OPEN_AT_MOST} of your questions about tokens wait for an answer."
             raise LaunchRefused([FieldProblem("max_length", "tokens.too_many", message, "Wait for one of them.")])
         AuditEntry.note(user, wanted.version.dataset.team, "dataset.tokens", wanted.version.pk)
-        return ask(
-            {
-                "kind": KIND,
-                "task": wanted.version.task,
-                "labels": list(wanted.version.labels),
-                "max_length": wanted.max_length,
-                "rows": sum(wanted.version.rows[side] for side in ("train", "eval")),
-            },
-            dataset_version=wanted.version,
-            base_model=wanted.base_model,
-            files=_files(wanted),
-            asked_by=user,
-        )
+        return _ask(wanted, user)
+
+
+def _ask(wanted: Asked, user: User | None) -> Inspection:
+    version, sample = wanted.version, wanted.version.sample
+    stored = {"rows": sum(version.rows.get(side, 0) for side in ("train", "eval")), "one_in": 1}
+    rows = stored if version.sha256 else {name: sample[name] for name in stored}
+    return ask(
+        {
+            "kind": KIND,
+            "task": version.task,
+            "labels": list(version.labels),
+            "max_length": wanted.max_length,
+            "rows_sha256": version.rows_sha256,
+            **rows,
+        },
+        dataset_version=version,
+        base_model=wanted.base_model,
+        files=_files(wanted),
+        asked_by=user,
+    )
+
+
+def ask_again(version: DatasetVersion) -> Inspection | None:
+    """Of rows that are stored now, what was asked while they were a draft; None where nothing was."""
+    asked = Inspection.objects.filter(dataset_version=version, question__kind=KIND).select_related("base_model")
+    before = asked.first()
+    if before is None or before.base_model is None or before.question.get("rows_sha256") == version.sha256:
+        return None
+    wanted = Asked(version, before.base_model, int(before.question["max_length"]))
+    return None if list(_pair_problems(version, before.base_model)) else _ask(wanted, before.asked_by)
 
 
 def _pair_problems(version: DatasetVersion, model: BaseModel) -> Iterator[FieldProblem]:
@@ -96,7 +122,7 @@ def _pair_problems(version: DatasetVersion, model: BaseModel) -> Iterator[FieldP
     if version.dataset.archived_at is not None:
         message = f"{version.dataset.name} is archived."
         yield FieldProblem("dataset_version", "tokens.archived", message, "Bring it back on its page.")
-    if version.state != VersionState.READY:
+    if version.state != VersionState.READY and not (version.step and version.rows_sha256):
         yield FieldProblem("dataset_version", "tokens.not_ready", f"{version} is {version.state}.", fix)
     elif model.state != BaseModelState.READY:
         yield FieldProblem("base_model", "tokens.not_ready", f"{model.name} is {model.state}.", fix)
@@ -112,5 +138,7 @@ def _pair_problems(version: DatasetVersion, model: BaseModel) -> Iterator[FieldP
 def _files(wanted: Asked) -> list[dict[str, Any]]:
     version = wanted.version
     rows = {"name": "rows.jsonl", "bytes": version.bytes, "sha256": version.sha256, "key": version.file_key}
+    if not version.sha256:
+        rows |= {name: version.sample[name] for name in ("bytes", "sha256", "key")}
     small = [file for file in base_model_files(wanted.base_model) if not file["name"].endswith(WEIGHTS)]
     return [rows, *({**file, "name": f"base_model/{file['name']}"} for file in small)]

@@ -27,7 +27,9 @@ class Wanted(Schema):
 def read_tokens(request: Any, version_id: int, body: Wanted) -> dict[str, Any]:
     """Ask a worker to read the rows with this base model's tokenizer. Asked again, the answer is how far that is.
 
-    `state` is queued, running, failed or answered; answered, `report` says lengths, cuts and rows token by token.
+    `state` is queued, running, failed or answered; answered, `report` says lengths, cuts, rows that the chat template
+    refuses, and rows token by token. Of a draft, the rows that its check found good are read; what the report finds
+    then stands among the version's `problems`, with fixes for its `choices`.
     """
     caller: Caller = request.auth
     versions = caller.within(DatasetVersion.objects.visible_to(caller.user), "dataset__team")

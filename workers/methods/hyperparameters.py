@@ -9,6 +9,9 @@ from workers.methods.options import Options, OptionsError, option
 SHORTEST = 8
 """Tokens that a row must be allowed to have."""
 
+CUT, LEAVE_OUT = "cut", "leave out"
+"""What a training does with a row that is longer than its longest length."""
+
 
 @dataclass(frozen=True)
 class Training(Options):
@@ -36,6 +39,9 @@ class Training(Options):
     )
     max_length: int | None = option(
         None, "Longest row in tokens; longer ones are cut and counted.", minimum=SHORTEST, maximum=131_072
+    )
+    long_rows: str = option(
+        CUT, "Whether longer rows are cut, or left out and counted.", choices=(CUT, LEAVE_OUT), advanced=True
     )
     precision: str = option(
         "auto",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
+from types import MappingProxyType
 from typing import Any
 
 from workers.methods.hyperparameters import SHORTEST, Training
@@ -18,6 +20,7 @@ START_VALUES: dict[Task, dict[str, Any]] = {
 }
 """Start values of the training that depend on the task."""
 
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 MANY_ROWS = 5_000
 """From so many rows on, one epoch is the start value: the next ones rarely pay for their time."""
 EVALUATIONS_PER_JOB = 10
@@ -37,8 +40,11 @@ def resolve(
     task: Task,
     train_rows: int,
     eval_rows: int,
+    start: Mapping[str, Any] = NOTHING,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Complete JSON of the method's options and of the training, checked against the base model.
+
+    `start`: start values of the dataset, before those of the task.
 
     Raises OptionsError, whose field is one of the options', of Training's, or `method` or `dataset_version`.
     """
@@ -47,7 +53,7 @@ def resolve(
         raise OptionsError("dataset_version", "It has no rows to train on.", "Choose a version with training rows.")
     chosen = method.options.from_json(options)
     method.check(shape, chosen)
-    filled = _filled(method, chosen, training, shape, task, train_rows, eval_rows)
+    filled = _filled(method, chosen, training, shape, {**START_VALUES[task], **start}, task, train_rows, eval_rows)
     _check_training(filled, shape, eval_rows, method.positions_taken(shape, chosen))
     _check_quantised(method, filled)
     if method.check_training:
@@ -65,12 +71,13 @@ def _filled(
     options: Options,
     training: dict[str, Any],
     shape: Shape,
+    start_values: Mapping[str, Any],
     task: Task,
     train_rows: int,
     eval_rows: int,
 ) -> Training:
     given = {name: value for name, value in training.items() if value is not None or name not in _field_names()}
-    start = {**START_VALUES[task], "quantize": method.quantize}
+    start = {**start_values, "quantize": method.quantize}
     if train_rows >= MANY_ROWS:
         start["epochs"] = 1.0
     if shape.positions:

@@ -6,20 +6,30 @@ rendered turn by turn, and what a turn adds is that turn.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from jinja2.exceptions import TemplateError
 
-from workers.training.failures import JobFailure
+from workers.training.failures import JobFailure, RowRefused
 from workers.training.samples import IGNORED
 
 Message = dict[str, Any]
 Span = tuple[int, int]
+REFUSALS = {
+    "tool_calls_unsupported": "the base model's chat template leaves its calls of tools out",
+    "system_not_first": "the base model's chat template refuses a system message that stands after the first place",
+    "turns_not_alternating": "the base model's chat template refuses two turns of the same role after each other",
+}
+"""Code, as the check of datasets has it -> the sentence after the row."""
+WORDS_AT_MOST = 200
 
 
 def encode(tokenizer: Any, messages: list[Message]) -> tuple[list[int], list[int]]:
     """Token ids of the whole conversation, and labels on the assistant's turns alone, each ending with an end token."""
     text = render(tokenizer, messages)
+    if any(message.get("tool_calls") for message in messages) and text == render(tokenizer, _without_calls(messages)):
+        raise RowRefused("tool_calls_unsupported", REFUSALS["tool_calls_unsupported"])
     spans = [_span(tokenizer, messages, turn, text) for turn in range(len(messages)) if _speaks(messages[turn])]
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     input_ids: list[int] = []
@@ -41,8 +51,29 @@ def render(tokenizer: Any, messages: list[Message], *, prompt: bool = False) -> 
         )
     try:
         return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompt))
-    except TemplateError as error:
-        raise JobFailure("bad_data", f"The chat template refuses a conversation: {error}") from error
+    except (TemplateError, TypeError) as error:
+        raise _refused(messages, error) from error
+
+
+def _refused(messages: list[Message], error: Exception) -> RowRefused:
+    """What about this conversation the template does not take; where nothing shows, in the template's own words."""
+    roles = [message["role"] for message in messages]
+    # What a template raises itself is of this very class; what breaks in it says nothing to a person.
+    words = str(error).strip()[:WORDS_AT_MOST] if type(error) is TemplateError else ""
+    if "system" in roles[1:]:
+        code = "system_not_first"
+    elif any(one == other for one, other in pairwise(roles)):
+        code = "turns_not_alternating"
+    elif any(message.get("tool_calls") for message in messages):
+        code = "tool_calls_unsupported"
+    else:
+        said = f" refuses it: {words}" if words else " breaks on it"
+        return RowRefused("template_refuses", f"the base model's chat template{said}", words)
+    return RowRefused(code, REFUSALS[code], words)
+
+
+def _without_calls(messages: list[Message]) -> list[Message]:
+    return [{name: value for name, value in message.items() if name != "tool_calls"} for message in messages]
 
 
 def _speaks(message: Message) -> bool:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workers.methods.hyperparameters import LEAVE_OUT
 from workers.protocol import JobSpec, Task
 from workers.training.encoding import Encoder, Row, causal_encoder, classification_encoder, seq2seq_encoder
 from workers.training.events import Events
-from workers.training.failures import JobFailure
+from workers.training.failures import JobFailure, RowRefused
 from workers.training.samples import Sample
 
 
@@ -36,13 +37,16 @@ def load(path: Path, spec: JobSpec, tokenizer: Any, decoder_start: int, events: 
     parts: dict[str, list[Sample]] = {"train": [], "eval": []}
     for number, row in read(path):
         parts[row["split"]].append(encoded(encode, row, number))
+    counted = {name: len(part) for name, part in parts.items()}
+    if spec.training.get("long_rows") == LEAVE_OUT:
+        parts = {name: _short(part, name, max_length, events) for name, part in parts.items()}
     train, evaluation = (_usable(part, name, events) for name, part in parts.items())
     if not train:
-        rows = len(parts["train"])
+        rows = counted["train"]
         raise JobFailure(
             "no_trainable_tokens",
-            f"0 trainable tokens in {rows:,} rows: after cutting to {spec.training['max_length']:,} tokens no row has "
-            "anything left to learn. Raise `max_length`, or look at the completions.",
+            f"0 trainable tokens in {rows:,} rows: within {max_length:,} tokens no row has anything to learn. "
+            "Raise `max_length`, or look at the completions.",
             rows=rows,
         )
     _say_summary(train, spec, events)
@@ -66,14 +70,24 @@ def read(path: Path) -> Iterator[tuple[int, Row]]:
 
 
 def encoded(encode: Encoder, row: Row, number: int) -> Sample:
-    """Raises JobFailure naming the row that this task cannot read."""
+    """Raises JobFailure naming the row that this task or base model cannot read."""
     try:
         return encode(row)
+    except RowRefused as refused:
+        raise RowRefused(refused.code, refused.what, refused.words, number) from refused
     except (KeyError, TypeError, ValueError) as error:
         fields = ", ".join(f"`{name}`" for name in row if name != "split")
         raise JobFailure(
             "bad_data", f"Row {number:,} cannot be read for this task; it has the fields {fields}.", row=number
         ) from error
+
+
+def _short(samples: list[Sample], part: str, max_length: int, events: Events) -> list[Sample]:
+    kept = [sample for sample in samples if not sample.cut]
+    if len(kept) < len(samples):
+        left = len(samples) - len(kept)
+        events.log(f"{left:,} {part} rows were left out: longer than {max_length:,} tokens.", "warning")
+    return kept
 
 
 def _usable(samples: list[Sample], part: str, events: Events) -> list[Sample]:

@@ -22,7 +22,8 @@ def classification_encoder(tokenizer: Any, labels: tuple[str, ...], max_length: 
         cut = 0
         if len(encoded["input_ids"]) == max_length:
             cut = len(tokenizer(row["text"], row.get("text_pair"))["input_ids"]) - max_length
-        return Sample(encoded["input_ids"], [_class(row["label"], numbers)], encoded.get("token_type_ids"), cut)
+        label = [_class(row["label"], numbers)]
+        return Sample(encoded["input_ids"], label, encoded.get("token_type_ids"), cut, is_class=True)
 
     return encode
 

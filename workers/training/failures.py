@@ -13,6 +13,15 @@ class JobFailure(Exception):
         self.reason, self.sentence, self.detail = reason, sentence, detail
 
 
+class RowRefused(JobFailure):
+    """The base model's chat template does not take a row; `code` is the dataset check's word for it."""
+
+    def __init__(self, code: str, what: str, words: str = "", row: int | None = None) -> None:
+        place = "A row" if row is None else f"Row {row:,}"
+        super().__init__("bad_data", f"{place} cannot be trained on: {what}.", code=code, row=row)
+        self.code, self.what, self.words = code, what, words
+
+
 class Stopped(Exception):
     """The supervisor asked for an end; the newest checkpoint is on disk or about to be."""
 

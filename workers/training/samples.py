@@ -25,6 +25,8 @@ class Sample:
     """Those of them that stood in the target of an encoder-decoder."""
     decoder_ids: list[int] | None = None
     """The target moved one place to the right, behind the start token."""
+    is_class: bool = False
+    """The one label is a class, also where the text is a single token."""
     remark: str = ""
     """Something about this row that a person should know; rows with the same remark are counted together."""
 
@@ -33,7 +35,7 @@ class Sample:
         """Labels that the loss looks at; the first token of a text is never predicted."""
         if self.decoder_ids is not None:
             return len(self.labels)
-        if len(self.labels) == 1:
+        if self.is_class:
             return 1
         return sum(label != IGNORED for label in self.labels[1:])
 

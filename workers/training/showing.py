@@ -14,6 +14,8 @@ ROWS_SHOWN = 2
 TOKENS_SHOWN = 400
 CHARACTERS_SHOWN = 2_400
 """Of one row: with two of them the plan stays far below the largest event."""
+ENDS_SHOWN, CHARACTERS_OF_AN_END = 16, 80
+"""Tokens at each end of a row that is told in short, and how many characters they may take."""
 PROMPT = re.compile(r"prompt|prefix|virtual")
 HEAD = re.compile(r"(^|\.)(classifier|score|pre_classifier|pooler)(\.|$)")
 NORM = re.compile(r"(^|[._])(norm|layernorm|ln)([._0-9]|$)", re.IGNORECASE)
@@ -84,6 +86,15 @@ def tokens_of(sample: Sample, tokenizer: Any) -> dict[str, Any]:
         "supervised": sample.supervised,
         "answer": _answer(sample, tokenizer),
     }
+
+
+def in_short(sample: Sample, tokenizer: Any) -> str:
+    """The beginning and end of what is read of a row, as text: enough to know it by."""
+    ids = sample.input_ids
+    if len(ids) <= 2 * ENDS_SHOWN:
+        return str(tokenizer.decode(ids))[: 2 * CHARACTERS_OF_AN_END]
+    first, last = (str(tokenizer.decode(part)) for part in (ids[:ENDS_SHOWN], ids[-ENDS_SHOWN:]))
+    return f"{first[:CHARACTERS_OF_AN_END]} … {last[-CHARACTERS_OF_AN_END:]}"
 
 
 def _marks(sample: Sample) -> list[bool]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import template
+from django.db.models import Count
 from django.template import Context
 
+from webapp.accounts.models import User
 from webapp.accounts.templatetags.numbers import exact, learning_rate
-from webapp.datasets.models import DatasetVersion
+from webapp.datasets.models import Dataset, DatasetVersion
 from webapp.jobs.forms import OptionField
 from webapp.jobs.models import Artifact, Job, Worker, delta_of
 from webapp.jobs.queue_options import QueueOptions
+from webapp.jobs.shown_tokens import of_draft
 from workers.methods import METHODS
 from workers.methods.hyperparameters import Training
 from workers.methods.options import describe
@@ -36,6 +40,27 @@ def used_by(context: Context, version: DatasetVersion) -> dict[str, Any]:
     jobs = Job.objects.visible_to(context["request"].user).filter(dataset_version=version).order_by("-pk")
     total = jobs.count()
     return {"jobs": jobs.only("name")[:JOBS_SHOWN], "more": max(0, total - JOBS_SHOWN)}
+
+
+@register.inclusion_tag("jobs/_draft_tokens.html", takes_context=True)
+def draft_tokens(context: Context, version: DatasetVersion) -> dict[str, Any]:
+    """The rows of a draft with the tokenizer of a base model: what was asked for last, and a form to ask."""
+    request = context["request"]
+    told = of_draft(request.user, version, request.GET.get("base_model", ""), request.GET.get("max_length", ""))
+    return {"version": version, "dataset": version.dataset, "csrf_token": context.get("csrf_token"), **told}
+
+
+@register.simple_tag
+def jobs_by_dataset(datasets: Iterable[Dataset], user: User) -> dict[int, int]:
+    """Dataset -> jobs on any of its versions that the person may see; one query for a whole list."""
+    jobs = Job.objects.visible_to(user).filter(dataset_version__dataset__in=[each.pk for each in datasets])
+    counted = jobs.order_by().values("dataset_version__dataset").annotate(jobs=Count("pk"))
+    return dict(counted.values_list("dataset_version__dataset", "jobs"))
+
+
+@register.filter
+def for_dataset(counts: dict[int, int], dataset: Dataset) -> int:
+    return counts.get(dataset.pk, 0)
 
 
 @register.filter
