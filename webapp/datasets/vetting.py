@@ -178,7 +178,7 @@ def _step_after(step: str, state: str) -> str:
 
 def forget_upload(version: DatasetVersion) -> None:
     """Let the uploaded bytes go, unless another version still reads them."""
-    now = DatasetVersion.objects.get(pk=version.pk)
+    now = DatasetVersion.objects.filter(pk=version.pk).first() or version  # discarded, meanwhile
     DatasetVersion.objects.filter(pk=version.pk).update(upload_key="", second_key="", sample={})
     forget_unneeded(now.upload_keys | ({now.sample_key} - {""}))
 
