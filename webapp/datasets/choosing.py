@@ -45,7 +45,7 @@ def kinds_of(version: DatasetVersion) -> list[dict[str, Any]]:
             problem["code"], {"problem": problem, "lines": [], "options": _options(version, problem), "changes": []}
         )
         place = problem["where"]["line"] or problem["where"]["row"]
-        if place and len(kind["lines"]) < LINES_SHOWN:
+        if place and len(kind["lines"]) < LINES_SHOWN and f"{place:,}" not in kind["lines"]:
             kind["lines"].append(f"{place:,}")
         for fix in problem["fixes"]:
             offers = version.all_offers.get(fix) or [{}]
