@@ -15,6 +15,7 @@ import pytest
 from tests.datasets.test_corpus import CHOICE, GOOD, SPEAKS_PYTHON, TALK, Case, chat, checked, lines, read_here
 from webapp.datasets.reading import Report
 
+CALL = {"type": "function", "function": {"name": "weather", "arguments": {"town": "Bonn", "days": 3}}}
 TABLE = "text,label\na,x\nb,y\nc,x\n"
 CHINESE = "text,label\n" + "".join(f"{word},x\n{word}吗,y\n" for word in ("你好", "谢谢", "再见"))
 JAPANESE = "text,label\n" + "".join(f"{word},x\n{word}か,y\n" for word in ("こんにちは", "ありがとう"))
@@ -69,6 +70,14 @@ CASES = [
         lines(TALK, {"messages": [{"role": "assistant", "content": "", "tool_calls": [{}]}]}),
         "tool_calls_unsupported",
         2,
+    ),
+    Case(
+        "49 tool calls that some templates render",
+        "a.jsonl",
+        lines(TALK, {"messages": [TALK["messages"][0], {"role": "assistant", "content": None, "tool_calls": [CALL]}]}),
+        "tool_calls_unsupported",
+        2,
+        "warning",
     ),
     Case("57 case", "a.jsonl", lines(*GOOD, {"text": "b", "label": "Pos"}), "labels_differ_by_space", None, "warning"),
     Case("61 no bytes in Parquet", "a.parquet", b"", "empty_file"),

@@ -399,6 +399,8 @@ def test_what_a_report_found_keeps_a_job_from_being_queued(
     told = bob_api("get", f"dataset-versions/{version.pk}").json()["problems"]
     (found,) = [each for each in told if each["code"] == f"dataset.{code}"]
     assert (found["severity"], found["message"]) == ("error", problem["message"])
+    assert found["count"] == change.get("nothing_to_learn", change.get("refused", [{"rows": 0}])[0]["rows"])
+    assert found["docs"].startswith("/datasets/help/#")
     assert not SPEAKS_PYTHON.search(found["message"] + found["hint"])
     assert Job.objects.count() == 1
     longer = bob_api("post", "jobs", body | {"training": {"max_length": 20}})

@@ -70,6 +70,17 @@ def test_a_bad_file_is_refused_with_line_reason_and_fix(browser: Browser, tmp_pa
     browser.complain()
 
 
+def test_a_folder_is_registered_as_base_model(browser: Browser, models_folder: Path) -> None:
+    page = browser.page
+    page.goto(f"{browser.url}/models/register/")
+    browser.look("register")
+    page.locator("input[name=folder]").fill(str(models_folder / "toy-bert"))
+    page.locator("form:has(input[name=folder]) button.primary").click()
+    expect(page.locator("main")).to_contain_text("Ready", timeout=60_000)
+    browser.glance("base-model")
+    browser.complain()
+
+
 def test_a_dataset_is_uploaded_and_checked(browser: Browser, tmp_path: Path) -> None:
     page = browser.page
     file = tmp_path / "reviews.jsonl"
@@ -81,22 +92,18 @@ def test_a_dataset_is_uploaded_and_checked(browser: Browser, tmp_path: Path) -> 
     expect(check).to_be_visible(timeout=30_000)
     browser.glance("dataset-columns")
     check.click()
-    page.get_by_role("button", name="Go on").click(timeout=30_000)
+    page.locator("#max_length").fill("8", timeout=30_000)
+    page.get_by_role("button", name="Read the rows").click()
+    expect(page.locator("#tokens")).to_contain_text("Rows, token by token", timeout=60_000)
+    expect(page.locator("main")).to_contain_text("are longer than 8 tokens of toy-bert")
+    browser.glance("dataset-tokens")
+    page.get_by_label("are longer than 8 tokens").select_option("accept")
+    page.get_by_role("button", name="Go on").click()
     browser.glance("dataset-save")
     page.get_by_role("button", name="Save").click()
     expect(page.locator("main")).to_contain_text("Ready", timeout=30_000)
     expect(page.locator("main")).to_contain_text("text-classification")
     browser.glance("dataset")
-    browser.complain()
-
-
-def test_a_folder_is_registered_as_base_model(browser: Browser, models_folder: Path) -> None:
-    page = browser.page
-    page.goto(f"{browser.url}/models/register/")
-    page.locator("input[name=folder]").fill(str(models_folder / "toy-bert"))
-    page.locator("form:has(input[name=folder]) button.primary").click()
-    expect(page.locator("main")).to_contain_text("Ready", timeout=60_000)
-    browser.glance("base-model")
     browser.complain()
 
 

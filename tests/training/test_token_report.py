@@ -166,7 +166,7 @@ def test_what_a_template_refuses_is_counted_by_reason_and_ends_a_training(
 
 
 def test_rows_too_long_and_rows_without_anything_to_learn_are_named(decoder: Path, tmp_path: Path) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"prompt": "a", "completion": "b", "split": "train", "line": 3},
         {"prompt": "a", "completion": "b" * 40, "split": "train", "line": 9},
         {"text": "", "split": "train"},
@@ -184,8 +184,7 @@ def test_a_training_cuts_long_rows_or_leaves_them_out(
     decoder: Path, tmp_path: Path, long_rows: str, left: int, lengths: list[int]
 ) -> None:
     rows = [{"prompt": "a", "completion": completion, "split": "train"} for completion in ("bb", "b" * 40)]
-    given = {"max_length": 12, "long_rows": long_rows}
-    job = toys.job(tmp_path / "job", decoder, rows, **given)
+    job = toys.job(tmp_path / "job", decoder, rows, max_length=12, long_rows=long_rows)
     events = ListedEvents(tmp_path / "events")
     spec = JobSpec.from_json(json.loads(job.spec.read_text()))
     found = load(job.dataset, spec, training_tokenizer(job.base_model), 0, events)

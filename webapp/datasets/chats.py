@@ -101,8 +101,8 @@ class Chats:
         """Note what some base models' templates refuse; whether a person chose to leave such rows out."""
         code, what, hint = finding
         goes = self.problems.chosen.get(code) == SKIP
-        severity, where = "error" if goes else "warning", {"line": row[0], "row": row[1], "field": self.column}
-        self.problems.add(severity, code, f"Row {row[1]:,}{what}", hint, fixes=[SKIP], **where)
+        severity, message = "error" if goes else "warning", f"Row {row[1]:,}{what}"
+        self.problems.add(severity, code, message, hint, fixes=[SKIP], line=row[0], row=row[1], field=self.column)
         return goes
 
 

@@ -44,7 +44,7 @@ def kinds_of(version: DatasetVersion) -> list[dict[str, Any]]:
             problem["code"], {"problem": problem, "lines": [], "options": _options(version, problem), "previews": []}
         )
         place = problem["where"]["line"] or problem["where"]["row"]
-        if place and len(kind["lines"]) < LINES_SHOWN:
+        if place and len(kind["lines"]) < LINES_SHOWN and f"{place:,}" not in kind["lines"]:
             kind["lines"].append(f"{place:,}")
         offers = [offer for fix in problem["fixes"] for offer in version.all_offers.get(fix, [])]
         kind["previews"] = kind["previews"] or [offer for offer in offers if offer.get("changes")]

@@ -195,8 +195,8 @@ class DatasetVersion(models.Model):
 
     @property
     def all_problems_total(self) -> int:
-        told = {each["code"]: each["count"] for each in token_problems(self.token_stats, self.upload_name, False)}
-        return self.problems_total + sum(told.values())
+        told = token_problems(self.token_stats, self.upload_name, False)
+        return self.problems_total + sum(int(each["count"]) for each in told)
 
     @property
     def findings(self) -> str:
@@ -213,7 +213,8 @@ class DatasetVersion(models.Model):
     @property
     def long_rows(self) -> dict[str, Any] | None:
         """What was chosen for rows longer than `max_length` tokens: `fix` truncate_long or drop_long, `base_model`."""
-        return self.asked.get("long_rows")
+        chosen: dict[str, Any] | None = self.asked.get("long_rows")
+        return chosen
 
     @property
     def rows_sha256(self) -> str:

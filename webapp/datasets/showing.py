@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from webapp.datasets.browsing import rows_page
@@ -28,8 +29,15 @@ def shown_rows(version: DatasetVersion) -> dict[str, Any]:
 def cell(value: Any, most: int = 2000) -> dict[str, Any]:
     """Chat messages as lines with their role, all else as text; of each at most so many characters."""
     if isinstance(value, list) and all(isinstance(each, dict) for each in value):
-        return {"messages": [(each.get("role", ""), _clipped(each.get("content", ""), most)) for each in value]}
+        return {"messages": [(each.get("role", ""), _clipped(_spoken(each), most)) for each in value]}
     return {"text": "" if value is None else _clipped(value, most)}
+
+
+def _spoken(turn: dict[str, Any]) -> str:
+    """What a turn says, and which tools it calls with what."""
+    functions = [call.get("function", {}) for call in turn.get("tool_calls") or []]
+    calls = [f"calls {each.get('name')} {json.dumps(each.get('arguments'), ensure_ascii=False)}" for each in functions]
+    return " · ".join([str(turn.get("content") or ""), *calls] if turn.get("content") or not calls else calls)
 
 
 def _clipped(value: Any, most: int) -> str:
