@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.datasets.test_corpus import CASES, SPEAKS_PYTHON, Case
+from tests.datasets.test_corpus_more import CASES as MORE
 from webapp.datasets.limits import Limits
 from webapp.datasets.reading import Report, read
 
@@ -21,7 +22,7 @@ squeezed = partial(gzip.compress, mtime=0)
 """Without the time of day, which would also stand in test ids."""
 
 ROWS = "\n".join(json.dumps({"text": f"t{n}", "label": "ab"[n % 2]}) for n in range(20)).encode()
-PACKABLE = [case for case in CASES if case.code != "line_too_long" and not case.name.startswith("75 tar")]
+PACKABLE = [case for case in (*CASES, *MORE) if case.code != "line_too_long" and not case.name.startswith("75 tar")]
 
 
 def report_on(folder: Path, name: str, content: bytes, limits: Limits | None = None, entry: str = "") -> Report:
