@@ -55,6 +55,7 @@ def zipped(*entries: tuple[str | zipfile.ZipInfo, bytes], how: int = zipfile.ZIP
 
 @pytest.mark.parametrize("case", PACKABLE, ids=lambda case: case.name)
 def test_a_packed_file_gets_the_answer_of_the_file(tmp_path: Path, case: Case) -> None:
+    """Case 72."""
     plain = report_on(tmp_path, case.upload, case.content)
     packed = report_on(tmp_path, case.upload + ".gz", squeezed(case.content, 1))
     in_zip = report_on(tmp_path, "a.zip", zipped((case.upload, case.content), how=zipfile.ZIP_STORED))
@@ -145,6 +146,7 @@ def encrypted() -> bytes:
     ],
 )
 def test_what_an_archive_may_not_be(tmp_path: Path, content: bytes, code: str, words: str) -> None:
+    """Cases 73, 74."""
     report = report_on(tmp_path, "a.zip", content)
     assert (report.state, only_error(report)) == ("refused", code)
     assert words in report.problems[0]["message"]
