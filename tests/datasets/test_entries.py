@@ -77,7 +77,7 @@ def test_79_a_body_that_has_not_its_announced_length_is_not_kept(cast: Cast, cam
     token = api_of(cast.bob, cast.team).token
     headers = {"host": "testserver", "authorization": f"Bearer {token}", "upload-offset": "0", "content-length": "10"}
     headers["upload-sha256"] = hashlib.sha256(came).hexdigest()
-    scope = {"type": "http", "method": "PATCH", "path": f"/api/v1/uploads/{upload.pk}"}
+    scope: dict[str, Any] = {"type": "http", "method": "PATCH", "path": f"/api/v1/uploads/{upload.pk}"}
     scope |= {"headers": [(name.encode(), value.encode()) for name, value in headers.items()]}
     sent: list[dict[str, Any]] = []
 
