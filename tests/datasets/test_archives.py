@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.datasets.test_corpus import CASES, SPEAKS_PYTHON, Case
+from tests.datasets.test_corpus_more import CASES as MORE
 from webapp.datasets.limits import Limits
 from webapp.datasets.reading import Report, read
 
@@ -21,7 +22,7 @@ squeezed = partial(gzip.compress, mtime=0)
 """Without the time of day, which would also stand in test ids."""
 
 ROWS = "\n".join(json.dumps({"text": f"t{n}", "label": "ab"[n % 2]}) for n in range(20)).encode()
-PACKABLE = [case for case in CASES if case.code != "line_too_long" and not case.name.startswith("75 tar")]
+PACKABLE = [case for case in (*CASES, *MORE) if case.code != "line_too_long" and not case.name.startswith("75 tar")]
 
 
 def report_on(folder: Path, name: str, content: bytes, limits: Limits | None = None, entry: str = "") -> Report:
@@ -54,6 +55,7 @@ def zipped(*entries: tuple[str | zipfile.ZipInfo, bytes], how: int = zipfile.ZIP
 
 @pytest.mark.parametrize("case", PACKABLE, ids=lambda case: case.name)
 def test_a_packed_file_gets_the_answer_of_the_file(tmp_path: Path, case: Case) -> None:
+    """Case 72."""
     plain = report_on(tmp_path, case.upload, case.content)
     packed = report_on(tmp_path, case.upload + ".gz", squeezed(case.content, 1))
     in_zip = report_on(tmp_path, "a.zip", zipped((case.upload, case.content), how=zipfile.ZIP_STORED))
@@ -144,6 +146,7 @@ def encrypted() -> bytes:
     ],
 )
 def test_what_an_archive_may_not_be(tmp_path: Path, content: bytes, code: str, words: str) -> None:
+    """Cases 73, 74."""
     report = report_on(tmp_path, "a.zip", content)
     assert (report.state, only_error(report)) == ("refused", code)
     assert words in report.problems[0]["message"]

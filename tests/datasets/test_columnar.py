@@ -79,6 +79,7 @@ def test_chats_in_structs_are_read(tmp_path: Path) -> None:
 
 
 def test_dates_and_decimals_are_read_as_text(tmp_path: Path) -> None:
+    """Case 66."""
     moment = datetime(2026, 1, 2, tzinfo=UTC)
     rows = [{"text": moment, "label": decimal.Decimal("1.50")}, {"text": moment, "label": decimal.Decimal("2.00")}]
     report = report_on(tmp_path, "a.parquet", parquet(rows))
@@ -99,6 +100,7 @@ def test_binary_columns_are_an_error_only_where_they_are_needed(tmp_path: Path) 
 
 
 def test_a_name_that_stands_twice_can_be_renamed(tmp_path: Path) -> None:
+    """Case 67."""
     table = pa.Table.from_arrays(
         [pa.array(["a", "b"]), pa.array(["x", "y"]), pa.array(["c", "d"])], ["text", "label", "text"]
     )
@@ -125,6 +127,7 @@ def test_a_name_that_stands_twice_can_be_renamed(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_read_says_why(tmp_path: Path, content: bytes, code: str) -> None:
+    """Cases 60, 62, 63, 69, 70."""
     report = hostile_report_on(tmp_path, "a.parquet", content, Limits(row_groups=20))
     assert (report.state, errors(report)) == ("refused", [code])
 
@@ -179,6 +182,7 @@ def test_a_row_is_held_out_by_no_nested_time(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_dictionary_that_decodes_to_gigabytes_stops_at_the_budget(tmp_path: Path) -> None:
+    """Case 64."""
     large = pa.DictionaryArray.from_arrays(pa.array([0] * 100_000), pa.array(["x" * 100_000]))
     content = parquet(pa.table({"text": large, "label": pa.array(["a", "b"] * 50_000)}), compression="zstd")
     assert len(content) < 1_100_000

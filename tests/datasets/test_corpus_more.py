@@ -147,6 +147,8 @@ def test_a_tar_in_gzip_is_never_opened(tmp_path: Path) -> None:
 
 
 def test_an_unknown_compression_is_named(tmp_path: Path) -> None:
+    """Case 68."""
+
     def written(compression: str) -> bytes:
         buffer = io.BytesIO()
         pq.write_table(pa.table({"text": ["a", "b"], "label": ["x", "y"]}), buffer, compression=compression)
@@ -165,6 +167,7 @@ def test_an_unknown_compression_is_named(tmp_path: Path) -> None:
 
 
 def test_a_forged_count_of_rows_is_damage(tmp_path: Path) -> None:
+    """Case 65."""
     buffer = io.BytesIO()
     pq.write_table(pa.table({"text": [f"t{n}" for n in range(77)], "label": ["x", "y", "z"] * 25 + ["x", "y"]}), buffer)
     content = buffer.getvalue()

@@ -20,6 +20,7 @@ DEATHS_AT_MOST = 20
 
 @pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
 def test_every_spoiled_file_gets_an_answer(kind: str, tmp_path: Path) -> None:
+    """Case 71."""
     states: Counter[str] = Counter()
     deaths: list[int] = []
     first = 0

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import Api, Cast
-from tests.datasets.test_corpus_more import read_here
+from tests.datasets.test_corpus import read_here
 from tests.datasets.test_deciding import checked, chosen
 from tests.datasets.test_steps import browser_of, draft, post
 from webapp.datasets.models import DatasetVersion

@@ -171,6 +171,7 @@ def test_many_blank_lines_before_the_header_are_passed_over(tmp_path: Path) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
 def test_a_bad_byte_in_line_300_000_is_found_there(tmp_path: Path, name: str) -> None:
+    """Case 4."""
     start, row = (b"text,label\n", b"a%d,%d\n") if name == "a.csv" else (b"", b'{"text":"a%d","label":%d}\n')
     rows = b"".join(row % (n, n % 2) for n in range(299_999 - len(start.splitlines())))
     report = read_bytes(tmp_path, name, start + rows + b"caf\xe9,1\n" + row % (1, 1))

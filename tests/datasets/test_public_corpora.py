@@ -57,6 +57,7 @@ def told(path: Path, name: str) -> list[str]:
 
 
 def test_the_suite_is_whole() -> None:
+    """Case 30."""
     assert [sum(name.startswith(kind) for name in SUITE) for kind in ("y_", "n_", "i_")] == [95, 188, 35]
 
 
@@ -116,6 +117,7 @@ def written(name: str, texts: list[str]) -> bytes:
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.parquet"])
 def test_naughty_strings_come_back_byte_for_byte(tmp_path: Path, name: str) -> None:
+    """Case 11."""
     assert len(corpus("blns.json")) == 485
     texts = [text for text in NAUGHTY if not (name == "a.csv" and CONTROL & set(text))]
     (tmp_path / "upload").write_bytes(written(name, texts))

@@ -76,6 +76,7 @@ def test_the_same_file_in_two_teams_is_two_datasets(bob_api: Api, charlie_api: A
     ],
 )
 def test_what_cannot_be_taken_is_refused_before_the_first_byte(bob_api: Api, more: dict[str, Any], status: int) -> None:
+    """Case 78."""
     answer = begun(bob_api, **more)
     assert answer.status_code == status
     assert answer.json()["error"]["message"]

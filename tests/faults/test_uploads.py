@@ -78,6 +78,7 @@ HALF_SENT: list[socket.socket] = []
 @pytest.mark.fault(45)
 @pytest.mark.slow
 def test_an_upload_goes_on_where_it_was_when_the_web_server_died(site: Served) -> None:
+    """Case 82."""
     upload = begun(site, "large", sha256=hashlib.sha256(CONTENT).hexdigest())
     for place in range(2):
         assert send(site, upload, place * CHUNK, CONTENT[place * CHUNK : (place + 1) * CHUNK]).status_code == 204
