@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from webapp.accounts.context import signed_in
 from webapp.jobs import comparing, figures, said
 from webapp.jobs.accuracy import judge
-from webapp.jobs.device_figures import memory, system_charts, utilisation
+from webapp.jobs.device_figures import pace_charts, system_charts
 from webapp.jobs.models import Event, Job, JobState, delta_of
 from webapp.jobs.reference_lines import held_against
 from webapp.jobs.shown import shown
@@ -43,11 +43,7 @@ def result(job: Job) -> dict[str, Any]:
 
 
 def _overview(request: HttpRequest, job: Job) -> dict[str, Any]:
-    on_device = [memory(job), utilisation(job)]
-    charts = [
-        *held_against(job, figures.charts_for(job)),
-        *(figures.ended_without(on_device) if job.ended else on_device),
-    ]
+    charts = [*held_against(job, figures.charts_for(job)), *pace_charts(job)]
     log = {"log": reversed(_lines(job, "")[: LOG_LINES["overview"]])}
     return log | result(job) | {"charts": charts, "page_data": _charts_page(job)}
 
