@@ -99,7 +99,11 @@ def _training_goes_on(attempt: Attempt) -> Iterator[None]:
         while not over.wait(0.5):
             attempt.step += 1
             values = {"loss": drawn.gauss(0.4, 0.06), "grad_norm": drawn.gauss(0.55, 0.05), "step_seconds": 0.5}
-            values |= {"tokens_per_second": drawn.gauss(5100, 60), "device_memory_bytes": 19.2e9}
+            values |= {"tokens_per_second": drawn.gauss(5100, 60), "samples_per_second": drawn.gauss(40, 0.5)}
+            values |= {"device_memory_bytes": 19.2e9, "data_wait_share": 0.01, "spent_data_seconds": 0.004}
+            values |= {"spent_forward_backward_seconds": 0.36, "spent_optimizer_seconds": 0.036}
+            values |= {"spent_evaluation_seconds": 0.0, "spent_saving_seconds": 0.0}
+            values |= {"power_watts": drawn.gauss(390, 8), "temperature_celsius": drawn.gauss(71, 0.6)}
             place = {"step": attempt.step, "time": time.time(), "epoch": attempt.step / 333}
             attempt.say({"kind": "metrics", **place, "values": values})
 

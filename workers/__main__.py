@@ -33,6 +33,7 @@ from workers.enrolling import (
     lock,
 )
 from workers.greeting import keep_greeting
+from workers.host import Host
 from workers.isolation import Isolation, here
 from workers.keeping import Kept
 from workers.leaving import Leaver, kill_trees, obey_signals
@@ -109,7 +110,7 @@ def greeted(asked: argparse.Namespace, home: Home, enrolment: Enrolment) -> Stat
 
 
 def make_station(asked: argparse.Namespace, home: Home, enrolment: Enrolment) -> Station:
-    telemetry = Telemetry()
+    telemetry = Telemetry(ask_host=Host(home.path).look)
     slots = slots_for(asked.slots, telemetry.newest)
     limit = int(os.environ.get(CACHE_VARIABLE, DEFAULT_LIMIT_BYTES))
     return Station(

@@ -30,8 +30,12 @@ REPLACED = "the site did not take this event"
 class Reporter:
     """One attempt's line to the site: `say` facts, read `wish`, `stale` and `silent_seconds`."""
 
-    def __init__(self, attempt: Claimed, timings: Timings, overflow: Path) -> None:
+    def __init__(
+        self, attempt: Claimed, timings: Timings, overflow: Path, host: Callable[[], dict[str, float]] = dict
+    ) -> None:
+        """`host` gives the newest look at the machine, told with the next metrics: a sandbox sees little of it."""
         self._attempt, self._timings = attempt, timings
+        self._host, self._host_told = host, dict[str, float]()
         self._buffer = EventBuffer(overflow)
         self._lock = Lock()
         self._answered_at = time.monotonic()
@@ -55,6 +59,8 @@ class Reporter:
     def say(self, event: dict[str, Any]) -> None:
         """Queue an event. One that JSON or UTF-8 cannot carry is counted as noise."""
         event.setdefault("time", round(time.time(), 3))
+        if event.get("kind") == "metrics":
+            self._add_host(event)
         try:
             self._buffer.add(event)
         except ValueError:
@@ -63,6 +69,13 @@ class Reporter:
         if event.get("kind") == "log":
             with self._lock:
                 self.tail.append(str(event.get("text", "")))
+
+    def _add_host(self, event: dict[str, Any]) -> None:
+        """Each look once: many steps a second would only repeat it."""
+        newest, values = self._host(), event.get("values")
+        if newest is not self._host_told and isinstance(values, dict):
+            self._host_told = newest
+            event["values"] = {**values, **newest}
 
     def say_line(self, text: str, level: str = "info") -> None:
         self.say({"kind": "log", "level": level, "text": text})

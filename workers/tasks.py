@@ -62,7 +62,7 @@ def run_job(claim: dict[str, Any], held: Held, station: Station) -> None:
     unsent = station.home.jobs / f"{claim['attempt']}.unsent"
     with (
         job_folder(station.home.jobs / str(claim["attempt"])) as folder,
-        Reporter(attempt, station.timings, unsent) as reporter,
+        Reporter(attempt, station.timings, unsent, lambda: station.telemetry.host) as reporter,
     ):
         run = Run(claim, held, station, attempt, reporter, JobFolder(folder))
         run.hand_over(run.prepare() or run.train())

@@ -1,4 +1,4 @@
-"""Looks at the devices in a thread of its own, so that a driver that hangs keeps no hello and no claim waiting."""
+"""Looks at devices and machine in a thread of its own, so that a driver that hangs keeps no hello waiting."""
 
 from __future__ import annotations
 
@@ -13,14 +13,19 @@ LOOK_SECONDS = 1.0
 
 
 class Telemetry:
-    """The newest look at this machine's devices."""
+    """The newest look at this machine and its devices."""
 
-    def __init__(self, ask: Callable[[], tuple[Device, ...]] = devices) -> None:
-        self._ask = ask
+    def __init__(
+        self, ask: Callable[[], tuple[Device, ...]] = devices, ask_host: Callable[[], dict[str, float]] = dict
+    ) -> None:
+        self._ask, self._ask_host = ask, ask_host
         self.newest = ask()
+        self.host: dict[str, float] = {}
+        """What the machine did since the look before, as metric values: with each look another dict, never changed."""
 
     def look(self) -> None:
         self.newest = self._ask()
+        self.host = self._ask_host()
 
     def keep_looking(self) -> None:
         """From now on about once a second, for as long as the process lives."""

@@ -19,6 +19,15 @@ export function places(columns, axis, startedAt) {
   return columns.time.map((time) => (time - start) / 60);
 }
 
+const placed = new WeakMap();
+
+/** The same for reading only, worked out once for each length of a growing series. */
+export function placesOf(columns, axis, startedAt) {
+  const key = `${axis} ${startedAt} ${columns.step.length}`;
+  if (placed.get(columns)?.key !== key) placed.set(columns, { key, xs: places(columns, axis, startedAt) });
+  return placed.get(columns).xs;
+}
+
 /** A place as plotly gives it back in an event: dates come as text. */
 export function placeOf(value) {
   return typeof value === "string" ? Date.parse(`${value.replace(" ", "T")}Z`) : value;

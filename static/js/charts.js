@@ -37,6 +37,7 @@ export class Charts {
   island(card) {
     const figure = JSON.parse(card.querySelector('script[type="application/json"]').textContent);
     const chart = { card, figure, plot: card.querySelector(".plot"), near: false, seen: false, drawn: false };
+    card.addEventListener("pointerenter", async () => (await import("./hover.js")).hover(chart, this), { once: true });
     reading(chart, this);
     dragging(chart, this);
     return chart;
@@ -44,7 +45,7 @@ export class Charts {
 
   /** The series that the cards draw. */
   names() {
-    return this.all.flatMap((chart) => chart.figure.data.map((trace) => trace.meta.series));
+    return this.all.flatMap(({ figure }) => [...figure.data.map((trace) => trace.meta.series), ...(figure.also ?? [])]);
   }
 
   of(part) {
@@ -119,8 +120,10 @@ export class Charts {
   }
 
   async draw(chart) {
+    if (chart.figure.bars) this.barsOf ??= (await import("./bars.js")).bars;
     const data = traces(chart, this);
     this.numbers(chart);
+    if (chart.figure.facts) (await import("./facts.js")).facts(chart, this);
     if (!showState(chart, data, this)) return;
     const plotly = await this.library();
     const began = performance.now();
@@ -137,6 +140,15 @@ export class Charts {
     const plotly = await library(this.root.dataset.plotly);
     if (!here) await new Promise((done) => this.later(done));
     return plotly;
+  }
+
+  /** What is not drawn yet has its newest number in its head; a card whose numbers this training never tells is left away. */
+  settle() {
+    for (const chart of this.all) {
+      if (!chart.drawn) this.numbers(chart);
+      const held = chart.figure.data.some(({ meta }) => this.store.series.has(meta.series));
+      chart.card.classList.toggle("untold", Boolean(chart.figure.bars) && !held && this.store.series.has("loss"));
+    }
   }
 
   /** From the first to the newest point of any series: all charts share one x axis. */
@@ -168,8 +180,6 @@ export class Charts {
       if (change["xaxis.range[0]"] === undefined) return;
       this.zoomed([placeOf(change["xaxis.range[0]"]), placeOf(change["xaxis.range[1]"])]);
     });
-    chart.plot.on("plotly_hover", ({ points }) => this.hair.to(placeOf(points[0].x), chart));
-    chart.plot.on("plotly_unhover", () => this.hair.to(null));
   }
 
   /** One zoom for all charts; null follows the newest points. */

@@ -1,6 +1,6 @@
 // One place on the x axis, shown on all charts: a line on each card and the values there in the cards' heads.
 
-import { lastAt, places } from "./axes.js";
+import { lastAt, places, placesOf } from "./axes.js";
 import { inUnit, shownIn, whole } from "./numbers.js";
 
 export class Crosshair {
@@ -8,7 +8,7 @@ export class Crosshair {
     Object.assign(this, { charts, x: null });
   }
 
-  /** To a place of the axis; null puts it away and the newest values stand in the heads again. */
+  /** To a place of the axis, on what is seen of the page; null puts it away and the newest values stand in the heads again. */
   to(x, from = null) {
     if (x === this.x) return;
     this.x = x;
@@ -16,7 +16,7 @@ export class Crosshair {
     if (this.due) return;
     this.due = requestAnimationFrame(() => {
       this.due = null;
-      for (const chart of this.charts.all) this.show(chart);
+      for (const chart of this.charts.all) if (chart.seen || this.x === null) this.show(chart);
     });
   }
 
@@ -25,7 +25,8 @@ export class Crosshair {
     const axis = chart.plot._fullLayout?.xaxis;
     const place = this.x === null || !axis || !chart.drawn ? NaN : axis._offset + axis.l2p(this.x);
     const inside = place >= (axis?._offset ?? 0) && place <= (axis?._offset ?? 0) + (axis?._length ?? 0);
-    hair.hidden = !inside || this.from === chart;
+    hair.hidden = !inside;
+    chart.tip?.(inside ? place : NaN);
     if (inside) hair.style.transform = `translateX(${Math.round(place)}px)`;
     this.charts.numbers(chart);
   }
@@ -35,7 +36,7 @@ export class Crosshair {
     const { store, view, startedAt } = this.charts;
     const each = store.series.get(name);
     if (!each?.raw.length) return null;
-    const i = this.x === null ? each.raw.length - 1 : lastAt(places(each, view.axis, startedAt), this.x);
+    const i = this.x === null ? each.raw.length - 1 : lastAt(placesOf(each, view.axis, startedAt), this.x);
     return i < 0 ? null : { raw: each.raw[i], smooth: each.smooth[i], step: each.step[i] };
   }
 }
@@ -51,7 +52,6 @@ export function reading(chart, charts) {
     event.preventDefault();
     if (event.key === "Escape") {
       at = null;
-      globalThis.Plotly?.Fx.unhover(chart.plot);
       charts.hair.to(null);
       return;
     }

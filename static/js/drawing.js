@@ -11,6 +11,7 @@ const MARKERS_AT_MOST = 100; // beyond, markers lie on one another and take most
 /** All traces of a chart: tails that a later attempt replaced, then the lines. */
 export function traces(chart, charts) {
   const { store, view, startedAt } = charts;
+  if (chart.figure.bars) return charts.barsOf(chart, charts);
   const between = view.gap.has(chart.figure.name) ? charts.gapOf?.(chart, charts) : null;
   const lines = chart.figure.data.flatMap((trace) => withRange(filled(chart, trace, store, view, startedAt), store, chart));
   return [...tails(chart, store, view, startedAt), ...(between ? [between] : []), ...lines];
@@ -112,13 +113,20 @@ export function layoutOf(chart, data, charts, size) {
     dragmode: false, // dragging.js zooms without redrawing first
     margin: { ...layout.margin, t: marks.annotations.some((each) => each.y === 1) ? 20 : layout.margin.t },
     font: { ...layout.font, family: css("--font"), color: css("--text") },
+    hovermode: false, // hover.js reads the points
     hoverlabel: { bgcolor: css("--card"), bordercolor: css("--border"), font: { color: css("--text"), size: 12 } },
     shapes: [...lines, ...marks.shapes],
     uirevision: `${view.axis} ${view.zoom} ${view.log.has(name)}`,
     xaxis: { ...layout.xaxis, ...colours, ...range, type: axis.type, title: { text: axis.title, font: ticks, standoff: 8 }, tickfont: ticks, tickformat: axis.format },
+    ...otherAxes(layout, { ...colours, tickfont: ticks }),
     yaxis: { ...layout.yaxis, ...colours, tickfont: ticks, ...y.axis },
     annotations: [...words, ...marks.annotations, ...(y.top ? [cut(y.top, y.edge)] : [])],
   };
+}
+
+/** Of charts that have more than one y axis. */
+function otherAxes(layout, dress) {
+  return Object.fromEntries(["yaxis2", "yaxis3"].filter((name) => layout[name]).map((name) => [name, { ...layout[name], ...dress }]));
 }
 
 /** Whether all that is drawn is above zero, as a logarithmic axis needs it. */
@@ -133,7 +141,7 @@ function yAxis(chart, data, view) {
   const type = log ? { type: "log", rangemode: "normal" } : { type: "linear" };
   const own = view.ranges.get(name);
   if (own && (!log || own[0] > 0)) return { axis: { ...type, range: own.map(onAxis), autorange: false } };
-  const lines = data.filter((trace) => trace.meta.part !== "discarded");
+  const lines = data.filter((trace) => trace.meta.part !== "discarded" && (trace.yaxis ?? "y") === "y");
   const noisy = lines.some((trace) => trace.meta.part === "smooth");
   const clip = view.outliers && noisy ? clipped(lines, chart.figure.layout.yaxis.rangemode === "tozero" && !log) : null;
   if (!clip || (log && clip.range[0] <= 0)) return { axis: { ...type, autorange: true } };

@@ -32,6 +32,7 @@ async function reload() {
   } catch (error) {
     store.failed = error.message;
   }
+  charts.settle();
   charts.markAll();
 }
 

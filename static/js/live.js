@@ -1,8 +1,6 @@
 // A page's part in one job's live events: the stream is shared with other tabs where the browser can, else it is the page's
 // own. Nothing is asked while the tab is hidden or the person has paused.
 
-import { Stream } from "./stream.js";
-
 export class Live {
   /** `heard(message)` gets every event after `cursor` once; `say(state, words)` drives the live dot. */
   constructor(job, cursor, heard, say) {
@@ -69,13 +67,23 @@ function inWorker(live) {
   };
 }
 
+/** Loaded where there is no such worker. */
 function ownStream(live) {
-  const stream = new Stream(live.job, live.cursor, (message) => live.take(message), (...said) => live.told(...said));
+  let wanted = false;
+  let stream;
+  const coming = import("./stream.js").then(({ Stream }) => {
+    stream = new Stream(live.job, live.cursor, (message) => live.take(message), (...said) => live.told(...said));
+  });
   return {
-    join: (retry) => {
+    join: async (retry) => {
+      wanted = true;
+      await coming;
       if (retry) stream.errors = 0;
-      stream.open();
+      if (wanted) stream.open();
     },
-    leave: () => stream.close(),
+    leave: () => {
+      wanted = false;
+      stream?.close();
+    },
   };
 }

@@ -18,6 +18,7 @@ export function marksOf(chart, data, charts) {
   const kept = charts.store.marks.filter((mark) => mark.kind === "checkpoint").slice(-CHECKPOINTS_AT_MOST);
   for (const mark of kept) checkpoint(made, at(mark.step), mark);
   odd(made, chart, charts);
+  if (chart.peak) highest(made, at(chart.peak.step), chart);
   if (charts.ending) end(made, charts, chart);
   return made;
 }
@@ -67,6 +68,12 @@ function odd(made, chart, charts) {
     const more = i === ODD_AT_MOST - 1 && found.length > ODD_AT_MOST ? ` and ${found.length - ODD_AT_MOST} more` : "";
     made.annotations.push(label(x, 0.05 + 0.09 * i, `${word} at step ${whole(step)}${more}`, "--bad-text", { yanchor: "bottom", xanchor: "auto", bgcolor: css("--card") }));
   });
+}
+
+/** The highest use of memory, where it first came to that. */
+function highest(made, x, { peak, figure }) {
+  if (x === null) return;
+  made.annotations.push(label(x, peak.value * figure.scale, "▾ peak", "--text", { yref: "y", yanchor: "bottom", xanchor: "auto", hovertext: `step ${whole(peak.step)}` }));
 }
 
 function end(made, charts, chart) {

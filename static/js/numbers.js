@@ -38,7 +38,7 @@ export function duration(seconds) {
 }
 
 /** A duration nobody can know to the second: 40 s, 14 min, 3 h, 2 d. */
-function roughly(seconds) {
+export function roughly(seconds) {
   for (const [unit, size, least] of [["d", 86400, 2], ["h", 3600, 2], ["min", 60, 1.5]]) {
     if (seconds >= least * size) return `${(seconds / size).toFixed(0)} ${unit}`;
   }
@@ -76,5 +76,6 @@ export function inUnit(series, value, unit) {
   if (!Number.isFinite(value)) return "NaN";
   if (series === "learning_rate") return learningRate(value);
   if (series === "tokens_per_second") return count(value);
-  return unit === "%" ? significant(value, 3) : significant(value, unit === "GiB" ? 3 : 4);
+  if (series === "data_wait_share") return `${significant(100 * value, 2)} %`;
+  return unit === "%" ? significant(value, 3) : significant(value, unit === "GiB" || unit === "s" ? 3 : 4);
 }

@@ -1,6 +1,6 @@
 // The job's points as the page knows them: history from the server, then live ones, smoothed on exactly.
 
-const SMOOTHED_NEVER = /^(learning_rate|device_memory|allocated_|reserved_|power_limit|temperature|eval_)/;
+const SMOOTHED_NEVER = /^(learning_rate|device_memory|allocated_|reserved_|power_limit|temperature|eval_|spent_|disk_free|host_memory)/;
 const ALWAYS = ["loss", "tokens_per_second", "device_memory_bytes", "step_seconds"]; // what the header reads
 const POINTS_AT_MOST = 1500;
 const BUCKETS = 1000;

@@ -14,7 +14,7 @@ export function summary(chart, { store }) {
 function told(chart, store) {
   const trace = chart.figure.data[0];
   const each = store.series.get(trace.meta.series);
-  if (!each || each.raw.length < 2) return "";
+  if (!each || each.raw.length < 2 || trace.meta.part === "bar") return "";
   const held = each.smooth.map((value, i) => ({ value, step: each.step[i] })).filter(({ value }) => Number.isFinite(value));
   if (held.length < 2) return "";
   const unit = chart.figure.unit ? ` ${chart.figure.unit}` : "";

@@ -69,6 +69,14 @@ def test_buckets_keep_the_spike(running: Any) -> None:
     assert min(answer["min"]["loss"]) == 1.0
 
 
+def test_of_amounts_a_bucket_keeps_the_mean(running: Any) -> None:
+    """A checkpoint every hundred steps must neither vanish between the buckets nor count for all their steps."""
+    reporting.accept(running, 1, [step(n, spent_saving_seconds=5.0 * (n % 100 == 1)) for n in range(1, 1001)])
+    answer = metrics.history(running.job, ["spent_saving_seconds"], points=5, smoothing=0.6)
+    assert answer["series"]["spent_saving_seconds"] == pytest.approx([0.05] * 5)
+    assert answer["smooth"] == answer["series"]
+
+
 def test_a_stretch_looked_at_closely_gets_the_buckets_and_the_same_smoothing(running: Any) -> None:
     reporting.accept(running, 1, [step(n, loss=100.0 if n == 333 else 1.0) for n in range(1, 1001)])
     whole = metrics.history(running.job, ["loss"], points=1000, smoothing=0.6)

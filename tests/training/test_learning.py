@@ -18,6 +18,7 @@ from workers.protocol import JobSpec
 from workers.training.completing import verified
 from workers.training.methods import EQUIPMENT
 from workers.training.shape import read_shape
+from workers.training.spent import PARTS
 
 
 def folder_sha256(folder: Path) -> str:
@@ -59,6 +60,11 @@ def test_every_step_reports_speed_and_memory(classify: MakeJob, train: Trainer) 
     values = run.of("metrics")[-2]["values"]
     for name in ("learning_rate", "grad_norm", "tokens_per_second", "samples_per_second", "data_wait_share"):
         assert name in values
+    spent = {name: seconds for name, seconds in values.items() if name.startswith("spent_")}
+    assert set(spent) == {f"spent_{part}_seconds" for part in PARTS}
+    within = sum(spent[f"spent_{part}_seconds"] for part in ("data", "forward_backward", "optimizer"))
+    assert 0.5 * values["step_seconds"] < within <= values["step_seconds"]
+    assert run.series("spent_evaluation_seconds")[1] > 0  # of the evaluation before training
     assert 50e6 < values["device_memory_bytes"] <= values["device_memory_peak_bytes"]
     plan = run.of("plan")[0]
     assert (plan["device"], plan["memory_kind"], plan["threads"]) == ("cpu", "process memory", 1)

@@ -1,4 +1,4 @@
-"""Figures of what a training does to its device: memory, utilisation, power, temperature, waiting for data."""
+"""Figures of what a training does to its device and machine: memory, utilisation, power, temperature, disk, network."""
 
 from __future__ import annotations
 
@@ -6,12 +6,23 @@ from dataclasses import replace
 
 from webapp.jobs.figures import GIB, Chart, Line, Reference, ended_without, with_log
 from webapp.jobs.models import Job
+from webapp.jobs.step_figures import step_time, throughput
+
+MIB = 1 / 1024**2
+HOST_WAITS = "Told by the worker about once a second, once the training has begun."
 
 
 def system_charts(job: Job) -> list[Chart]:
     """All of the System tab, in its order."""
-    charts = [memory(job), utilisation(job), *_sensors(job), _data_wait(), _step_time()]
+    charts = [memory(job), utilisation(job), *_sensors(job), step_time(job), _host(), _disk(), _network()]
     return ended_without(charts) if job.ended else with_log(charts, job)
+
+
+def pace_charts(job: Job) -> list[Chart]:
+    """How fast it goes and what it takes, for the overview: of a GPU's sensors, or of the machine of a CPU job."""
+    beside = _sensors(job) if job.memory_kind in ("", "VRAM") else [_host(), _disk()]
+    charts = [throughput(job), memory(job), utilisation(job), *beside, step_time(job)]
+    return ended_without(charts) if job.ended else charts
 
 
 def memory(job: Job) -> Chart:
@@ -31,7 +42,8 @@ def memory(job: Job) -> Chart:
     band = (told[0] * GIB, told[1] * GIB) if told else None
     if band:
         help += " The shaded band is what was estimated before the start."
-    return Chart("memory", title, "GiB", help, lines, scale=GIB, from_zero=True, references=references, band=band)
+    look = {"references": references, "band": band, "facts": "memory", "also": ("device_memory_peak_bytes",)}
+    return Chart("memory", title, "GiB", help, lines, scale=GIB, from_zero=True, **look)
 
 
 def utilisation(job: Job) -> Chart:
@@ -68,12 +80,22 @@ def _sensors(job: Job) -> list[Chart]:
     ]
 
 
-def _data_wait() -> Chart:
-    help = "Share of a step spent waiting for rows. Over a few percent the data is the bottleneck, not the device."
-    line = Line("data_wait_share", "waiting", smooth=True)
-    return Chart("data_wait", "Waiting for data", "%", help, (line,), scale=100, from_zero=True)
+def _host() -> Chart:
+    help = "Of the whole machine, with all that runs on it besides this training."
+    lines = (Line("host_cpu_percent", "processor", smooth=True), Line("host_memory_percent", "memory", colour=3))
+    return Chart("host", "Host", "%", help, lines, from_zero=True, waiting=HOST_WAITS)
 
 
-def _step_time() -> Chart:
-    help = "Seconds of one optimizer step. Steps with long rows take longer."
-    return Chart("step_time", "Step time", "s", help, (Line("step_seconds", "step", smooth=True),), from_zero=True)
+def _disk() -> Chart:
+    help = "Where the worker keeps base models, datasets and checkpoints."
+    line = Line("disk_free_bytes", "free")
+    look = {"scale": GIB, "from_zero": True, "facts": "disk", "waiting": HOST_WAITS}
+    return Chart("disk", "Disk free", "GiB", help, (line,), **look)
+
+
+def _network() -> Chart:
+    help = "Of the whole machine; a training's own share is its events and checkpoints."
+    received = Line("network_received_bytes_per_second", "received", smooth=True)
+    sent = Line("network_sent_bytes_per_second", "sent", colour=2, smooth=True, dashed=True)
+    look = {"scale": MIB, "from_zero": True, "waiting": HOST_WAITS}
+    return Chart("network", "Network", "MiB/s", help, (received, sent), **look)

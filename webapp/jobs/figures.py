@@ -32,6 +32,8 @@ CONFIG = {
 GIB = 1 / 1024**3
 PLANNED_POINTS = 40
 PRESS = "Press a point to see its checkpoint."
+BELOW, ABOVE = (0.0, 0.22), (0.34, 1.0)
+SAID_BESIDE = ("band", "bars", "facts", "use", "also")
 BY_STEP = "by step"
 """Name of shapes and words that stand at steps: over other x axes they are left out."""
 
@@ -50,6 +52,23 @@ class Line:
     markers: bool = False
     rows: int = 0
     """A share counted on so many rows: each point gets the interval that they allow."""
+    axis: str = "y"
+    """Its y axis: the chart's own, or one of `Chart.axes`."""
+    unit: str | None = None
+    """Where it is not the chart's."""
+    number: str = ""
+    """Format of its values, where it is not the chart's."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Another y axis: to the right of the chart's own, or a row of its own below."""
+
+    name: str
+    """As traces call it: y2, y3."""
+    tick_format: str
+    right: bool = False
+    below: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,6 +113,15 @@ class Chart:
     """The area between train and eval may be shaded."""
     next: str = ""
     """When another point comes after a first one that stands alone."""
+    axes: tuple[Axis, ...] = ()
+    bars: bool = False
+    """Stacked bars of steps' means instead of lines; the card is left away where nothing of it is logged."""
+    facts: str = ""
+    """What is worked out of the points and said above the plot: throughput, memory or disk (static/js/facts.js)."""
+    use: float | None = None
+    """Times tokens a second: the share of the devices' peak."""
+    also: tuple[str, ...] = ()
+    """Series that the facts need besides those drawn."""
 
     @property
     def script_id(self) -> str:
@@ -101,11 +129,12 @@ class Chart:
 
     def drawn(self) -> dict[str, Any]:
         """What the browser gets: plotly's data, layout and config, and how to fill them."""
-        own = ("waiting", "absent", "limit", "log_url", "exponential", "next")
+        own = ("waiting", "absent", "limit", "log_url", "exponential", "next", *SAID_BESIDE)
         names = ("name", "title", "unit", "scale", "wide", *own)
         span = [0, self.planned[-1][0]] if self.planned else None
         # What is said beside the figure is a job's own; without it equal charts are drawn once.
-        bare = replace(self, absent=None, log_url="", waiting="", help="", limit=None, exponential="", next="")
+        texts: dict[str, Any] = {"log_url": "", "waiting": "", "help": "", "exponential": "", "next": "", "facts": ""}
+        bare = replace(self, absent=None, limit=None, use=None, also=(), **texts)
         return {**_figure(bare), **{name: getattr(self, name) for name in names}, "span": span}
 
     @property
@@ -120,7 +149,7 @@ def charts_for(job: Job) -> list[Chart]:
     waits = f"Evaluated every {every:,} steps, first of all before training." if every else "No evaluation yet."
     next = f"Evaluated every {every:,} steps; the next comes at {every:,}." if every and not job.ended else ""
     metrics = [replace(chart, absent=_no_eval_rows(job), next=next) for chart in _metrics(job, waits)]
-    charts = [_loss(job), *metrics, _gradient_norm(), _learning_rate(job), _throughput()]
+    charts = [_loss(job), *metrics, _gradient_norm(), _learning_rate(job)]
     return ended_without(charts) if job.ended else with_log(charts, job)
 
 
@@ -193,12 +222,6 @@ def _learning_rate(job: Job) -> Chart:
     )
 
 
-def _throughput() -> Chart:
-    line = Line("tokens_per_second", "tokens/s", smooth=True)
-    help = "Tokens per second. Dips beside evaluations and checkpoints are normal."
-    return Chart("throughput", "Throughput", "tok/s", help, (line,), ",~d", from_zero=True)
-
-
 # ---- From a chart to plotly's JSON ---------------------------------------------------------------
 
 
@@ -217,6 +240,10 @@ def _figure(chart: Chart) -> dict[str, Any]:
         xaxis=_axis(tickformat=",~d"),
         yaxis=_axis(tickformat=chart.tick_format, fixedrange=True, rangemode="tozero" if chart.from_zero else "normal"),
     )
+    if chart.bars:
+        figure.update_layout(barmode="stack", bargap=0)
+    for axis in chart.axes:
+        _add_axis(figure, axis)
     if named := [each.value for each in chart.references if each.words]:
         figure.update_yaxes(autorangeoptions={"include": named})
     if chart.planned:
@@ -240,13 +267,27 @@ def _figure(chart: Chart) -> dict[str, Any]:
     return {"data": plain["data"], "layout": plain["layout"], "config": CONFIG}
 
 
+def _add_axis(figure: go.Figure, axis: Axis) -> None:
+    """The chart's own axis makes room for a row below, and the x axis goes down with it."""
+    plain = _axis(tickformat=axis.tick_format, fixedrange=True, rangemode="tozero", nticks=4 if axis.right else 3)
+    place = (
+        {"domain": BELOW} if axis.below else {"overlaying": "y", "side": "right", "showgrid": False, "tickmode": "auto"}
+    )
+    figure.update_layout({f"yaxis{axis.name[1:]}": {**plain, "anchor": "x", **place}})
+    if axis.below:
+        figure.update_layout(yaxis_domain=ABOVE, xaxis_anchor=axis.name)
+
+
 def _axis(**more: Any) -> dict[str, Any]:
     ticks = {"ticks": "outside", "ticklen": 4, "tickfont": {"size": 11}}
     return {"zeroline": False, "automargin": True, "showline": True, **ticks, **more}
 
 
-def _traces(chart: Chart, line: Line) -> list[go.Scatter]:
+def _traces(chart: Chart, line: Line) -> list[go.Scatter | go.Bar]:
     """A smoothed line has its raw points behind it, thin and without hover."""
+    if chart.bars:
+        told = {"series": line.series, "part": "bar", "colour": f"--trace-{line.colour}"}
+        return [go.Bar(uid=f"{line.series}-bar", name=line.label, meta=told)]
     if not line.smooth:
         return [_trace(chart, line, "raw", width=2)]
     behind = _trace(chart, line, "raw", width=1).update(opacity=0.28, hoverinfo="skip", hovertemplate=None)
@@ -254,8 +295,9 @@ def _traces(chart: Chart, line: Line) -> list[go.Scatter]:
 
 
 def _trace(chart: Chart, line: Line, part: str, width: int) -> go.Scatter:
-    number = ".2e" if chart.name == "learning_rate" else ".4~g" if chart.tick_format != ",~d" else ",.0f"
-    unit = f" {chart.unit}" if chart.unit else ""
+    usual = ".2e" if chart.name == "learning_rate" else ".4~g" if chart.tick_format != ",~d" else ",.0f"
+    number = line.number or (".4~g" if line.axis != "y" else usual)
+    unit = chart.unit if line.unit is None else line.unit
     return go.Scatter(
         uid=f"{line.series}-{part}",
         name=line.label,
@@ -263,7 +305,8 @@ def _trace(chart: Chart, line: Line, part: str, width: int) -> go.Scatter:
         line={"width": width, "dash": "dash" if line.dashed else "solid"},
         marker={"size": 6} if line.markers else None,
         connectgaps=False,
-        hovertemplate=f"%{{y:{number}}}{unit}",
+        hovertemplate=f"%{{y:{number}}} {unit}".rstrip(),
+        yaxis=None if line.axis == "y" else line.axis,
         meta={"series": line.series, "part": part, "colour": f"--trace-{line.colour}"}
         | ({"rows": line.rows} if line.rows else {}),
     )

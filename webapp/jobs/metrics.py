@@ -21,7 +21,12 @@ from webapp.jobs.models import Attempt, Job, MetricChunk
 from webapp.jobs.recording import as_json_number
 
 Floats = NDArray[np.float64]
-NEVER_SMOOTHED = ("learning_rate", "device_memory", "allocated_", "reserved_", "power_limit", "temperature", "eval_")
+NEVER_SMOOTHED = (
+    *("learning_rate", "device_memory", "allocated_", "reserved_", "power_limit", "temperature", "eval_"),
+    *("spent_", "disk_free", "host_memory"),
+)
+AVERAGED = "spent_"
+"""Of these a bucket keeps the mean instead of the last value: they are amounts, and their sum must stay."""
 NOT_FINITE_AT_MOST = 100
 BLOCK = 128
 AROUND = 4
@@ -152,7 +157,11 @@ def _reduced(columns: Columns, name: str, points: int, weight: float, within: St
         edges = _finer_within(edges, points, int(first), int(end))
     last = edges[1:] - 1
     low, high = _extremes(values, edges)
-    return _Reduced(step[last], values[last], low, high, smooth[last], state)
+    kept = values[last]
+    if name.startswith(AVERAGED) and len(values):
+        kept = np.add.reduceat(values, edges[:-1]) / np.diff(edges)
+        return _Reduced(step[last], kept, low, high, kept, state)
+    return _Reduced(step[last], kept, low, high, smooth[last], state)
 
 
 def smoothed(values: Floats, weight: float) -> tuple[Floats, list[float]]:

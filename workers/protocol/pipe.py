@@ -31,7 +31,15 @@ class Event(TypedDict, total=False):
                  device ("cpu", "NVIDIA …"),
                  memory_kind ("VRAM" or "process memory"), device_memory_total_bytes, resumed_step,
                  train_rows, eval_rows, versions
-    metrics:     step, epoch, values {name: number}; NaN and infinities travel as "NaN", "Infinity", "-Infinity"
+    metrics:     step, epoch, values {name: number}; NaN and infinities travel as "NaN", "Infinity", "-Infinity". With
+                 each step loss, learning_rate, grad_norm, tokens_per_second, samples_per_second, tokens_seen,
+                 step_seconds, data_wait_share (0 to 1), and where the time since the step before went:
+                 spent_PART_seconds for data, forward_backward, optimizer, evaluation, saving; what memory and sensors
+                 say: device_memory_bytes, allocated_, reserved_memory_bytes, each also _peak_bytes,
+                 device_utilisation_percent, power_watts, power_limit_watts, temperature_celsius; with an evaluation
+                 eval_NAME. The worker, which sees more than the trainer in its sandbox, adds about once a second
+                 host_cpu_percent, host_memory_percent, disk_free_bytes (of its own folder),
+                 network_received_bytes_per_second and network_sent_bytes_per_second
     log:         level (info, warning, error), text
     checkpoint:  step, folder, best
     artifact:    bytes

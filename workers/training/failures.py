@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from workers.training.progress import Progress
+
 
 class JobFailure(Exception):
     """This job cannot go on and would end the same way if tried again."""
@@ -28,3 +30,18 @@ class Stopped(Exception):
 
 class PeerLost(Exception):
     """Another process of this training is gone: the cause is there, not here."""
+
+
+def diverged(progress: Progress, steps: int, rate: float) -> JobFailure:
+    """The end of a training whose loss was no number for so many steps in a row."""
+    last = f"; the last good loss was {progress.last_loss:.4g}" if progress.last_loss is not None else ""
+    return JobFailure(
+        "diverged",
+        f"The loss or its gradient was no number for {steps} steps in a row, last at step "
+        f"{progress.step:,}{last}. Try a third of the learning rate ({rate / 3:.2g} instead of {rate:.2g}), "
+        "a longer warm-up, or another number format.",
+        step=progress.step,
+        steps_not_finite=steps,
+        last_finite_loss=progress.last_loss,
+        suggested_learning_rate=rate / 3,
+    )

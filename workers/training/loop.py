@@ -24,11 +24,12 @@ from workers.training import checkpoint, storage, telling
 from workers.training.batching import Batch, collate, training_order
 from workers.training.evaluating import Evaluation, SignOfLife
 from workers.training.events import Events
-from workers.training.failures import JobFailure, Stopped
+from workers.training.failures import Stopped, diverged
 from workers.training.losses import summed_loss
 from workers.training.memory import MemorySampler
 from workers.training.peers import Peers
 from workers.training.samples import Sample
+from workers.training.spent import Spent
 
 DIVERGED_AFTER = 3
 """Steps in a row whose loss is not a number."""
@@ -67,6 +68,7 @@ class Loop:
     _stopping: bool = False
     """Every process knows of the same step that one of them was asked to stop."""
     _order: tuple[int, list[list[int]]] = field(default=(-1, []))
+    _spent: Spent = field(default_factory=Spent)
 
     @property
     def total_steps(self) -> int:
@@ -111,40 +113,45 @@ class Loop:
 
     def _step(self) -> None:
         started = time.perf_counter()
-        forward_passes = self._next_rows()
-        batches = [batch for numbers in forward_passes if (batch := self._batch(self.peers.share(numbers)))]
-        waited = time.perf_counter() - started
+        with self._spent.on("data"):
+            forward_passes = self._next_rows()
+            batches = [batch for numbers in forward_passes if (batch := self._batch(self.peers.share(numbers)))]
         rate = self.moving.scheduler.get_last_lr()[0]
         samples = [self.rows[number] for numbers in forward_passes for number in numbers]
-        loss, norm = self._learn(batches, sum(sample.supervised for sample in samples))
+        with self._spent.on("forward_backward"):
+            loss, norm = self._gradients(batches, sum(sample.supervised for sample in samples))
+        with self._spent.on("optimizer"):
+            self._update(loss, norm)
         self._count(samples, loss, norm)
-        self._report(samples, loss, norm, rate, time.perf_counter() - started, waited)
+        self._report(samples, loss, norm, rate, time.perf_counter() - started)
         self._fail_if_diverged()
 
-    def _learn(self, batches: list[Batch], labels: int) -> tuple[float, float]:
-        """Forward, backward and update; the loss per label and the norm of the gradient before clipping."""
+    def _gradients(self, batches: list[Batch], labels: int) -> tuple[float, float]:
+        """Forward and backward; the loss per label and the norm of the gradient before clipping."""
         model, optimizer = self.moving.model, self.moving.optimizer
         total = torch.zeros((), device=self.accelerator.device)
         for batch in batches:
             self.numbers |= {"batch_rows": batch.rows, "batch_length": batch.length}
-            loss = summed_loss(model(**batch.inputs).logits, batch.labels, self.spec.task) / labels
-            self.accelerator.backward(loss)
-            total += loss.detach()
+            part = summed_loss(model(**batch.inputs).logits, batch.labels, self.spec.task) / labels
+            self.accelerator.backward(part)
+            total += part.detach()
         penalty = self.moving.equipment.penalty(model) if self.peers.is_first else None  # once, however many sum up
         if penalty is not None:
             self.accelerator.backward(penalty)
         total, self._stopping = self.peers.sum_step(model, total, self.stop.is_set())
         trained = [each for group in optimizer.param_groups for each in group["params"]]
         norm = self.accelerator.clip_grad_norm_(trained, CLIP_NORM)
-        loss_value, norm_value = torch.stack([total, norm.to(total.device)]).tolist()
-        if self._is_sound(loss_value, norm_value) or self.moving.scaler is not None:
+        loss, norm = torch.stack([total, norm.to(total.device)]).tolist()  # on a GPU it is waited for here
+        return loss, norm
+
+    def _update(self, loss: float, norm: float) -> None:
+        if self._is_sound(loss, norm) or self.moving.scaler is not None:
             # An update from numbers that are none would spoil every weight; the step is counted, not taken.
             # The gradient scaler of fp16 sees to that itself.
-            optimizer.step()
-            self.moving.equipment.after_step(model, self.moving.progress.step + 1)
+            self.moving.optimizer.step()
+            self.moving.equipment.after_step(self.moving.model, self.moving.progress.step + 1)
         self.moving.scheduler.step()
-        optimizer.zero_grad()
-        return loss_value, norm_value
+        self.moving.optimizer.zero_grad()
 
     def _is_sound(self, loss: float, norm: float) -> bool:
         """Under the scaler of fp16 a gradient too large is nothing unusual: it looks for its scale that way."""
@@ -183,9 +190,7 @@ class Loop:
         else:
             progress.losses_not_finite += 1
 
-    def _report(
-        self, samples: list[Sample], loss: float, norm: float, rate: float, seconds: float, waited: float
-    ) -> None:
+    def _report(self, samples: list[Sample], loss: float, norm: float, rate: float, seconds: float) -> None:
         values = {
             "loss": loss,
             "learning_rate": rate,
@@ -193,8 +198,9 @@ class Loop:
             "tokens_per_second": sum(len(sample.input_ids) for sample in samples) / seconds,
             "samples_per_second": len(samples) / seconds,
             "step_seconds": seconds,
-            "data_wait_share": waited / seconds,
+            "data_wait_share": self._spent.seconds["data"] / seconds,
             "tokens_seen": float(self.moving.progress.tokens_seen),
+            **self._spent.told(),
             **self.memory.values(),
         }
         self._say("metrics", epoch=self._epochs(), values=values)
@@ -203,18 +209,7 @@ class Loop:
         progress = self.moving.progress
         if progress.losses_not_finite < DIVERGED_AFTER:
             return
-        last = f"; the last good loss was {progress.last_loss:.4g}" if progress.last_loss is not None else ""
-        rate = self.training.learning_rate or 0.0
-        raise JobFailure(
-            "diverged",
-            f"The loss or its gradient was no number for {DIVERGED_AFTER} steps in a row, last at step "
-            f"{progress.step:,}{last}. Try a third of the learning rate ({rate / 3:.2g} instead of {rate:.2g}), "
-            "a longer warm-up, or another number format.",
-            step=progress.step,
-            steps_not_finite=DIVERGED_AFTER,
-            last_finite_loss=progress.last_loss,
-            suggested_learning_rate=rate / 3,
-        )
+        raise diverged(progress, DIVERGED_AFTER, self.training.learning_rate or 0.0)
 
     # ---- between steps -----------------------------------------------------------------------
 
@@ -226,7 +221,8 @@ class Loop:
             return
         self._say("phase", phase="evaluating")
         evaluation = self.evaluation
-        metrics, said = self.peers.from_first(lambda: evaluation.look(self.moving.model, self.alive()))
+        with self._spent.on("evaluation"):
+            metrics, said = self.peers.from_first(lambda: evaluation.look(self.moving.model, self.alive()))
         best_before = progress.best
         if progress.judge(metrics, self.spec.task) and not self.peers.from_first(self._best_kept):
             progress.best = best_before
@@ -263,8 +259,9 @@ class Loop:
         before, progress.saved_step = progress.saved_step, progress.step
         self._say("phase", phase="saving")
         everyones = self.peers.gathered(checkpoint.generators())
-        if not self.peers.from_first(lambda: self._checkpoint_kept(everyones)):
-            progress.saved_step = before
+        with self._spent.on("saving"):
+            if not self.peers.from_first(lambda: self._checkpoint_kept(everyones)):
+                progress.saved_step = before
         self._say("phase", phase="training")
 
     def _checkpoint_kept(self, everyones_generators: list[dict[str, Any]]) -> bool:

@@ -14,7 +14,7 @@ from webapp.jobs import comparing, doctor, figures, said
 from webapp.jobs.accuracy import judge
 from webapp.jobs.baseline import AGAINST, pinned_id
 from webapp.jobs.config_text import as_command, as_yaml
-from webapp.jobs.device_figures import memory, system_charts, utilisation
+from webapp.jobs.device_figures import pace_charts, system_charts
 from webapp.jobs.models import Event, Job, JobState, delta_of
 from webapp.jobs.own_front import own_front
 from webapp.jobs.reference_lines import held_against
@@ -48,11 +48,7 @@ def result(job: Job) -> dict[str, Any]:
 
 
 def _overview(request: HttpRequest, job: Job) -> dict[str, Any]:
-    on_device = [memory(job), utilisation(job)]
-    charts = [
-        *held_against(job, figures.charts_for(job)),
-        *(figures.ended_without(on_device) if job.ended else on_device),
-    ]
+    charts = [*held_against(job, figures.charts_for(job)), *pace_charts(job)]
     return _told(_lines(job, "", ""), "overview") | result(job) | {"charts": charts, "page_data": _charts_page(job)}
 
 
