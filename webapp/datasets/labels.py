@@ -76,7 +76,7 @@ class Labels:
         changed = {label: number for label, number in read.items() if number != label}
         places = {label: line for (label, _), (line, _) in reversed(self.first.items())}
         return [
-            {"line": places.get(label), "text": f"`{label}` -> `{number}` ({self.counts[label]:,} rows)"}
+            {"line": places.get(label), "text": f"{label} → {number} ({self.counts[label]:,} rows)"}
             for label, number in list(changed.items())[:CHANGES_SHOWN]
         ]
 
