@@ -97,9 +97,9 @@ def test_the_time_left_is_a_range_once_twenty_steps_are_made(cast: Cast, attempt
     reporting.accept(attempt, 62, [{**metrics(61), "time": 1000.0, "left": [0, 1]}])  # a long evaluation in between
     page = browser_of(cast.vera).get(attempt.job.get_absolute_url()).content.decode()
     assert "5 min to 41 min left" in page
-    told = messages_after(attempt.job_id, 0)
-    assert [message["n"] for message in told if "left" in message] == [told[-1]["n"]]
-    low, high = told[-1]["left"]
+    heard = messages_after(attempt.job_id, 0)
+    assert [message["n"] for message in heard if "left" in message] == [heard[-1]["n"]]
+    low, high = heard[-1]["left"]
     assert low == 2 * 139
     assert high == pytest.approx(139 * (48 * 2 + 780) / 49, abs=0.1)  # the mean of the newest 49 paces, pause and all
 
