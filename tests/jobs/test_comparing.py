@@ -11,8 +11,8 @@ from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
 from webapp.jobs import comparing, efficiency
 from webapp.jobs.claims import claims
-from webapp.jobs.labels import Spot, places
 from webapp.jobs.models import Job
+from webapp.jobs.point_names import Spot, places
 from webapp.jobs.trade_offs import ordered, trade_offs
 
 ACCURACY = "eval_accuracy"

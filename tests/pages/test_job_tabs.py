@@ -15,6 +15,7 @@ from tests.pages.test_access import browser_of
 from webapp.jobs import reporting, transitions
 from webapp.jobs.config_text import as_command, as_yaml
 from webapp.jobs.models import Attempt, Checkpoint, Job, Worker
+from webapp.jobs.recording import messages_after
 from webapp.jobs.saved import saved
 from webapp.jobs.shown import shown
 from webapp.jobs.sparklines import path
@@ -93,9 +94,14 @@ def test_the_time_left_is_a_range_once_twenty_steps_are_made(cast: Cast, attempt
     page = browser_of(cast.vera).get(attempt.job.get_absolute_url()).content.decode()
     assert "estimating the time left" in page
     reporting.accept(attempt, 17, [*map(metrics, range(16, 61))])
-    reporting.accept(attempt, 62, [{**metrics(61), "time": 1000.0}])  # a long evaluation in between
+    reporting.accept(attempt, 62, [{**metrics(61), "time": 1000.0, "left": [0, 1]}])  # a long evaluation in between
     page = browser_of(cast.vera).get(attempt.job.get_absolute_url()).content.decode()
     assert "5 min to 41 min left" in page
+    heard = messages_after(attempt.job_id, 0)
+    assert [message["n"] for message in heard if "left" in message] == [heard[-1]["n"]]
+    low, high = heard[-1]["left"]
+    assert low == 2 * 139
+    assert high == pytest.approx(139 * (48 * 2 + 780) / 49, abs=0.1)  # the mean of the newest 49 paces, pause and all
 
 
 def test_the_log_is_filtered_by_level(cast: Cast, attempt: Attempt) -> None:

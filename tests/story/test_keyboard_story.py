@@ -23,6 +23,7 @@ pytestmark = [
 ]
 TABS_AT_MOST = 150
 RINGED = """() => {
+    if (document.activeElement === document.body) return null;
     const at = document.activeElement, ringed = at.closest('.choice') ?? at;
     const { outlineStyle, outlineWidth } = getComputedStyle(ringed);
     const box = ringed.getBoundingClientRect();
@@ -42,9 +43,9 @@ def tab_to(page: Page, selector: str) -> None:
     """On with Tab until this is focused; whatever is focused on the way shows its ring, inside the window."""
     for _ in range(TABS_AT_MOST):
         page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement === document.body"):
-            continue  # from the last element the browser itself has its turn
         seen = page.evaluate(RINGED)
+        if seen is None:
+            continue  # from the last element the browser itself has its turn
         assert seen["ring"], seen["html"]
         assert seen["inView"], seen["html"]
         if page.evaluate("place => document.activeElement.matches(place)", selector):

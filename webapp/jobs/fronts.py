@@ -13,7 +13,7 @@ from webapp.accounts.templatetags.numbers import bytes_size, metric, percent, ro
 from webapp.jobs.comparing import Group, Point, Purpose, Spread, less_is_better, placed
 from webapp.jobs.efficiency import SHARE, full_of
 from webapp.jobs.figures import GIB
-from webapp.jobs.labels import Spot, places
+from webapp.jobs.point_names import Spot, places
 from webapp.jobs.study_figures import plain
 
 SHAPES = {"reparameterization": "circle", "addition": "square", "specification": "diamond", "full": "x"}
