@@ -90,6 +90,73 @@ def test_gradient_checkpointing_spoils_memory_and_time_but_no_score(made: Any) -
     assert len(comparing.facets(groups, "memory")) == 2
 
 
+ALL, SCORE_AND_TIME, COSTS_ONLY = {"score", "memory", "time"}, {"score", "time"}, {"memory", "time"}
+
+
+@pytest.mark.parametrize(
+    ("field", "purposes", "other"),
+    [
+        ("precision", ALL, {"training": {"precision": "bf16"}}),
+        ("precision", ALL, {"training": {"precision": "auto"}, "device": "NVIDIA A100"}),
+        ("quantisation", ALL, {"training": {"quantize": "4bit"}}),
+        ("longest row", ALL, {"training": {"max_length": 64}}),
+        ("rows per optimizer step", SCORE_AND_TIME, {"training": {"gradient_accumulation": 2}}),
+        ("batch size", COSTS_ONLY, {"training": {"batch_size": 4, "gradient_accumulation": 2}}),
+        ("gradient checkpointing", COSTS_ONLY, {"training": {"gradient_checkpointing": True}}),
+        ("device", COSTS_ONLY, {"device": "NVIDIA A100"}),
+        ("device", COSTS_ONLY, {"gpus": 2}),
+    ],
+)
+def test_every_field_of_the_key_splits_what_it_spoils(
+    made: Any, field: str, purposes: set[str], other: dict[str, Any]
+) -> None:
+    same = {"precision": "fp32", "quantize": "none", "max_length": 32, "gradient_accumulation": 1}
+    training = {**same, "gradient_checkpointing": False}
+    other = {**other, "training": {**training, **other.get("training", {})}}
+    jobs = [made("lora", 0.9, training=training, device="cpu"), made("bitfit", 0.8, **{"device": "cpu", **other})]
+    told = {each.field: set(each.purposes) for each in comparing.differences(jobs)}
+    assert told[field] == purposes
+    split = {purpose for purpose in ALL if len(comparing.facets(comparing.groups_of(jobs), purpose)) == 2}  # type: ignore[arg-type]
+    assert split >= purposes
+    if told.keys() == {field}:
+        assert split == purposes
+
+
+def test_auto_on_a_cpu_is_fp32(made: Any) -> None:
+    jobs = [
+        made("lora", 0.9, training={"precision": "auto"}, device="cpu"),
+        made("bitfit", 0.8, training={"precision": "fp32"}, device="cpu"),
+    ]
+    assert comparing.differences(jobs) == []
+
+
+def timed(base: float, delta: float, merged: float | None = None) -> dict[str, float]:
+    taken = {"base_seconds": base, "delta_seconds": delta, "rows": 8, "tokens": 24}
+    return taken if merged is None else {**taken, "merged_seconds": merged}
+
+
+@pytest.mark.parametrize(("delta", "verdict"), [(1.05, "reproduced"), (1.4, "differs")])
+def test_an_adapters_delay_is_held_against_a_merged_loras_none(made: Any, delta: float, verdict: str) -> None:
+    jobs = [
+        made("houlsby", 0.9, forward_pass=timed(2.0, 2.0 * delta)),
+        made("lora", 0.9, forward_pass=timed(2.0, 2.3, 2.0)),
+    ]
+    found = next(each for each in claims(comparing.groups_of(jobs), 20_000) if "answer" in each.text)
+    assert found.verdict == verdict
+    assert f"{delta:.2f} ×" in found.ours
+    assert found.ours.endswith("LoRA 4 merged 1.00 ×")
+
+
+def test_an_adapter_alone_is_told_and_not_judged(made: Any) -> None:
+    found = next(
+        each
+        for each in claims(comparing.groups_of([made("houlsby", 0.9, forward_pass=timed(2.0, 2.1))]), 20_000)
+        if "answer" in each.text
+    )
+    assert found.verdict == "not measured"
+    assert "1.05 ×" in found.ours
+
+
 def test_equal_jobs_differ_in_nothing(made: Any) -> None:
     assert comparing.differences([made("lora", 0.9), made("bitfit", 0.8)]) == []
 

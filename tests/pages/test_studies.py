@@ -39,6 +39,9 @@ def ended(study: Study, worker: Worker) -> Study:
             trainable_parameters=100 * (place % 4 + 1) ** 3,
             total_parameters=20_000,
             peak_memory_bytes=10**9 + place,
+            final_metrics={"eval_loss": 0.5 - place / 100},
+            tokens_seen=1000 * (place + 1),
+            forward_pass={"base_seconds": 1.0, "delta_seconds": 1.1, "rows": 8, "tokens": 24},
         )
         attempt = Attempt.objects.create(
             job=job,
@@ -150,6 +153,61 @@ def test_what_models_said_to_one_prompt_stands_side_by_side(cast: Cast, ended: S
     ((prompt, wanted, answers),) = view(cast, ended, tab="samples").context["across"]
     assert (prompt, wanted) == ("Is it?", "yes")
     assert [(group.title, text) for group, _, text in answers] == [("LoRA 2", "yes"), ("LoRA 4", "no")]
+
+
+def front_of(cast: Cast, study: Study, name: str, **query: Any) -> Any:
+    figures = {each["name"]: each for each in view(cast, study, tab="efficiency", **query).context["figures"]}
+    return figures[name]
+
+
+def test_the_eval_loss_can_stand_on_the_y_axis_and_less_is_better(cast: Cast, ended: Study) -> None:
+    drawn = front_of(cast, ended, "front-trained-0", y="loss")["drawn"]
+    assert drawn["layout"]["yaxis"]["title"]["text"] == "eval loss"
+    line = next(trace for trace in drawn["data"] if trace["uid"] == "front")
+    assert line["y"] == pytest.approx([0.48, 0.47, 0.46, 0.45])
+
+
+def test_tokens_are_a_cost_and_energy_says_what_it_lacks(cast: Cast, ended: Study) -> None:
+    drawn = front_of(cast, ended, "front-tokens-0")["drawn"]
+    assert sorted(x for trace in drawn["data"] if trace["uid"] != "front" for x in trace["x"]) == [3e3, 4e3, 5e3, 6e3]
+    assert "tells its power" in front_of(cast, ended, "front-energy-0")["missing"]
+    ended.jobs.update(energy_joules=7.2e6)
+    drawn = front_of(cast, ended, "front-energy-0")["drawn"]
+    assert {x for trace in drawn["data"] if trace["uid"] != "front" for x in trace["x"]} == {2.0}
+
+
+def test_literature_is_off_at_first_grey_and_never_on_the_front(cast: Cast, ended: Study) -> None:
+    def uids(**query: str) -> dict[str, Any]:
+        return {trace["uid"]: trace for trace in front_of(cast, ended, "front-trained-0", **query)["drawn"]["data"]}
+
+    off, on = uids(), uids(papers="1")
+    assert "literature" not in off
+    assert on["literature"]["meta"]["colour"] == "--axis"
+    assert on["front"]["x"] == off["front"]["x"]
+    assert "literature" not in uids(papers="1", y="loss")
+
+
+def test_a_study_without_a_full_reference_offers_to_add_one(cast: Cast, ended: Study) -> None:
+    assert "Add a full fine-tuning job" in view(cast, ended, tab="efficiency").content.decode()  # the base is unknown
+    ended.jobs.filter(method="full").delete()
+    bob = browser_of(cast.bob)
+    answer = bob.post(f"/studies/{ended.pk}/add/", {"methods": "full", "seeds": "1,2"})
+    assert answer.status_code == 302
+    assert ended.jobs.filter(method="full").count() == 2
+    assert "Add a full fine-tuning job" not in view(cast, ended, tab="efficiency").content.decode()
+
+
+def test_where_all_are_of_one_method_the_sweep_is_offered(cast: Cast, ended: Study) -> None:
+    assert "All settings here are of one method" not in view(cast, ended, tab="efficiency").content.decode()
+    ended.jobs.exclude(method="lora").delete()
+    assert "All settings here are of one method" in view(cast, ended, tab="efficiency").content.decode()
+
+
+def test_a_baseline_gives_every_cost_as_a_multiple_of_its_own(cast: Cast, ended: Study) -> None:
+    rows = view(cast, ended, baseline="1").context["rows"]
+    assert rows[0].ratios == {}
+    assert rows[1].ratios["artifact"] == pytest.approx(2.0)
+    assert rows[1].ratios["tokens"] == pytest.approx(4 / 3)
 
 
 def test_the_form_starts_a_study(cast: Cast, base_model: BaseModel, version: DatasetVersion) -> None:

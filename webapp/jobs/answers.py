@@ -65,6 +65,7 @@ def job_answer(job: Job, waiting: outlook.Waiting | None) -> dict[str, Any]:
         "memory_kind": job.memory_kind,
         "best_metric": job.best_metric,
         "final_metrics": job.final_metrics,
+        "forward_pass": job.forward_pass or None,
         "notes": job.notes,
         "remark": job.remark,
         "base_model": job.base_model_id,

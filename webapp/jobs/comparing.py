@@ -37,7 +37,7 @@ def _of_spec(part: str, name: str) -> Callable[[Job], Any]:
 
 FIELDS: dict[str, tuple[Callable[[Job], Any], tuple[Purpose, ...]]] = {
     "base model": (lambda job: job.base_model_id, ("score", "memory", "time")),
-    "precision": (_of_training("precision"), ("score", "memory", "time")),
+    "precision": (lambda job: _precision(job), ("score", "memory", "time")),
     "quantisation": (_of_training("quantize"), ("score", "memory", "time")),
     "dataset version": (_of_spec("dataset", "sha256"), ("score", "time")),
     "metric": (lambda job: metric_name(job), ("score", "time")),
@@ -48,6 +48,12 @@ FIELDS: dict[str, tuple[Callable[[Job], Any], tuple[Purpose, ...]]] = {
     "device": (lambda job: (job.device, job.gpus), ("memory", "time")),
 }
 """What must be equal, how it is read off a job, and for which comparison."""
+
+
+def _precision(job: Job) -> str:
+    """`auto` is fp32 on a CPU, and whatever is best on a GPU."""
+    asked = str(job.spec.get("training", {}).get("precision", "auto"))
+    return asked if asked != "auto" or not job.device else "fp32" if job.device == "cpu" else "auto, on a GPU"
 
 
 def metric_name(job: Job) -> str:
@@ -83,8 +89,8 @@ def differences(jobs: Sequence[Job]) -> list[Difference]:
 
 
 def _unknown(name: str, job: Job) -> bool:
-    """A device or metric that a job does not have yet is no difference."""
-    return (name == "device" and not job.device) or (name == "metric" and not job.best_metric)
+    """A device or metric that a job does not have yet is no difference, nor is the precision that follows from it."""
+    return (name in ("device", "precision") and not job.device) or (name == "metric" and not job.best_metric)
 
 
 def key_of(job: Job, purpose: Purpose) -> tuple[Any, ...]:
@@ -161,6 +167,30 @@ class Group:
         return _mean(size or None for size in sizes)
 
     @property
+    def losses(self) -> Spread | None:
+        """Eval loss of exactly the deltas that were kept."""
+        known = [job.final_metrics.get("eval_loss") for job in self.finished]
+        return spread([float(value) for value in known if isinstance(value, (int, float))])
+
+    @property
+    def tokens(self) -> float | None:
+        return _mean(job.tokens_seen for job in self.finished)
+
+    @property
+    def kwh(self) -> float | None:
+        """Of the training steps, where the device tells its power."""
+        return _mean(job.energy_joules / 3.6e6 if job.energy_joules else None for job in self.finished)
+
+    @property
+    def delta_slowdown(self) -> float | None:
+        """Of a forward pass with the delta beside the base model, as a multiple of the base model's."""
+        return _mean(job.delta_slowdown for job in self.finished)
+
+    @property
+    def merged_slowdown(self) -> float | None:
+        return _mean(job.merged_slowdown for job in self.finished)
+
+    @property
     def seconds(self) -> float | None:
         return _mean(
             (job.ended_at - job.started_at).total_seconds() if job.started_at and job.ended_at else None
@@ -194,6 +224,11 @@ def _settings(job: Job) -> str:
     return repr(
         (job.method, job.base_model_id, data, sorted(job.spec.get("options", {}).items()), sorted(training.items()))
     )
+
+
+def alike(one: Group, other: Group, purpose: Purpose) -> bool:
+    """Whether two groups that have finished may be held against each other."""
+    return key_of(one.finished[0], purpose) == key_of(other.finished[0], purpose)
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from webapp.accounts.templatetags.numbers import bytes_size, metric, percent, rough_duration
+from webapp.accounts.templatetags.numbers import bytes_size, count, metric, percent, rough_duration
 from webapp.jobs.comparing import Group, Point, Purpose, Spread, less_is_better, placed
 from webapp.jobs.efficiency import SHARE, full_of
 from webapp.jobs.figures import GIB
+from webapp.jobs.literature import Paper
 from webapp.jobs.point_names import Spot, places
 from webapp.jobs.study_figures import plain
 
@@ -47,6 +48,8 @@ COSTS = (
     Cost("artifact", "Delta on disk, MiB (log)", lambda group: group.artifact_bytes, "score", bytes_size, True, 2**-20),
     Cost("memory", "Peak memory, GiB", lambda group: group.memory_bytes, "memory", bytes_size, False, GIB),
     Cost("time", "Time, minutes", lambda group: group.seconds, "time", rough_duration, False, 1 / 60),
+    Cost("tokens", "Tokens trained on", lambda group: group.tokens, "score", count, False),
+    Cost("energy", "Energy, kWh", lambda group: group.kwh, "time", str, False),
 )
 
 
@@ -60,12 +63,15 @@ class Merit:
     lines: tuple[tuple[float, str], ...] = ()
 
 
-def merit_of(groups: Sequence[Group], base: float | None, gain: bool) -> Merit:
-    """The score, or the share of full fine-tuning's gain over the base model that was kept, where that is known."""
+def merit_of(groups: Sequence[Group], base: float | None, y: str = "") -> Merit:
+    """The score; `loss`: the eval loss; `gain`: the share of full fine-tuning's gain over the base model that was
+    kept, where that is known."""
+    if y == "loss":
+        return Merit("eval loss", lambda group: group.losses, True)
     name = next((group.metric for group in groups if group.scores), "")
     less, full = less_is_better(name), full_of(groups)
     top = full.scores.mean if full and full.scores else None
-    if gain and base is not None and top is not None and top != base:
+    if y == "gain" and base is not None and top is not None and top != base:
         return Merit("share of the full gain, %", _gain_of(base, top), False, ((100.0, "full fine-tuning"),))
     lines = [(base, "base model")] if base is not None else []
     if top is not None and not less:
@@ -87,13 +93,18 @@ def _gain_of(base: float, top: float) -> Callable[[Group], Spread | None]:
     return gain
 
 
-def front(groups: Sequence[Group], cost: Cost, merit: Merit, ringed: Group | None = None) -> dict[str, Any] | None:
-    """None without two groups that have both numbers; `ringed` gets a thick rim."""
+def front(
+    groups: Sequence[Group], cost: Cost, merit: Merit, papers: Sequence[Paper] = (), ringed: Group | None = None
+) -> dict[str, Any] | None:
+    """None without two groups that have both numbers; `ringed` gets a thick rim.
+
+    What papers say lies beside them, never on the front.
+    """
     points = placed(groups, cost.of, merit.less, merit.of)
     if len(points) < 2:
         return None
     large = cost.key == "trained"  # the first panel alone shows memory as area, and the legend
-    axes = _Axes.around(points, cost, merit, WIDE_PX if large else NARROW_PX)
+    axes = _Axes.around(points, cost, merit, WIDE_PX if large else NARROW_PX, papers)
     figure = go.Figure()
     on_front = [point for point in points if point.on_front]
     figure.add_scatter(
@@ -113,6 +124,8 @@ def front(groups: Sequence[Group], cost: Cost, merit: Merit, ringed: Group | Non
         own = [point for point in points if point.group.family == family]
         if own:
             figure.add_trace(_family(family, own, cost, sizes, texts).update(_rims(own, ringed)))
+    if papers:
+        figure.add_trace(_literature(papers))
     _lines(figure, merit, axes)
     figure.update_xaxes(title={"text": cost.title, "font": {"size": 12}}, type="log" if cost.log else "linear")
     if cost.log:
@@ -136,10 +149,14 @@ class _Axes:
     width: int
 
     @classmethod
-    def around(cls, points: Sequence[Point], cost: Cost, merit: Merit, width: int) -> _Axes:
+    def around(
+        cls, points: Sequence[Point], cost: Cost, merit: Merit, width: int, papers: Sequence[Paper] = ()
+    ) -> _Axes:
         """With room for bubbles and names; reference lines that lie near are inside."""
-        xs = [_place(point.x, cost) for point in points]
-        low, high = min(point.score.low for point in points), max(point.score.high for point in points)
+        xs = [_place(x, cost) for x in (*(point.x for point in points), *(paper.trained_percent for paper in papers))]
+        printed = [paper.score for paper in papers]
+        low = min([point.score.low for point in points] + printed)
+        high = max([point.score.high for point in points] + printed)
         span = high - low or abs(high) * 0.1 or 1.0
         near = [value for value, _ in merit.lines if low - NEAR * span <= value <= high + NEAR * span]
         low, high = min([low, *near]), max([high, *near])
@@ -212,6 +229,21 @@ def _rims(own: Sequence[Point], ringed: Group | None) -> dict[str, Any]:
     clear = [point.on_front or not point.separable or point.group is ringed for point in own]
     widths = [RING_PX if point.group is ringed else 1 for point in own]
     return {"marker": {"opacity": [1.0 if each else 0.45 for each in clear], "line": {"width": widths}}}
+
+
+def _literature(papers: Sequence[Paper]) -> go.Scatter:
+    return go.Scatter(
+        uid="literature",
+        name="papers, other models and data",
+        x=[paper.trained_percent for paper in papers],
+        y=[paper.score for paper in papers],
+        mode="markers",
+        marker={"symbol": "circle", "size": 8, "opacity": 0.7, "line": {"width": 0}},
+        hovertext=[paper.title for paper in papers],
+        customdata=[paper.source for paper in papers],
+        hovertemplate="<b>%{hovertext}</b>: %{y:.3~g}<br>%{customdata}<extra></extra>",
+        meta={"colour": AXIS},
+    )
 
 
 def _told(point: Point) -> str:

@@ -21,9 +21,10 @@ def own_front(job: Job, viewer: User) -> dict[str, Any]:
     mine = next((group for group in panel if job in group.jobs), None)
     first = next((group for group in panel if group.scores), None)
     base = before_training(first.finished[0], first.metric) if first else None
-    merit = merit_of(panel, base, gain=False)
+    merit = merit_of(panel, base)
+    costs = [cost for cost in COSTS if cost.purpose == "score"]
     return {
-        "fronts": [(cost, _words(cost), front(panel, cost, merit, mine)) for cost in COSTS if cost.purpose == "score"],
+        "fronts": [(cost, _words(cost), front(panel, cost, merit, ringed=mine)) for cost in costs],
         "beside": [each for group in panel for each in group.jobs][:COMPARED_AT_MOST],
         "on_it": mine is not None and mine.scores is not None,
     }

@@ -10,6 +10,7 @@ from webapp.jobs import comparing, efficiency, said
 from webapp.jobs.claims import claims
 from webapp.jobs.comparing import Group, metric_name
 from webapp.jobs.fronts import COSTS, front, merit_of
+from webapp.jobs.literature import beside
 from webapp.jobs.models import Job
 from webapp.jobs.reference_lines import before_training
 from webapp.jobs.study_curves import Course, bands, best_so_far, courses_of, overlay
@@ -29,8 +30,10 @@ class Look:
     """Without the hidden ones; slots, and so colours, stay."""
     baseline: Group | None = None
     tasks: int = TASKS
-    gain: bool = False
-    """Share of the full gain on the y axis, instead of the score."""
+    y: str = ""
+    """On the y axis of fronts: `gain` and `loss` instead of the score."""
+    papers: bool = False
+    """What papers print lies beside the first front."""
     sort: str = ""
 
 
@@ -71,10 +74,12 @@ def _curves(look: Look, jobs: Sequence[Job]) -> dict[str, Any]:
             figure("seeds", "Mean and range over seeds", bands(courses, series), spread, seeds),
             figure("best-time", "Best so far over time", best_so_far(courses, series, "time"), first, few),
             figure("best-tokens", "Best so far over tokens", best_so_far(courses, series, "tokens"), first, few),
+            figure("best-kwh", "Best so far over energy", best_so_far(courses, series, "kwh"), first, NO_POWER),
         ]
     }
 
 
+NO_POWER = "Needs a device that tells its power; a CPU does not."
 LEFT_OUT = ("eval_majority_share", "eval_predicted_classes")
 """Logged for verdicts, not for comparing."""
 
@@ -124,7 +129,10 @@ def _efficiency(look: Look, jobs: Sequence[Job]) -> dict[str, Any]:
     rows = ordered(trade_offs(groups, base), look.sort)
     return {
         "figures": [*_fronts(look, base), *_more(groups, full_bytes)],
-        "gain": look.gain,
+        "y": look.y,
+        "papers": look.papers,
+        "papers_known": bool(beside(groups)),
+        "one_method": len(groups) > 1 and len({group.method for group in groups}) == 1,
         "gain_known": bool(rows and any(row.gain for row in rows)),
         "savings": _savings(groups, full_bytes, base_model.bytes, look.tasks),
         "tasks": look.tasks,
@@ -149,12 +157,17 @@ def _fronts(look: Look, base: float | None) -> list[dict[str, Any]]:
     for cost in COSTS:
         panels = comparing.facets(look.groups, "score") if cost.purpose == "score" else _both(look.groups, cost.purpose)
         for place, panel in enumerate(panels or [[]]):
-            drawn = front(panel, cost, merit_of(panel, base, look.gain))
+            papers = beside(panel) if look.papers and cost.key == "trained" and not look.y else ()
+            drawn = front(panel, cost, merit_of(panel, base, look.y), papers)
             if drawn or place == 0:
                 title = _panel_title(f"Score against {cost.title.split(',')[0].lower()}", place, panels)
                 name = f"front-{cost.key}-{place}"
-                figures.append(figure(name, title, drawn, help, two, wide=cost.key == "trained"))
+                missing = ENERGY if cost.key == "energy" else two
+                figures.append(figure(name, title, drawn, help, missing, wide=cost.key == "trained"))
     return figures
+
+
+ENERGY = "Needs two settings on a device that tells its power; a CPU does not."
 
 
 def _both(groups: list[Group], purpose: comparing.Purpose) -> list[list[Group]]:

@@ -73,11 +73,25 @@ class Best(BaseModel):
     step: Step
 
 
+Seconds = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+
+
+class ForwardPass(BaseModel):
+    """How long one pass of so many rows and tokens took on the device that trained."""
+
+    base_seconds: Seconds
+    delta_seconds: Seconds
+    merged_seconds: Seconds | None = None
+    rows: Count
+    tokens: Count
+
+
 class Result(Said):
     kind: Literal["result"]
     final_metrics: dict[Name, Number] = Field(default_factory=dict)
     best_metric: Best | None = None
     notes: list[Annotated[str, Field(max_length=2000)]] = Field(default_factory=list, max_length=50)
+    forward_pass: ForwardPass | None = None
 
 
 class Checkpointed(Said):

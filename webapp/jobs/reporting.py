@@ -18,7 +18,7 @@ from webapp.jobs.log_text import MAX_TEXT, level_of, plain
 from webapp.jobs.models import Attempt, Job, JobState
 from webapp.jobs.pace import interrupted, moved_on
 from webapp.jobs.recording import as_numbers, keep, take_numbers, tell_time_left
-from webapp.jobs.reported import BadReport, TooMuch, check_events
+from webapp.jobs.reported import BadReport, ForwardPass, TooMuch, check_events
 
 MAX_EVENTS = 1000
 MAX_BATCH_BYTES = 1024 * 1024
@@ -108,7 +108,10 @@ SUMMARY = (
     "best_metric",
     "final_metrics",
     "notes",
+    "forward_pass",
     "tokens_per_second",
+    "tokens_seen",
+    "energy_joules",
     "peak_memory_bytes",
     "memory_kind",
     "device",
@@ -158,9 +161,18 @@ def _metrics(job: Job, event: dict[str, Any]) -> None:
         job.last_loss = sound.get("loss")
         job.tokens_per_second = sound.get("tokens_per_second", job.tokens_per_second)
         job.pace = moved_on(job.pace, job.step, float(event.get("time", 0.0)))
+        _spend(job, sound)
     memory = sound.get("device_memory_peak_bytes") or sound.get("device_memory_bytes")
     if memory and 0 < memory < LARGEST:
         job.peak_memory_bytes = max(job.peak_memory_bytes or 0, int(memory))
+
+
+def _spend(job: Job, values: dict[str, float]) -> None:
+    if 0 <= (tokens := values.get("tokens_seen", -1.0)) < LARGEST:
+        job.tokens_seen = int(tokens)
+    joules = values.get("power_watts", -1.0) * values.get("step_seconds", 0.0)
+    if 0 <= joules < LARGEST and "power_watts" in values:
+        job.energy_joules = (job.energy_joules or 0.0) + joules
 
 
 def _result(job: Job, event: dict[str, Any]) -> None:
@@ -168,6 +180,9 @@ def _result(job: Job, event: dict[str, Any]) -> None:
     job.final_metrics = {name: value for name, value in numbers.items() if math.isfinite(value)}
     job.best_metric = event.get("best_metric")
     job.notes = list(event.get("notes") or [])
+    told = event.get("forward_pass") or {}
+    job.forward_pass = {name: told[name] for name in FORWARD_PASS if told.get(name) is not None}
 
 
+FORWARD_PASS = tuple(ForwardPass.model_fields)
 SUMMARIES = {"plan": _plan, "phase": _phase, "metrics": _metrics, "result": _result}

@@ -98,7 +98,15 @@ def get_study(request: Any, study_id: int, format: str = "json") -> Any:
 
 
 COLUMNS = ("title", "method", "size", "family", "finished", "metric", "trained_percent")
-COSTS = ("peak_memory_bytes", "artifact_bytes", "seconds")
+COSTS = (
+    "peak_memory_bytes",
+    "artifact_bytes",
+    "seconds",
+    "tokens",
+    "kwh",
+    "delta_slowdown",
+    "merged_slowdown",
+)
 
 
 def _as_csv(study: Study) -> str:
@@ -178,4 +186,8 @@ def group_answer(group: comparing.Group) -> dict[str, Any]:
         "peak_memory_bytes": group.memory_bytes,
         "artifact_bytes": group.artifact_bytes,
         "seconds": group.seconds,
+        "tokens": group.tokens,
+        "kwh": group.kwh,
+        "delta_slowdown": group.delta_slowdown,
+        "merged_slowdown": group.merged_slowdown,
     }

@@ -14,6 +14,11 @@ from webapp.jobs.comparing import Group, less_is_better, spread
 from webapp.jobs.study_figures import look_of, plain
 
 CURVE_POINTS = 250
+SPENT = {"time": "Minutes since the start", "tokens": "Tokens", "kwh": "kWh since the start"}
+LABELLED_AT_MOST = 4
+"""Lines that have their name at their end; more would cover one another."""
+LINE_SHARE = 0.07
+"""Of the axis that a line of text takes."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,7 @@ class Course:
     """A job's history for a comparison, reduced to a few hundred points."""
 
     group: Group
+    job: int
     name: str
     history: dict[str, Any]
     started_at: float
@@ -28,13 +34,25 @@ class Course:
     def xy(self, series: str, part: str, axis: str) -> tuple[list[float], list[float]]:
         """Places and values of one series; what is missing is left out."""
         values = self.history[part].get(series, [])
-        places = self.history["step" if axis == "step" else axis]
+        places = self._kwh() if axis == "kwh" else self.history[axis]
         pairs = [
             (self._place(place, axis), value)
             for place, value in zip(places, values, strict=False)
             if value is not None and place is not None
         ]
         return [x for x, _ in pairs], [y for _, y in pairs]
+
+    def _kwh(self) -> list[float | None]:
+        """Energy up to each place, from the power's samples over time; nothing where no power was told."""
+        power = self.history["series"].get("power_watts", [])
+        watts, before = 0.0, self.started_at
+        spent, told = 0.0, list[float | None]()
+        for time, value in zip(self.history["time"], power, strict=False):
+            watts = value if value is not None else watts
+            spent += watts * max(0.0, time - before) / 3.6e6
+            before = time
+            told.append(spent)
+        return told
 
     def _place(self, place: float, axis: str) -> float:
         return (place - self.started_at) / 60 if axis == "time" else place
@@ -43,7 +61,7 @@ class Course:
 def courses_of(groups: Sequence[Group]) -> list[Course]:
     """Every job that has begun, with its history."""
     return [
-        Course(group, job.name, metrics.history(job, None, CURVE_POINTS, 0.6), job.started_at.timestamp())
+        Course(group, job.pk, job.name, metrics.history(job, None, CURVE_POINTS, 0.6), job.started_at.timestamp())
         for group in groups
         for job in group.jobs
         if job.started_at
@@ -54,13 +72,13 @@ def overlay(courses: Sequence[Course], series: str, title: str, smooth: bool) ->
     """One series of all jobs: colour for the group; repeats of a group are drawn alike."""
     figure = go.Figure()
     shown: set[int] = set()
-    for place, course in enumerate(courses):
+    for course in courses:
         x, y = course.xy(series, "smooth" if smooth else "series", "step")
         if len(x) < 2:
             continue
         look = look_of(course.group.slot)
         figure.add_scatter(
-            uid=f"{series}-{place}",
+            uid=f"{series}-job-{course.job}",
             name=course.group.title,
             legendgroup=str(course.group.slot),
             showlegend=course.group.slot not in shown,
@@ -77,7 +95,21 @@ def overlay(courses: Sequence[Course], series: str, title: str, smooth: bool) ->
         return None
     figure.update_xaxes(title={"text": "Step", "font": {"size": 12}})
     figure.update_yaxes(title={"text": title, "font": {"size": 12}})
-    return plain(figure)
+    return _named_at_ends(figure) if len(shown) <= LABELLED_AT_MOST else plain(figure)
+
+
+def _named_at_ends(figure: go.Figure) -> dict[str, Any]:
+    """The name of each line where it ends; where two would lie on one another, the later one goes."""
+    ends = sorted((trace.y[-1], trace.x[-1], trace.name) for trace in figure.data if trace.showlegend)
+    low, high = min(min(trace.y) for trace in figure.data), max(max(trace.y) for trace in figure.data)
+    last = float("-inf")
+    for y, x, name in ends:
+        if y - last >= LINE_SHARE * (high - low):
+            figure.add_annotation(x=x, y=y, text=name, xanchor="left", xshift=6, showarrow=False, font={"size": 11})
+            last = y
+    drawn = plain(figure)
+    drawn["layout"]["margin"] = {**drawn["layout"]["margin"], "r": 110}
+    return drawn
 
 
 def best_so_far(courses: Sequence[Course], series: str, axis: str) -> dict[str, Any] | None:
@@ -85,14 +117,14 @@ def best_so_far(courses: Sequence[Course], series: str, axis: str) -> dict[str, 
     less = less_is_better(series)
     figure = go.Figure()
     shown: set[int] = set()
-    for place, course in enumerate(courses):
+    for course in courses:
         x, y = course.xy(series, "series", axis)
         if not x:
             continue
         best = np.minimum.accumulate(y) if less else np.maximum.accumulate(y)
         look = look_of(course.group.slot)
         figure.add_scatter(
-            uid=f"best-{axis}-{place}",
+            uid=f"best-{axis}-job-{course.job}",
             name=course.group.title,
             legendgroup=str(course.group.slot),
             showlegend=course.group.slot not in shown,
@@ -107,8 +139,7 @@ def best_so_far(courses: Sequence[Course], series: str, axis: str) -> dict[str, 
         shown.add(course.group.slot)
     if not shown:
         return None
-    title = "Minutes since the start" if axis == "time" else "Tokens"
-    figure.update_xaxes(title={"text": title, "font": {"size": 12}})
+    figure.update_xaxes(title={"text": SPENT[axis], "font": {"size": 12}})
     figure.update_yaxes(title={"text": f"best {series.replace('_', ' ')} so far", "font": {"size": 12}})
     return plain(figure)
 

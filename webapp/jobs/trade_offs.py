@@ -28,7 +28,7 @@ class TradeOff:
 def trade_offs(groups: Sequence[Group], base: float | None) -> list[TradeOff]:
     """In the order of the groups."""
     tried = Counter(group.method for group in groups)
-    gain, where = merit_of(groups, base, gain=True), _standings(groups)
+    gain, where = merit_of(groups, base, "gain"), _standings(groups)
     known = gain.title.startswith("share")
     return [
         TradeOff(group, tried[group.method], gain.of(group) if known else None, where.get(group.slot, ""))
@@ -40,7 +40,7 @@ def _standings(groups: Sequence[Group]) -> dict[int, str]:
     """By slot; only within groups whose scores may be compared."""
     found: dict[int, str] = {}
     for panel in facets(groups, "score"):
-        merit = merit_of(panel, None, gain=False)
+        merit = merit_of(panel, None)
         points = placed(panel, COSTS[0].of, merit.less)
         by_title = {point.group.title: point.group for point in points}
         for point in points:
@@ -65,6 +65,9 @@ SORTS: dict[str, tuple[str, Callable[[TradeOff], Any]]] = {
     "artifact": ("Delta", lambda row: row.group.artifact_bytes),
     "memory": ("Peak memory", lambda row: row.group.memory_bytes),
     "time": ("Time", lambda row: row.group.seconds),
+    "tokens": ("Tokens", lambda row: row.group.tokens),
+    "energy": ("kWh", lambda row: row.group.kwh),
+    "slowdown": ("Inference", lambda row: row.group.delta_slowdown),
     "score": ("Score (range)", lambda row: row.group.scores.mean if row.group.scores else None),
     "gain": ("Gain kept", lambda row: row.gain.mean if row.gain else None),
 }

@@ -43,7 +43,9 @@ class Event(TypedDict, total=False):
     log:         level (info, warning, error), text
     checkpoint:  step, folder, best
     artifact:    bytes
-    result:      final_metrics {name: number}, best_metric {name, value, step} or null, notes [sentence]
+    result:      final_metrics {name: number}, best_metric {name, value, step} or null, notes [sentence],
+                 forward_pass {base_seconds, delta_seconds, merged_seconds where the method merges, rows, tokens}:
+                 one pass on the device that trained, median of several; null where it was not timed
     failed:      reason (one of USER_REASONS, or disk_full, storage_unreachable, checkpoint_unreadable, host_oom),
                  sentence, detail {…numbers}
     noise:       count, sample (lines that were not events)
@@ -93,6 +95,7 @@ class Event(TypedDict, total=False):
     bytes: int
     final_metrics: dict[str, float]
     best_metric: dict[str, Any] | None
+    forward_pass: dict[str, Any] | None
     notes: list[str]
     reason: str
     sentence: str

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import Accelerator
 from transformers.utils import logging as transformers_logging
 
@@ -20,6 +21,7 @@ from workers.training import (
     checkpoint,
     data,
     devices,
+    forward_pass,
     optimizing,
     showing,
     storage,
@@ -58,7 +60,9 @@ class Attempt:
     """Settings in force and the place reached: the detail of a failure."""
     peers: Peers = field(default_factory=Peers, init=False)
     sizes: Sizes = field(init=False)
-    """Known once the network is equipped."""
+    fresh: forward_pass.Fresh = field(init=False)
+    dtype: torch.dtype = field(init=False)
+    """Of the frozen weights. All three are known once the network is equipped."""
     shown: dict[str, Any] = field(default_factory=dict, init=False)
     """What a person should see before hours go by: the first rows, and what is trained where."""
 
@@ -151,10 +155,11 @@ class Attempt:
         self, spec: JobSpec, training: Training, hardware: devices.Hardware, tokenizer: Any, steps: int
     ) -> tuple[Any, Sizes]:
         equipment = EQUIPMENT[spec.method]
-        dtype = hardware.frozen_dtype if equipment.freezes_base else devices.FORMATS["fp32"]
-        network = base_model.load_network(
+        self.dtype = hardware.frozen_dtype if equipment.freezes_base else devices.FORMATS["fp32"]
+        self.fresh = lambda dtype: base_model.load_network(
             self.job.base_model, spec.task, spec.dataset.labels, tokenizer, dtype, training.seed, training.quantize
         )
+        network = self.fresh(self.dtype)
         if training.gradient_checkpointing:
             network.config.use_cache = False
             network.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
@@ -217,7 +222,8 @@ class Attempt:
         self.events.emit("artifact", bytes=written)
         self.events.log(telling.exported(step, written))
         best_metric = {"name": best.name, "value": best.value, "step": best.step} if best else None
-        self.events.emit("result", final_metrics=final, best_metric=best_metric, notes=notes)
+        taken = forward_pass.measured(plain, loop.spec, self.job.artifact, self.fresh, self.dtype, self.events)
+        self.events.emit("result", final_metrics=final, best_metric=best_metric, notes=notes, forward_pass=taken)
 
     def _written(self, plain: Any, loop: Loop, results: Results) -> int:
         try:

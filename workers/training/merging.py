@@ -14,14 +14,13 @@ import transformers
 from transformers import AutoConfig
 
 from workers.protocol import JobSpec
-from workers.training import card
+from workers.training import card, probing
 from workers.training.base_model import LOCAL, load_network, load_tokenizer
 from workers.training.base_model_folder import InspectionProblem
 from workers.training.completing import complete, partial, verified
 from workers.training.methods import EQUIPMENT
 from workers.training.methods.equipping import AUTO_CLASSES, CannotMerge
 
-PROBES, PROBE_TOKENS = 8, 24
 TOLERANCE = 1e-3
 """Of the largest logit: what adding up in another order may change in fp32."""
 
@@ -34,7 +33,7 @@ def merge(base_model: Path, delta: Path, final: Path) -> dict[str, Any]:
     spec = JobSpec.from_json(artifact["spec"])
     tokenizer = load_tokenizer(base_model)
     network = _network(base_model, spec, tokenizer)
-    probes = _probes(network, spec)
+    probes = probing.probes(network, spec)
     try:
         merged, wanted = _merged(network, spec, delta, probes)
     except CannotMerge as error:
@@ -64,17 +63,6 @@ def _merged(network: Any, spec: JobSpec, delta: Path, probes: dict[str, torch.Te
     model = equipment.load(network, delta)
     wanted = _logits(model, probes)
     return equipment.merge(model), wanted
-
-
-def _probes(network: Any, spec: JobSpec) -> dict[str, torch.Tensor]:
-    """Rows of random tokens, always the same ones: (PROBES, PROBE_TOKENS) ids and what a forward pass takes besides."""
-    chance = torch.Generator().manual_seed(0)
-    ids = torch.randint(0, network.config.vocab_size, (PROBES, PROBE_TOKENS), generator=chance)
-    pad = network.config.pad_token_id
-    if pad is not None:  # a classifier looks for the end of a text by its padding
-        ids[ids == pad] = (pad + 1) % network.config.vocab_size
-    probes = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-    return probes | ({"decoder_input_ids": ids[:, : PROBE_TOKENS // 2]} if spec.task == "seq2seq" else {})
 
 
 @torch.no_grad()

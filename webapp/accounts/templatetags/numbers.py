@@ -144,6 +144,12 @@ def signed(value: Any) -> str:
 
 
 @register.filter
+def times(value: Any) -> str:
+    """A multiple: 1.12 ×."""
+    return f"{value:.2f} ×" if _known(value) else NOTHING
+
+
+@register.filter
 def words(name: Any) -> str:
     """A field's name for people: `eval_loss` is Eval loss, `eval_f1` Eval F1."""
     return str(name).replace("_", " ").replace("-", " ").strip().capitalize().replace(" f1", " F1")

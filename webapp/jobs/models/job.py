@@ -103,7 +103,12 @@ class Job(models.Model):
     """What the training found worth telling."""
     remark = models.CharField(max_length=500, blank=True)
     """What a person wrote down about it."""
+    forward_pass: models.JSONField[Any, Any] = models.JSONField(default=dict)
+    """Seconds of a pass of the base model, with the delta and merged, rows and tokens; empty: not timed."""
     tokens_per_second = models.FloatField(null=True)
+    tokens_seen = models.BigIntegerField(null=True)
+    energy_joules = models.FloatField(null=True)
+    """Of all steps that were taken, repeated ones too; null where no device told its power."""
     peak_memory_bytes = models.BigIntegerField(null=True)
     memory_kind = models.CharField(max_length=20, blank=True)
     device = models.CharField(max_length=80, blank=True)
@@ -148,6 +153,20 @@ class Job(models.Model):
         if not self.trainable_parameters or not self.total_parameters:
             return None
         return 100 * self.trainable_parameters / self.total_parameters
+
+    @property
+    def delta_slowdown(self) -> float | None:
+        """Time of a forward pass with the delta beside the base model, as a multiple of the base model's."""
+        return self._slowdown("delta_seconds")
+
+    @property
+    def merged_slowdown(self) -> float | None:
+        """The same with the delta merged into the weights."""
+        return self._slowdown("merged_seconds")
+
+    def _slowdown(self, name: str) -> float | None:
+        taken, base = self.forward_pass.get(name), self.forward_pass.get("base_seconds")
+        return taken / base if taken and base else None
 
     @property
     def progress(self) -> float:

@@ -14,6 +14,7 @@ from django.urls import reverse
 from webapp.accounts.context import signed_in
 from webapp.jobs import comparing
 from webapp.jobs.comparing import Group
+from webapp.jobs.fronts import COSTS
 from webapp.jobs.models import Job
 from webapp.jobs.panels import TABS, Look, filled
 from webapp.jobs.study_figures import look_of
@@ -21,7 +22,7 @@ from webapp.jobs.trade_offs import SORTS
 
 JOBS_AT_MOST = 32
 DIGITS = 16
-KEPT = ("jobs", "hide", "baseline", "tasks", "y", "sort")
+KEPT = ("jobs", "hide", "baseline", "tasks", "y", "sort", "papers")
 """What the address says of the view, from tab to tab: a copied link shows the same to a colleague."""
 
 
@@ -60,6 +61,7 @@ def comparison(request: HttpRequest, jobs: Sequence[Job]) -> dict[str, Any]:
         "figures": [],
         "query": _query(request.GET),
         "y_query": _query(request.GET, y=""),
+        "papers_query": _query(request.GET, papers="" if look.papers else "1"),
         "heads": [_head(request.GET, key, label, look.sort) for key, (label, _) in SORTS.items()],
         "kept": [(name, request.GET[name]) for name in KEPT if request.GET.get(name)],
     }
@@ -84,7 +86,8 @@ def look_at(asked: QueryDict, groups: Sequence[Group]) -> Look:
         groups=shown,
         baseline=chosen,
         tasks=min(1000, max(1, int(tasks))) if tasks.isascii() and tasks.isdigit() and len(tasks) < 9 else 100,
-        gain=asked.get("y") == "gain",
+        y=asked.get("y", "") if asked.get("y") in ("gain", "loss") else "",
+        papers=asked.get("papers") == "1",
         sort=asked.get("sort", ""),
     )
 
@@ -100,6 +103,8 @@ class Row:
     """Query of the same view with this group hidden, or shown again."""
     against: float | None
     """Its mean score less the baseline's."""
+    ratios: dict[str, float]
+    """Of its costs to the baseline's, where both are known and may be compared."""
 
 
 def _row(asked: QueryDict, group: Group, look: Look) -> Row:
@@ -108,7 +113,20 @@ def _row(asked: QueryDict, group: Group, look: Look) -> Row:
     toggle = _query(asked, hide=",".join(sorted(slots))) + f"tab={asked.get('tab', 'table')}"
     base, own = look.baseline.scores if look.baseline else None, group.scores
     same = look.baseline is not None and group != look.baseline and group.metric == look.baseline.metric
-    return Row(group, look_of(group.slot), hidden, toggle, own.mean - base.mean if base and own and same else None)
+    against = own.mean - base.mean if base and own and same else None
+    return Row(group, look_of(group.slot), hidden, toggle, against, _ratios(group, look.baseline))
+
+
+def _ratios(group: Group, baseline: Group | None) -> dict[str, float]:
+    if baseline is None or baseline == group or not (group.finished and baseline.finished):
+        return {}
+    found = {}
+    for cost in COSTS:
+        own, other = cost.of(group), cost.of(baseline)
+        alike = cost.key in ("trained", "artifact") or comparing.alike(group, baseline, cost.purpose)
+        if own and other and alike:
+            found[cost.key] = own / other
+    return found
 
 
 @dataclass(frozen=True)

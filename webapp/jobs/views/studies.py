@@ -20,6 +20,7 @@ from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
 from webapp.errors import problem, shows_refusals
 from webapp.jobs import studying
+from webapp.jobs.efficiency import FULL
 from webapp.jobs.launching import pairing
 from webapp.jobs.models import ENDED, Study
 from webapp.jobs.refusing import FieldProblem, LaunchRefused
@@ -61,6 +62,8 @@ def study(request: HttpRequest, study_id: int) -> HttpResponse:
     context = comparison(request, jobs) | {
         "study": found,
         "progress": studying.progress(jobs),
+        "has_full": any(job.method == FULL and not job.ended for job in jobs),
+        "study_seeds": ",".join(map(str, dict.fromkeys(job.spec["training"]["seed"] for job in jobs))),
         "may_act": may(user, found.team_id, Role.MEMBER),
         "methods": _method_rows(found.base_model, found.dataset_version, QueryDict()),
         "study_actions": [("pause", "Pause all"), ("resume", "Resume all"), ("cancel", "Cancel all")],
