@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from webapp.datasets.checking import check
 from webapp.datasets.limits import Limits
 from webapp.datasets.problems import Problems
 from webapp.datasets.reading import Report, read
@@ -169,10 +170,10 @@ def test_many_blank_lines_before_the_header_are_passed_over(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
-def test_a_bad_byte_in_line_300_000_is_found_there(tmp_path: Path, name: str) -> None:
-    """Case 4."""
-    start, row = (b"text,label\n", b"a%d,%d\n") if name == "a.csv" else (b"", b'{"text":"a%d","label":%d}\n')
-    rows = b"".join(row % (n, n % 2) for n in range(299_999 - len(start.splitlines())))
-    report = read_bytes(tmp_path, name, start + rows + b"caf\xe9,1\n" + row % (1, 1))
-    assert only_error(report) == ("not_utf8", 300_000)
+def test_4_a_bad_byte_in_line_1_000_000_is_found_there_in_little_memory(tmp_path: Path) -> None:
+    row = b'{"text":"a%d","label":%d}\n'
+    rows = b"".join(row % (n, n % 2) for n in range(99_999)) + b"\n" * 900_000
+    (tmp_path / "upload").write_bytes(rows + b"caf\xe9,1\n" + row % (1, 1))
+    limits = Limits(memory_bytes=300 * 1024**2)
+    report = check(tmp_path / "upload", "a.jsonl", tmp_path / "rows.jsonl", limits=limits)
+    assert only_error(report) == ("not_utf8", 1_000_000)

@@ -20,7 +20,7 @@ def twin_of(version: DatasetVersion, sha256: str, size: int, lock: bool = False)
     same = DatasetVersion.objects.filter(dataset__team=version.dataset.team_id, sha256=sha256, bytes=size)
     same = same.exclude(file_key="").exclude(pk=version.pk).only("file_key")
     if lock:
-        Team.objects.select_for_update(no_key=True).filter(datasets=version.dataset_id).first()
+        Team.objects.select_for_update(no_key=True, of=("self",)).filter(datasets=version.dataset_id).first()
         same = same.select_for_update(of=("self",))
     keys = (each.file_key for each in same[:10])
     key = next((key for key in keys if default_storage.exists(key) and default_storage.size(key) == size), "")
