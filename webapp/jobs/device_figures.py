@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from webapp.jobs.figures import GIB, Chart, Line, Reference, ended_without, with_log
 from webapp.jobs.models import Job
@@ -42,7 +43,12 @@ def memory(job: Job) -> Chart:
     band = (told[0] * GIB, told[1] * GIB) if told else None
     if band:
         help += " The shaded band is what was estimated before the start."
-    look = {"references": references, "band": band, "facts": "memory", "also": ("device_memory_peak_bytes",)}
+    look: dict[str, Any] = {
+        "references": references,
+        "band": band,
+        "facts": "memory",
+        "also": ("device_memory_peak_bytes",),
+    }
     return Chart("memory", title, "GiB", help, lines, scale=GIB, from_zero=True, **look)
 
 
@@ -89,7 +95,7 @@ def _host() -> Chart:
 def _disk() -> Chart:
     help = "Where the worker keeps base models, datasets and checkpoints."
     line = Line("disk_free_bytes", "free")
-    look = {"scale": GIB, "from_zero": True, "facts": "disk", "waiting": HOST_WAITS}
+    look: dict[str, Any] = {"scale": GIB, "from_zero": True, "facts": "disk", "waiting": HOST_WAITS}
     return Chart("disk", "Disk free", "GiB", help, (line,), **look)
 
 
@@ -97,5 +103,5 @@ def _network() -> Chart:
     help = "Of the whole machine; a training's own share is its events and checkpoints."
     received = Line("network_received_bytes_per_second", "received", smooth=True)
     sent = Line("network_sent_bytes_per_second", "sent", colour=2, smooth=True, dashed=True)
-    look = {"scale": MIB, "from_zero": True, "waiting": HOST_WAITS}
+    look: dict[str, Any] = {"scale": MIB, "from_zero": True, "waiting": HOST_WAITS}
     return Chart("network", "Network", "MiB/s", help, (received, sent), **look)

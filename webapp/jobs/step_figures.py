@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from webapp.jobs.figures import Axis, Chart, Line
 from webapp.jobs.flops import use_of
 from webapp.jobs.models import Job
@@ -25,7 +27,7 @@ def throughput(job: Job) -> Chart:
     )
     help = "Dips beside evaluations are normal. Below: share of a step spent waiting for rows; much is lost speed."
     axes = (Axis("y2", ".3~g", right=True), Axis("y3", ".0%", below=True))
-    look = {"axes": axes, "facts": "throughput", "use": use_of(job)}
+    look: dict[str, Any] = {"axes": axes, "facts": "throughput", "use": use_of(job)}
     return Chart("throughput", "Throughput", "tok/s", help, lines, ",~d", from_zero=True, **look)
 
 
