@@ -1,8 +1,6 @@
 // Figures that come complete with their points: coloured for the theme, drawn when near view, one a task.
 
 import { library } from "./charts.js";
-import { highlight } from "./highlight.js";
-import { inLight } from "./light.js";
 import { coloured } from "./painting.js";
 import { css } from "./theme.js";
 
@@ -18,9 +16,7 @@ async function draw(card) {
   const plot = card.querySelector(".plot");
   const plotly = await library(root.dataset.plotly);
   const { data, layout } = coloured(figure, { width: plot.clientWidth, height: plot.clientHeight }, css);
-  const first = !plot.on;
   await plotly.react(plot, data, layout, figure.config);
-  if (first) highlight(plot, () => [...root.querySelectorAll(".js-plotly-plot")]);
 }
 
 async function pump() {

@@ -76,6 +76,21 @@ def test_events_are_kept_once_whatever_is_sent_twice(calls: WorkerCalls, claimed
     assert job.events.filter(kind="log").count() == 3
 
 
+def test_a_job_keeps_its_tokens_its_energy_and_the_time_of_a_forward_pass(
+    calls: WorkerCalls, claimed: dict[str, Any], job: Job
+) -> None:
+    spent = {"loss": 1.0, "step_seconds": 2.0, "power_watts": 300.0}
+    steps = [{"kind": "metrics", "step": n, "values": {**spent, "tokens_seen": 100.0 * n}} for n in (1, 2)]
+    taken = {"base_seconds": 0.01, "delta_seconds": 0.0112, "rows": 8, "tokens": 24}
+    events = [*steps, {"kind": "result", "forward_pass": {**taken, "odd": 1}}]
+    calls.post(f"attempts/{claimed['attempt']}/events", {"first_seq": 1, "events": events}, claimed["token"])
+    job.refresh_from_db()
+    assert (job.tokens_seen, job.energy_joules) == (200, 1200.0)
+    assert job.forward_pass == taken
+    assert job.delta_slowdown == pytest.approx(1.12)
+    assert job.merged_slowdown is None
+
+
 def test_a_gap_in_the_events_is_refused(calls: WorkerCalls, claimed: dict[str, Any]) -> None:
     body = {"first_seq": 5, "events": [{"kind": "log", "text": "x"}]}
     answer = calls.post(f"attempts/{claimed['attempt']}/events", body, claimed["token"])
