@@ -1,6 +1,7 @@
 // Figures that come complete with their points: coloured for the theme, drawn when near view, one a task.
 
 import { library } from "./charts.js";
+import { inLight } from "./light.js";
 import { coloured } from "./painting.js";
 import { css } from "./theme.js";
 
