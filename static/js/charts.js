@@ -62,7 +62,11 @@ export class Charts {
   }
 
   appeared(boxes) {
-    for (const box of boxes) this.of(box.target).seen = box.isIntersecting;
+    for (const box of boxes) {
+      const chart = this.of(box.target);
+      chart.seen = box.isIntersecting;
+      if (chart.seen && this.hair.x !== null) this.hair.show(chart);
+    }
     this.wake();
   }
 

@@ -214,6 +214,7 @@ def test_points_are_read_by_keyboard_and_the_hair_stands_on_every_card(browser: 
     page.keyboard.press("Shift+ArrowRight")
     page.keyboard.press("ArrowLeft")
     expect(page.locator("#announce")).to_have_text(re.compile(r"^Step 10: train [\d.]+, smoothed [\d.]+$"))
+    card(page, "learning_rate").scroll_into_view_if_needed()  # on cards that are seen
     expect(card(page, "learning_rate").locator(".cross")).to_be_visible()
     expect(card(page, "learning_rate").locator("[data-now]")).to_have_text("3.3e-5")
     page.keyboard.press("Escape")
