@@ -51,7 +51,7 @@ def _metrics(job: Job, waits: str) -> list[Chart]:
             Line("eval_f1", "F1", colour=5, dashed=True, markers=True),
         )
         help = "Held-out rows that are right, and F1 averaged over labels: far below, it misses the rare labels."
-        help += f" Whiskers: the 95 % interval that {held_out:,} rows allow. {PRESS}" if held_out else ""
+        help += f" Whiskers, where they have room: the 95 % interval of {held_out:,} rows. {PRESS}" if held_out else ""
         return [Chart("accuracy", "Accuracy and F1", "%", help, lines, ".3~g", scale=100, waiting=waits)]
     perplexity = (Line("eval_perplexity", "perplexity", colour=7, markers=True),)
     help = f"Exp of the eval loss: among how many tokens the model still wavers. Lower is better. {PRESS}"
