@@ -1,6 +1,6 @@
 // Charts as islands: plotly comes when one is near view, and every change goes through one queue, a chart a task. What
 // somebody did is drawn first; new points wait while the page is being used, take a fifth of the time at most, and are
-// drawn only where they are seen.
+// drawn only where they are seen: on the screen, and half a pixel on.
 
 import { places, placeOf } from "./axes.js";
 import { Crosshair, reading } from "./crosshair.js";
@@ -14,6 +14,8 @@ const REST = 4; // times as long as drawing new points took, nothing is drawn fo
 const QUIET_MS = 250;
 const LOOK_MS = 150;
 const QUIET_AT_MOST_MS = 2000;
+const LEAST_PX = 0.5; // a curve that grew by less is drawn anew only once it is old
+const OLD_MS = 10000;
 const USED = ["pointerdown", "pointermove", "keydown", "wheel"];
 
 export class Charts {
@@ -24,7 +26,7 @@ export class Charts {
     this.all = [...root.querySelectorAll("[data-chart]")].map((card) => this.island(card));
     const near = new IntersectionObserver((boxes) => this.approached(boxes), { rootMargin: "50% 0%" });
     const seen = new IntersectionObserver((boxes) => this.appeared(boxes));
-    const resized = new ResizeObserver((boxes) => boxes.forEach((box) => this.mark(this.of(box.target))));
+    const resized = new ResizeObserver((boxes) => boxes.forEach(({ target, contentRect }) => this.resized(this.of(target), contentRect)));
     for (const chart of this.all) {
       near.observe(chart.card);
       seen.observe(chart.card);
@@ -70,6 +72,12 @@ export class Charts {
     this.wake();
   }
 
+  /** Remembered, for to ask the browser for a size makes it lay out the page at once. */
+  resized(chart, { width, height }) {
+    chart.size = { width: Math.round(width), height: Math.round(height) };
+    this.mark(chart);
+  }
+
   mark(chart) {
     this.dirty.add(chart);
     this.wake();
@@ -87,8 +95,18 @@ export class Charts {
       this.soon = null;
       this.grownAt = performance.now();
       for (const chart of this.all) this.grown.add(chart);
+      for (const chart of this.all) if (chart.seen && !this.moved(chart)) this.numbers(chart);
       this.wake();
+      clearTimeout(this.aging);
+      this.aging = setTimeout(() => this.wake(), OLD_MS);
     }, Math.max(REDRAW_MS, REST * seen * this.pace));
+  }
+
+  /** Whether new points are to be seen on what is drawn: at 100,000 steps one more is less than a hundredth of a pixel. */
+  moved(chart) {
+    if (!chart.drawn || performance.now() - chart.drawnAt >= OLD_MS) return true;
+    const [from, to] = this.view.zoom ?? this.extent();
+    return (this.extent()[1] - chart.until) * chart.size.width > LEAST_PX * (to - from);
   }
 
   wake() {
@@ -103,24 +121,32 @@ export class Charts {
   }
 
   async pump() {
-    const changed = [...this.dirty].find((each) => each.near);
-    const chart = changed ?? [...this.grown].find((each) => each.seen);
+    const [dirty, grown] = [[...this.dirty], [...this.grown]];
+    const changed = dirty.find((each) => each.seen);
+    const chart = changed ?? dirty.find((each) => each.near) ?? grown.find((each) => each.seen && this.moved(each));
     if (!chart || document.hidden) {
       this.pumping = false;
       return;
     }
-    if (changed || this.quiet()) {
+    if (changed || this.quiet(chart)) {
       this.dirty.delete(chart);
       this.grown.delete(chart);
       await this.draw(chart);
       this.later(() => this.pump());
-    } else setTimeout(() => this.pump(), QUIET_MS);
+    } else this.rest();
   }
 
-  /** Nobody is using the page just now, or new points have waited long enough for that. */
-  quiet() {
+  /** For as long as the page may be in use; what somebody does meanwhile is drawn at once. */
+  rest() {
+    this.pumping = false;
+    clearTimeout(this.resting);
+    this.resting = setTimeout(() => this.wake(), QUIET_MS);
+  }
+
+  /** Nobody is using the page just now, or new points have waited long enough for that; what is out of sight waits on. */
+  quiet(chart) {
     const now = performance.now();
-    return now - this.usedAt > QUIET_MS || now - this.grownAt > QUIET_AT_MOST_MS;
+    return now - this.usedAt > QUIET_MS || (chart.seen && now - this.grownAt > QUIET_AT_MOST_MS);
   }
 
   async draw(chart) {
@@ -131,10 +157,10 @@ export class Charts {
     if (!showState(chart, data, this)) return;
     const plotly = await this.library();
     const began = performance.now();
-    const size = { width: chart.plot.clientWidth, height: chart.plot.clientHeight };
-    await plotly.react(chart.plot, data, layoutOf(chart, data, this, size), chart.figure.config);
+    await plotly.react(chart.plot, data, layoutOf(chart, data, this, chart.size), chart.figure.config);
     this.pace += 0.3 * (performance.now() - began - this.pace);
     if (!chart.drawn) this.listen(chart);
+    Object.assign(chart, { drawnAt: performance.now(), until: this.extent()[1] });
     if (this.hair.x !== null) this.hair.show(chart);
   }
 

@@ -14,6 +14,10 @@ export function dragging(chart, charts) {
   /** A place in the card, moved into the plot's area. */
   const held = (x, axis) => Math.min(axis._offset + axis._length, Math.max(axis._offset, x));
 
+  // Plotly would look for a point to hover or a range to drag at the same place, inside the same move.
+  for (const kind of ["mousedown", "mousemove"]) {
+    plot.addEventListener(kind, (event) => event.target.closest(".nsewdrag") && event.stopPropagation(), { capture: true });
+  }
   plot.addEventListener("pointerdown", (event) => {
     const axis = plot._fullLayout?.xaxis;
     if (!axis || event.button !== 0 || event.pointerType === "touch" || !event.target.closest(".nsewdrag")) return;

@@ -6,7 +6,7 @@ import { significant, shownIn, whole } from "./numbers.js";
 import { css } from "./theme.js";
 
 const CLIPPED_FROM = 20;
-const MARKERS_AT_MOST = 100; // beyond, markers lie on one another and take most of the drawing
+const MARKERS_AT_MOST = 100; // beyond, markers and whiskers lie on one another and take most of the drawing
 
 /** All traces of a chart: tails that a later attempt replaced, then the lines. */
 export function traces(chart, charts) {
@@ -31,7 +31,7 @@ function filled(chart, trace, store, view, startedAt) {
     ...(trace.meta.part === "raw" && trace.hoverinfo === "skip" && !smoothing ? { hoverinfo: "all", hovertemplate: chart.figure.data.find((other) => other.hovertemplate)?.hovertemplate } : {}),
     line: { ...trace.line, color: colour },
     ...(each?.step.length > MARKERS_AT_MOST ? { mode: "lines" } : {}),
-    ...(trace.meta.rows ? { error_y: { ...whiskers(y, trace.meta.rows, chart.figure.scale), color: colour } } : {}),
+    ...(trace.meta.rows && each?.step.length <= MARKERS_AT_MOST ? { error_y: { ...whiskers(y, trace.meta.rows, chart.figure.scale), color: colour } } : {}),
     ...(trace.marker ? { marker: { ...trace.marker, color: colour } } : {}),
   };
 }

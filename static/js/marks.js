@@ -51,7 +51,7 @@ function best(made, x, mark, chart) {
 
 /** Whether a long label has its place above the plot. */
 function roomy(chart) {
-  return chart.plot.clientWidth > 560;
+  return chart.size.width > 560;
 }
 
 /** A gap in the line, and in red where and what it was. */

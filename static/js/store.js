@@ -4,11 +4,12 @@ const SMOOTHED_NEVER = /^(learning_rate|device_memory|allocated_|reserved_|power
 const ALWAYS = ["loss", "tokens_per_second", "device_memory_bytes", "step_seconds"]; // what the header reads
 const POINTS_AT_MOST = 1500;
 const BUCKETS = 1000;
+const COLUMNS_AT_ONCE = 4; // filled in one task
 
 export class Store {
   constructor(job, weight) {
     Object.assign(this, { job, weight, cursor: 0, series: new Map(), discarded: [], marks: [], attempts: [] });
-    Object.assign(this, { asked: 0, loaded: false, failed: "", waiting: [], own: new Map(), tokens: null, heardAt: null });
+    Object.assign(this, { asked: 0, loading: 0, loaded: false, failed: "", waiting: [], own: new Map(), tokens: null, heardAt: null });
     Object.assign(this, { names: new Set(ALWAYS), changes: 0, range: null });
   }
 
@@ -17,19 +18,34 @@ export class Store {
     return SMOOTHED_NEVER.test(name) ? 0 : (this.own.get(name) ?? this.weight);
   }
 
-  /** Fetch the series that are looked at anew; the old ones stay until the answer is there. */
+  /** Fetch the series that are looked at anew; the old ones stay, and go on, until the answer is there. */
   async load() {
-    const asked = (this.asked += 1);
+    this.loading += 1;
+    try {
+      return await this.fetched((this.asked += 1));
+    } finally {
+      this.loading -= 1;
+      if (this.loaded && !this.loading) this.waiting = [];
+    }
+  }
+
+  async fetched(asked) {
     const weights = [...new Set(this.own.values())].filter((weight) => weight !== this.weight);
     const answers = await Promise.all([
       this.ask(`smooth=${this.weight}&series=${[...this.names]}`),
       ...weights.map((weight) => this.ask(`smooth=${weight}&series=${[...this.own].filter(([, own]) => own === weight).map(([name]) => name)}`)),
     ]);
-    if (asked !== this.asked) return false; // a newer question is under way
     const [history] = answers;
-    this.series = new Map();
-    for (const each of answers) for (const name of Object.keys(each.series)) this.series.set(name, column(name, each));
-    Object.assign(this, { discarded: history.discarded, marks: history.marks, attempts: history.attempts });
+    const series = new Map();
+    for (const each of answers) {
+      for (const name of Object.keys(each.series)) {
+        if (asked !== this.asked) return false; // a newer question is under way
+        if (series.size % COLUMNS_AT_ONCE === 0) await new Promise((later) => setTimeout(later));
+        series.set(name, column(name, each));
+      }
+    }
+    if (asked !== this.asked) return false;
+    Object.assign(this, { series, discarded: history.discarded, marks: history.marks, attempts: history.attempts });
     this.cursor = Math.min(...answers.map((each) => each.cursor));
     this.tokens = history.tokens.at(-1) ?? null;
     this.loaded = true;
@@ -51,10 +67,8 @@ export class Store {
   /** One metrics event. Returns whether it brought a series over its limit, so that buckets are due. */
   append(message) {
     this.heardAt = Date.now();
-    if (!this.loaded) {
-      this.waiting.push(message);
-      return false;
-    }
+    if (!this.loaded || this.loading) this.waiting.push(message); // for the answer that is under way may not hold it
+    if (!this.loaded) return false;
     if (message.n <= this.cursor) return false;
     this.cursor = message.n;
     this.tokens = message.values.tokens_seen ?? this.tokens;
@@ -138,5 +152,5 @@ function smoothed(each, value, weight) {
 
 function resmooth(each, weight) {
   each.state = [0, 0];
-  each.smooth = each.raw.map((value) => smoothed(each, value, weight));
+  each.smooth = weight === 0 ? each.raw.slice() : each.raw.map((value) => smoothed(each, value, weight));
 }

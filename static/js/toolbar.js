@@ -7,12 +7,20 @@ export function toolbar(charts, reload) {
   const { view, store } = charts;
   const weights = [find("smoothing"), find("smoothing-number")];
   let settle;
+  let previewing = false;
+
+  /** Behind the next frame: a slider that is drawn follows the hand before its curves do. */
+  function preview() {
+    previewing = false;
+    store.preview();
+    charts.changed();
+  }
 
   function weigh(value) {
     if (!(value >= 0 && value <= 0.99)) return;
     view.weight = store.weight = value;
-    store.preview();
-    charts.changed();
+    if (!previewing) charts.later(preview);
+    previewing = true;
     clearTimeout(settle);
     settle = setTimeout(reload, 150);
   }

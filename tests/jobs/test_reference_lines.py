@@ -10,7 +10,7 @@ from tests.conftest import Cast, make_job
 from tests.jobs.worker_calls import WorkerCalls
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
-from webapp.jobs.figures import charts_for
+from webapp.jobs.learning_figures import charts_for
 from webapp.jobs.models import Job
 from webapp.jobs.reference_lines import held_against
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from webapp.jobs.device_figures import pace_charts, system_charts
-from webapp.jobs.figures import charts_for
 from webapp.jobs.flops import peak_flops, use_of
+from webapp.jobs.learning_figures import charts_for
 from webapp.jobs.models import Job
 from workers.training.spent import PARTS
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import APIResponse, Route, expect
 
 from launcher.testing import find_chromium
 from tests.faults.chaos_proxy import ChaosProxy, Rule
@@ -29,6 +29,7 @@ from tests.story.charts import (
 )
 from tests.story.stack import Stack, running_stack
 
+HISTORY = re.compile(r"/metrics\?")
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.slow,
@@ -250,13 +251,12 @@ def test_the_gallery_has_every_state_and_axe_finds_nothing(browser: Browser, cur
 
 def test_history_that_does_not_come_is_said_and_asked_for_again(browser: Browser, curves: Stack) -> None:
     page = browser.page
-    history = re.compile(r"/metrics\?")
-    page.route(history, lambda route: route.fulfill(status=503, json={"error": {"ref": "7F3A"}}))
+    page.route(HISTORY, lambda route: route.fulfill(status=503, json={"error": {"ref": "7F3A"}}))
     try:
         open_job(browser, curves, "disturbed")
         expect(card(page, "loss").locator(".state")).to_contain_text("Could not load this metric (7F3A).")
     finally:
-        page.unroute(history)
+        page.unroute(HISTORY)
     card(page, "loss").get_by_role("button", name="Try again").click()
     drawn(page)
     browser.faults.clear()  # Chromium notes the status as an error
@@ -280,6 +280,26 @@ def test_the_live_end_grows_and_a_zoom_survives_it(browser: Browser, curves: Sta
     continue_running(curves, step + 31, step + 50)
     shows_step(page, step + 50)
     assert drawn(page)["x"]["range"] == [50, 150]
+    browser.complain()
+
+
+def test_points_that_come_while_the_history_is_fetched_anew_are_kept(browser: Browser, curves: Stack) -> None:
+    page = open_job(browser, curves, "running")
+    drawn(page)
+    step = newest_step(curves)
+    held: list[tuple[Route, APIResponse]] = []
+    page.route(HISTORY, lambda route: held.append((route, route.fetch())))
+    with page.expect_request(HISTORY):
+        page.locator("#smoothing").press("ArrowRight")
+    continue_running(curves, step + 1, step + 10)
+    shows_step(page, step + 10)
+    [(route, answer)] = held
+    with page.expect_response(HISTORY):
+        route.fulfill(response=answer)
+    page.unroute(HISTORY)
+    continue_running(curves, step + 11, step + 20)
+    shows_step(page, step + 20)
+    assert drawn_places(page) == list(range(1, step + 21))
     browser.complain()
 
 

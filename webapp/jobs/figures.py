@@ -1,4 +1,4 @@
-"""Figures of the job page, built with plotly: which lines, axes and formats. Points and colours come in the browser.
+"""A figure of the job page, built with plotly: lines, axes and formats. Points and colours come in the browser.
 
 A figure travels as JSON without data; `meta` of a trace names the series it draws, which part of it (raw or smooth)
 and the colour token, so one figure serves both themes and every update.
@@ -10,13 +10,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import plotly.graph_objects as go
-from django.urls import reverse
 
 from webapp.jobs.models import Job
-from workers.methods.hyperparameters import Training
-from workers.methods.schedule import CLIP_NORM, factor, warmup_steps
 
 SMOOTHING = 0.6
 CONFIG = {
@@ -30,8 +26,6 @@ CONFIG = {
 }
 """Of every figure: no toolbar, nothing sent anywhere."""
 GIB = 1 / 1024**3
-PLANNED_POINTS = 40
-PRESS = "Press a point to see its checkpoint."
 BELOW, ABOVE = (0.0, 0.22), (0.34, 1.0)
 SAID_BESIDE = ("band", "bars", "facts", "use", "also")
 BY_STEP = "by step"
@@ -143,16 +137,6 @@ class Chart:
         return next((line.series for line in self.lines if line.smooth), "")
 
 
-def charts_for(job: Job) -> list[Chart]:
-    """How a job learns, in the order of the page; what it does to its device is in device_figures.py."""
-    every = int(job.spec.get("training", {}).get("eval_every") or 0)
-    waits = f"Evaluated every {every:,} steps, first of all before training." if every else "No evaluation yet."
-    next = f"Evaluated every {every:,} steps; the next comes at {every:,}." if every and not job.ended else ""
-    metrics = [replace(chart, absent=_no_eval_rows(job), next=next) for chart in _metrics(job, waits)]
-    charts = [_loss(job), *metrics, _gradient_norm(), _learning_rate(job)]
-    return ended_without(charts) if job.ended else with_log(charts, job)
-
-
 def with_log(charts: list[Chart], job: Job) -> list[Chart]:
     """The first says where to look while no point comes; said by all, it would only be noise."""
     return [replace(charts[0], log_url=f"{job.get_absolute_url()}?tab=log#log-end"), *charts[1:]]
@@ -161,65 +145,6 @@ def with_log(charts: list[Chart], job: Job) -> list[Chart]:
 def ended_without(charts: list[Chart]) -> list[Chart]:
     """What is not there by now does not come any more."""
     return [replace(chart, waiting="The job logged no such point.") for chart in charts]
-
-
-def _no_eval_rows(job: Job) -> dict[str, str] | None:
-    """Nothing is held out of the dataset version, so nothing is ever evaluated."""
-    if job.dataset_version_id is None or job.dataset_version.rows.get("eval", 1):
-        return None
-    words = f"{job.dataset_version} has no eval split, so nothing is evaluated."
-    return {"words": words, "url": f"{reverse('jobs:new')}?clone={job.pk}", "label": "Clone with an eval split"}
-
-
-def _loss(job: Job) -> Chart:
-    train = Line("loss", "train", smooth=True)
-    evaluated = Line("eval_loss", "eval", colour=2, dashed=True, markers=True)
-    help = "Both should fall. Eval rising while train falls means overfitting: stop earlier or train less."
-    words = "" if job.task == "text-classification" else "Perplexity, train and eval"
-    return Chart("loss", "Loss", "", help, (train, evaluated), wide=True, exponential=words, gap=True)
-
-
-def _metrics(job: Job, waits: str) -> list[Chart]:
-    """The task's own metrics on the held-out rows."""
-    if job.task == "text-classification":
-        held_out = job.dataset_version.rows.get("eval", 0) if job.dataset_version_id else 0
-        lines = (
-            Line("eval_accuracy", "accuracy", colour=7, markers=True, rows=held_out),
-            Line("eval_f1", "F1", colour=5, dashed=True, markers=True),
-        )
-        help = "Held-out rows that are right, and F1 averaged over labels: far below, it misses the rare labels."
-        help += f" Whiskers: the 95 % interval that {held_out:,} rows allow. {PRESS}" if held_out else ""
-        return [Chart("accuracy", "Accuracy and F1", "%", help, lines, ".3~g", scale=100, waiting=waits)]
-    perplexity = (Line("eval_perplexity", "perplexity", colour=7, markers=True),)
-    help = f"Exp of the eval loss: among how many tokens the model still wavers. Lower is better. {PRESS}"
-    return [Chart("perplexity", "Perplexity", "", help, perplexity, waiting=waits)]
-
-
-def _gradient_norm() -> Chart:
-    help = "Before clipping. Single spikes are harmless; steady growth comes before divergence."
-    lines = (Line("grad_norm", "norm", smooth=True),)
-    clipped = (Reference(CLIP_NORM, f"clipped above {CLIP_NORM:g}"),)
-    above = (CLIP_NORM, "of the steps were clipped")
-    return Chart("grad_norm", "Gradient norm", "", help, lines, from_zero=True, references=clipped, limit=above)
-
-
-def _learning_rate(job: Job) -> Chart:
-    help = "Rises during the warm-up, then follows the schedule of the config."
-    line = (Line("learning_rate", "rate"),)
-    chart = Chart("learning_rate", "Learning rate", "", help, line, ".1e", from_zero=True)
-    training = Training.from_json(job.spec.get("training", {}))
-    total, rate = job.total_steps, training.learning_rate
-    if not total or not rate:
-        return chart
-    rising = warmup_steps(training, total)
-    asked = sorted({*np.linspace(0, total - 1, PLANNED_POINTS).astype(int).tolist(), max(0, rising - 1)})
-    planned = tuple((step, rate * factor(training, total, step)) for step in asked)
-    return replace(
-        chart,
-        help=f"{help} Dotted: as planned.",
-        planned=(*planned, (total, planned[-1][1])),
-        landmarks=((rising, "warm-up ends"),) if rising else (),
-    )
 
 
 # ---- From a chart to plotly's JSON ---------------------------------------------------------------

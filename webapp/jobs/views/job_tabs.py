@@ -10,11 +10,13 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from webapp.accounts.context import signed_in
-from webapp.jobs import comparing, doctor, figures, said
+from webapp.jobs import comparing, doctor, said
 from webapp.jobs.accuracy import judge
 from webapp.jobs.baseline import AGAINST, pinned_id
 from webapp.jobs.config_text import as_command, as_yaml
 from webapp.jobs.device_figures import pace_charts, system_charts
+from webapp.jobs.figures import SMOOTHING
+from webapp.jobs.learning_figures import charts_for
 from webapp.jobs.models import Event, Job, JobState, delta_of
 from webapp.jobs.own_front import own_front
 from webapp.jobs.reference_lines import held_against
@@ -48,7 +50,7 @@ def result(job: Job) -> dict[str, Any]:
 
 
 def _overview(request: HttpRequest, job: Job) -> dict[str, Any]:
-    charts = [*held_against(job, figures.charts_for(job)), *pace_charts(job)]
+    charts = [*held_against(job, charts_for(job)), *pace_charts(job)]
     return _told(_lines(job, "", ""), "overview") | result(job) | {"charts": charts, "page_data": _charts_page(job)}
 
 
@@ -162,7 +164,7 @@ def _page(job: Job) -> dict[str, Any]:
 def _charts_page(job: Job) -> dict[str, Any]:
     """What the page's modules need to fill charts."""
     started_at = job.started_at.timestamp() if job.started_at else None
-    return _page(job) | {"ending": _ending(job), "smoothing": figures.SMOOTHING, "started_at": started_at}
+    return _page(job) | {"ending": _ending(job), "smoothing": SMOOTHING, "started_at": started_at}
 
 
 def _ending(job: Job) -> dict[str, str] | None:
