@@ -118,7 +118,12 @@ def test_after_a_resume_the_later_attempt_wins_the_overlap(running: Any, worker:
 
 def test_a_count_of_tokens_that_is_none_is_null(running: Any) -> None:
     """JSON has no infinities: the browser would read nothing of the answer."""
-    told = [step(1, tokens_seen=10), step(2, tokens_seen="Infinity"), step(3, tokens_seen="NaN"), step(4, tokens_seen=40)]
+    told = [
+        step(1, tokens_seen=10),
+        step(2, tokens_seen="Infinity"),
+        step(3, tokens_seen="NaN"),
+        step(4, tokens_seen=40),
+    ]
     reporting.accept(running, 1, told)
     assert metrics.history(running.job)["tokens"] == [10, None, None, 40]
 
