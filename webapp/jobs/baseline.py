@@ -81,5 +81,5 @@ def _relative(mine: float | None, theirs: float | None) -> str:
     if ratio >= 2:
         return f"{ratio:,.3g} times"
     if ratio <= 0.5:
-        return f"1/{1 / ratio:,.3g}"
+        return f"1/{theirs / mine:,.3g}"
     return f"{'−' if ratio < 1 else '+'}{percent(100 * abs(ratio - 1))}" if ratio != 1 else "the same"
