@@ -244,7 +244,8 @@ def test_what_no_chart_can_hold_is_no_score(calls: WorkerCalls, claimed: dict[st
     values = {"eval_accuracy": 1.7e308, "eval_loss": 0.5}
     best = {"name": "eval_accuracy", "value": -1.7e308, "step": 1}
     steps = {"kind": "metrics", "step": 1, "values": {"loss": 1.0, "tokens_per_second": 5e-324}}
-    assert say(calls, claimed, steps, {"kind": "result", "final_metrics": values, "best_metric": best}).status_code == 200
+    result = {"kind": "result", "final_metrics": values, "best_metric": best}
+    assert say(calls, claimed, steps, result).status_code == 200
     job = Job.objects.get()
     assert (job.final_metrics, job.best_metric) == ({"eval_loss": 0.5}, None)
     other = make_job(cast, job.base_model, job.dataset_version, tokens_per_second=1e30)

@@ -5,7 +5,6 @@ What a worker reports is a claim, not a fact: shapes and sizes are checked here,
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from django.conf import settings
