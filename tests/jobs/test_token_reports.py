@@ -148,6 +148,19 @@ def test_a_problem_is_said_and_the_question_asked_again(
     assert bob_api("post", address(version), wanted).json()["state"] == "queued"
 
 
+@pytest.mark.parametrize("problem", [{"code": "tokens.rows"}, {"code": "tokens.rows", "message": ["\x1b[31m"]}])
+def test_a_problem_without_its_words_breaks_no_page_and_no_launch(
+    cast: Cast, calls: WorkerCalls, bob_api: Api, version: DatasetVersion, wanted: dict[str, Any], problem: Any
+) -> None:
+    bob_api("post", address(version), wanted)
+    question = calls.claim("tokens").json()
+    end = {"answer": None, "files": [], "problem": problem}
+    assert calls.post(f"inspections/{question['inspection']}/end", end, question["token"]).status_code == 200
+    assert browser_of(cast.bob).get(page_of(version), {"max_length": 12}).status_code == 200
+    job = {"base_model": wanted["base_model"], "dataset_version": version.pk, "method": "lora", "name": "a job"}
+    assert bob_api("post", "jobs", job).status_code == 422
+
+
 def test_who_may_not_ask(cast: Cast, charlie_api: Api, version: DatasetVersion, wanted: dict[str, Any]) -> None:
     assert charlie_api("post", address(version), wanted).status_code == 404
     assert browser_of(cast.charlie).get(page_of(version)).status_code == 404
