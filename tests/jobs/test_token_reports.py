@@ -20,6 +20,7 @@ from tests.pages.test_access import browser_of
 from webapp.accounts.templatetags.sentences import said
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import Dataset, DatasetVersion
+from webapp.datasets.token_problems import token_problems
 from webapp.jobs import scheduling
 from webapp.jobs.models import Inspection, Job
 from webapp.jobs.reported import BadReport
@@ -93,6 +94,12 @@ def test_a_worker_gets_rows_and_tokenizer_and_its_answer_is_kept(
     kept = bob_api("get", f"dataset-versions/{version.pk}").json()["token_stats"]
     assert (kept["base_model"], kept["p95"], kept["max_length"]) == ("toy-bert", 40, 12)
     assert bob_api("post", address(version), wanted | {"max_length": 20}).json()["state"] == "queued"
+
+
+def test_a_report_kept_before_it_told_how_many_rows_there_are_only_warns() -> None:
+    brief = {"base_model": "toy-bert", "max_length": 12, "cut_rows": 0, "rows_without_trainable_tokens": 2}
+    assert [each["severity"] for each in token_problems(brief, "a.csv", readable=True)] == ["warning"]
+    assert [each["severity"] for each in token_problems({**brief, "rows": 2}, "a.csv", readable=True)] == ["error"]
 
 
 def test_left_out_the_length_is_that_of_a_job(bob_api: Api, version: DatasetVersion, base_model: BaseModel) -> None:
