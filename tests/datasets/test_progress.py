@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import OperationalError, connection
 
 from tests.conftest import Api, Cast
 from tests.datasets.test_deciding import GOOD, RAGGED, look
@@ -54,6 +55,24 @@ def test_a_check_is_watched_and_stopped_and_leaves_nothing(
     monkeypatch.setattr(vetting, "check", watched)
     run_check(version_id)
     assert (Dataset.objects.count(), stored_files()) == (0, before)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_is_away_for_a_moment_ends_no_check(bob_api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    version_id = uploaded(bob_api, "a.csv", f"text,label\n{GOOD}".encode()).json()["version"]["id"]
+
+    def away(*_: Any) -> Any:
+        raise OperationalError("server closed the connection unexpectedly")
+
+    def interrupted(*given: Any, still_wanted: Any, **named: Any) -> Report:
+        with connection.execute_wrapper(away):
+            assert still_wanted({})
+            assert still_wanted({"rows": 1})
+        return check(*given, **named)
+
+    monkeypatch.setattr(vetting, "check", interrupted)
+    run_check(version_id)
+    assert look(bob_api, version_id)["state"] == "ready"
 
 
 def test_what_is_known_ends_the_telling(bob_api: Api) -> None:

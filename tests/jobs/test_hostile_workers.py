@@ -14,7 +14,7 @@ from django.conf import settings as site
 from django.test import Client
 from django.utils import timezone
 
-from tests.conftest import Cast
+from tests.conftest import Cast, make_job
 from tests.jobs.worker_calls import WorkerCalls, hand_in_artifact, put_file
 from tests.pages.test_access import browser_of
 from webapp.accounts.models import AuditEntry
@@ -238,6 +238,18 @@ def test_a_series_name_is_no_formula(calls: WorkerCalls, claimed: dict[str, Any]
     )
     header = next(as_csv(job)).strip().split(",")
     assert sorted(header[3:]) == ["'=cmd|x", "loss"]
+
+
+def test_what_no_chart_can_hold_is_no_score(calls: WorkerCalls, claimed: dict[str, Any], cast: Cast) -> None:
+    values = {"eval_accuracy": 1.7e308, "eval_loss": 0.5}
+    best = {"name": "eval_accuracy", "value": -1.7e308, "step": 1}
+    steps = {"kind": "metrics", "step": 1, "values": {"loss": 1.0, "tokens_per_second": 5e-324}}
+    result = {"kind": "result", "final_metrics": values, "best_metric": best}
+    assert say(calls, claimed, steps, result).status_code == 200
+    job = Job.objects.get()
+    assert (job.final_metrics, job.best_metric) == ({"eval_loss": 0.5}, None)
+    other = make_job(cast, job.base_model, job.dataset_version, tokens_per_second=1e30)
+    assert browser_of(cast.bob).get(job.get_absolute_url(), {"against": other.pk}).status_code == 200
 
 
 # ---- Names and clocks -------------------------------------------------------------------------------

@@ -116,6 +116,18 @@ def test_after_a_resume_the_later_attempt_wins_the_overlap(running: Any, worker:
     assert [each["number"] for each in answer["attempts"]] == [1, 2]
 
 
+def test_a_count_of_tokens_that_is_none_is_null(running: Any) -> None:
+    """JSON has no infinities: the browser would read nothing of the answer."""
+    told = [
+        step(1, tokens_seen=10),
+        step(2, tokens_seen="Infinity"),
+        step(3, tokens_seen="NaN"),
+        step(4, tokens_seen=40),
+    ]
+    reporting.accept(running, 1, told)
+    assert metrics.history(running.job)["tokens"] == [10, None, None, 40]
+
+
 def test_merging_small_chunks_changes_no_answer(running: Any) -> None:
     for n in range(1, 21):
         reporting.accept(running, n, [step(n, loss=1.0 / n)])

@@ -68,3 +68,11 @@ def test_a_number_that_is_none_makes_no_line(
 
 def test_before_anything_is_measured_there_is_no_line(job: Job) -> None:
     assert lines(job)["accuracy"] == []
+
+
+def test_a_value_beyond_all_numbers_draws_no_line(
+    evaluated: Job, cast: Cast, base_model: BaseModel, version: DatasetVersion
+) -> None:
+    """In percent it is infinite, which the page's JSON has no word for: no chart at all would be drawn."""
+    full(cast, base_model, version, final_metrics={"eval_accuracy": 1.7e308})
+    assert lines(evaluated)["accuracy"] == [("base model", 50.0)]

@@ -20,6 +20,7 @@ from tests.pages.test_access import browser_of
 from webapp.accounts.templatetags.sentences import said
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import Dataset, DatasetVersion
+from webapp.datasets.token_problems import token_problems
 from webapp.jobs import scheduling
 from webapp.jobs.models import Inspection, Job
 from webapp.jobs.reported import BadReport
@@ -95,6 +96,12 @@ def test_a_worker_gets_rows_and_tokenizer_and_its_answer_is_kept(
     assert bob_api("post", address(version), wanted | {"max_length": 20}).json()["state"] == "queued"
 
 
+def test_a_report_kept_before_it_told_how_many_rows_there_are_only_warns() -> None:
+    brief = {"base_model": "toy-bert", "max_length": 12, "cut_rows": 0, "rows_without_trainable_tokens": 2}
+    assert [each["severity"] for each in token_problems(brief, "a.csv", readable=True)] == ["warning"]
+    assert [each["severity"] for each in token_problems({**brief, "rows": 2}, "a.csv", readable=True)] == ["error"]
+
+
 def test_left_out_the_length_is_that_of_a_job(bob_api: Api, version: DatasetVersion, base_model: BaseModel) -> None:
     bob_api("post", address(version), {"base_model": base_model.pk})
     assert Inspection.objects.get().question["max_length"] == 64, "what the toy reads at most"
@@ -146,6 +153,19 @@ def test_a_problem_is_said_and_the_question_asked_again(
     assert b"Row 1 cannot be read for this task." in page
     assert b"Try again" in page
     assert bob_api("post", address(version), wanted).json()["state"] == "queued"
+
+
+@pytest.mark.parametrize("problem", [{"code": "tokens.rows"}, {"code": "tokens.rows", "message": ["\x1b[31m"]}])
+def test_a_problem_without_its_words_breaks_no_page_and_no_launch(
+    cast: Cast, calls: WorkerCalls, bob_api: Api, version: DatasetVersion, wanted: dict[str, Any], problem: Any
+) -> None:
+    bob_api("post", address(version), wanted)
+    question = calls.claim("tokens").json()
+    end = {"answer": None, "files": [], "problem": problem}
+    assert calls.post(f"inspections/{question['inspection']}/end", end, question["token"]).status_code == 200
+    assert browser_of(cast.bob).get(page_of(version), {"max_length": 12}).status_code == 200
+    job = {"base_model": wanted["base_model"], "dataset_version": version.pk, "method": "lora", "name": "a job"}
+    assert bob_api("post", "jobs", job).status_code == 422
 
 
 def test_who_may_not_ask(cast: Cast, charlie_api: Api, version: DatasetVersion, wanted: dict[str, Any]) -> None:

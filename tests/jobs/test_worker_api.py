@@ -106,6 +106,7 @@ def test_a_gap_in_the_events_is_refused(calls: WorkerCalls, claimed: dict[str, A
         {"kind": "metrics", "step": 1, "values": {"loss": "low"}},
         {"kind": "metrics", "step": 1, "values": {}},
         {"kind": "metrics", "step": "1", "values": {"loss": 1}},
+        {"kind": "result", "forward_pass": {"base_seconds": 5e-324, "delta_seconds": 1.0, "rows": 1, "tokens": 1}},
     ],
 )
 def test_a_report_that_makes_no_sense_stores_nothing(

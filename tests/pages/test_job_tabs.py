@@ -166,6 +166,7 @@ def test_the_log_is_filtered_by_attempt_and_names_its_last_error(cast: Cast, att
 
 def test_a_config_is_taken_along_as_yaml_and_as_a_command(cast: Cast, job: Job) -> None:
     odd = {"a": {"b": ["1", 1.5, None], "no": True, "2024-01-01": "it's: #1"}, "empty": {}, "rate": 1e-05}
+    odd |= {"a\u2028b": ["broken\x85 line", "\x7f\x9f", "\ufeff\ufffe"]}  # a label may be so
     assert yaml.safe_load(as_yaml(odd)) == odd
     job.refresh_from_db()
     assert yaml.safe_load(as_yaml(job.spec)) == job.spec
@@ -203,7 +204,7 @@ def test_numbers_are_held_against_the_pinned_job_and_unlike_is_said(cast: Cast, 
     assert "Unpin baseline" in browser.get(first.get_absolute_url()).content.decode()
     shared = browser_of(cast.alice).get(second.get_absolute_url(), {"against": str(first.pk)}).content.decode()
     assert "+1.2 points vs" in shared
-    for nobody in ("", "nonsense", "99999999999999999999", str(second.pk)):
+    for nobody in ("", "nonsense", "99999999999999999999", "9" * 5000, str(second.pk)):
         assert "vs baseline" not in browser.get(second.get_absolute_url(), {"against": nobody}).content.decode()
     browser.post(f"/jobs/{first.pk}/pin/")
     assert "vs baseline" not in browser.get(second.get_absolute_url()).content.decode()

@@ -48,7 +48,7 @@ def token_problems(stats: Told | None, file: str, readable: bool) -> list[Told]:
         places = _where(refusal["first"])
         problems.error(refusal["code"], message, hint, count=refusal["rows"], fixes=fixes, **places)
     if empty := stats["rows_without_trainable_tokens"]:
-        told: Callable[..., None] = problems.warn if empty < stats.get("rows", empty) else problems.error
+        told: Callable[..., None] = problems.error if empty == stats.get("rows") else problems.warn
         message, hint = nothing_in_words(stats)
         told("no_trainable_tokens", message, hint, count=empty, fixes=[], **_where(stats.get("nothing")))
     if stats["cut_rows"]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -25,6 +25,7 @@ from webapp.datasets.proving import fits
 from webapp.datasets.reading import Report
 from webapp.datasets.sharing import forget_unneeded, twin_of
 from webapp.datasets.signals import rows_stored
+from webapp.outages import AWAY
 from webapp.storing import Stored, forget_all, on_disk, sha256_of, store_file, take_in
 
 CHECK_LEASE_MINUTES = 30
@@ -92,9 +93,13 @@ def _check(version: DatasetVersion, scratch: Path) -> None:
 
 
 def _still_wanted(version: DatasetVersion, progress: dict[str, Any]) -> bool:
-    """Whether the version is still there; if so, it tells how far its check is."""
+    """Whether the version is still there; if so, it tells how far its check is. Nobody ends a check by being away."""
     waiting = DatasetVersion.objects.filter(pk=version.pk, state=VersionState.CHECKING)
-    return bool(waiting.update(progress=progress) if progress else waiting.exists())
+    try:
+        return bool(waiting.update(progress=progress) if progress else waiting.exists())
+    except AWAY:
+        connection.close_if_unusable_or_obsolete()
+        return True
 
 
 def _damaged(name: str) -> Report:

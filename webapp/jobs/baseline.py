@@ -15,6 +15,8 @@ PINNED = "baseline"
 """Key of the session."""
 AGAINST = "against"
 """The address wins over what is pinned, so a link shows the same to a colleague."""
+DIGITS = 16
+"""An id has fewer; Python turns no text of thousands into a number."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,16 @@ def pinned_id(request: HttpRequest) -> int | None:
 def baseline_of(request: HttpRequest, job: Job) -> Baseline | None:
     """None where nothing is pinned or named, it is this very job, or nothing the person may see."""
     asked = request.GET.get(AGAINST)
-    number = pinned_id(request) if asked is None else int(asked) if asked.isascii() and asked.isdigit() else None
-    if number is None or number == job.pk or number >= 2**53:
+    number = pinned_id(request) if asked is None else _id_in(asked)
+    if number is None or number == job.pk:
         return None
     seen = Job.objects.visible_to(signed_in(request)).select_related("base_model").prefetch_related("artifacts")
     other = seen.filter(pk=number).first()
     return Baseline(other, [each.field for each in differences([job, other])], _than(job, other)) if other else None
+
+
+def _id_in(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < DIGITS else None
 
 
 def _than(job: Job, other: Job) -> dict[str, str]:
@@ -75,5 +81,5 @@ def _relative(mine: float | None, theirs: float | None) -> str:
     if ratio >= 2:
         return f"{ratio:,.3g} times"
     if ratio <= 0.5:
-        return f"1/{1 / ratio:,.3g}"
+        return f"1/{theirs / mine:,.3g}"
     return f"{'−' if ratio < 1 else '+'}{percent(100 * abs(ratio - 1))}" if ratio != 1 else "the same"

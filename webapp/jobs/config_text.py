@@ -12,6 +12,8 @@ from webapp.jobs.models import Job
 
 PLAIN = re.compile(r"(?!(?:y|n|yes|no|on|off|true|false|null)$)[a-z_][a-z0-9_]*")
 """Keys that need no quotes: YAML reads some words as yes, no or nothing."""
+UNSEEN = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+"""JSON has them as they are; YAML breaks the line there, or refuses them: a label or a name may hold one."""
 
 
 def as_yaml(tree: dict[str, Any]) -> str:
@@ -21,7 +23,7 @@ def as_yaml(tree: dict[str, Any]) -> str:
 
 def _lines(tree: dict[str, Any], indent: str) -> Iterator[str]:
     for key, value in tree.items():
-        name = key if PLAIN.fullmatch(key) else json.dumps(key, ensure_ascii=False)
+        name = key if PLAIN.fullmatch(key) else _quoted(key)
         if isinstance(value, dict) and value:
             yield f"{indent}{name}:"
             yield from _lines(value, indent + "  ")
@@ -31,8 +33,12 @@ def _lines(tree: dict[str, Any], indent: str) -> Iterator[str]:
 
 def _value(value: Any) -> str:
     """A number such as 1e-05 gets the point without which older readers of YAML take it for a text."""
-    text = json.dumps(value, ensure_ascii=False)
+    text = _quoted(value)
     return text.replace("e", ".0e") if isinstance(value, float) and "e" in text and "." not in text else text
+
+
+def _quoted(value: Any) -> str:
+    return UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))
 
 
 def as_command(job: Job, address: str) -> str:

@@ -15,6 +15,7 @@ from webapp.basemodels.registering import refuse
 from webapp.datasets.models import Dataset, DatasetVersion
 from webapp.datasets.uploading import version_from_stored
 from webapp.jobs.handing_in import FileList, base_model_files, listed, require_whole
+from webapp.jobs.log_text import plain
 from webapp.jobs.models import Artifact, Inspection, Worker
 from webapp.jobs.permits import permit_on_commit
 from webapp.jobs.reported import BadReport, check_parity
@@ -25,6 +26,8 @@ from workers.protocol import Task
 
 TRIES_AT_MOST = 3
 WEIGHTS = ".safetensors"
+WORDS = 2000
+"""Characters of a worker's sentence."""
 
 
 def ask_about(model: BaseModel) -> Inspection:
@@ -80,6 +83,7 @@ def finish(
     inspection: Inspection, answer: dict[str, Any] | None, files: FileList, problem: dict[str, Any] | None
 ) -> Inspection:
     """Store the answer or the problem, and carry it over to what was asked about."""
+    problem = _in_words(problem or {}) if answer is None else None
     with transaction.atomic():
         running = Inspection.objects.filter(pk=inspection.pk, state=Inspection.State.RUNNING)
         state = Inspection.State.FAILED if answer is None else Inspection.State.ANSWERED
@@ -93,6 +97,11 @@ def finish(
         else:
             _answered(inspection, answer, listed(inspection, files))
     return inspection
+
+
+def _in_words(problem: dict[str, Any]) -> dict[str, Any]:
+    """A problem as pages read it, whatever the worker said."""
+    return {name: plain(str(problem.get(name, "")))[:WORDS] for name in ("code", "message", "hint")}
 
 
 def _failed(inspection: Inspection, problem: dict[str, Any]) -> None:

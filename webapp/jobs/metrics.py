@@ -231,14 +231,16 @@ def _places(columns: Columns, steps: NDArray[np.int64]) -> dict[str, list[float 
 
 
 def _tokens(columns: Columns, steps: NDArray[np.int64]) -> list[float | None]:
-    """Tokens seen up to each step; null before the first count."""
+    """Tokens seen up to each step; null before the first count, and where it is none."""
     held = columns.series.get("tokens_seen")
     if held is None:
         return [None] * len(steps)
     order = np.argsort(columns.step[held.rows], kind="stable")
     at = np.searchsorted(columns.step[held.rows][order], steps, side="right") - 1
     counts = held.values[order][at].tolist()
-    return [None if place < 0 else count for place, count in zip(at.tolist(), counts, strict=True)]
+    return [
+        count if place >= 0 and math.isfinite(count) else None for place, count in zip(at.tolist(), counts, strict=True)
+    ]
 
 
 def as_csv(job: Job, names: list[str] | None = None, weight: float = 0.0) -> Iterator[str]:

@@ -22,7 +22,8 @@ def held_against(job: Job, charts: list[Chart]) -> list[Chart]:
 def references_for(job: Job, series: str, scale: float) -> tuple[Reference, ...]:
     """Those that are known, in the chart's unit."""
     known = ((before_training(job, series), "base model"), (full_fine_tuning(job, series), "full fine-tuning"))
-    return tuple(Reference(value * scale, words) for value, words in known if value is not None)
+    scaled = ((value * scale, words) for value, words in known if value is not None)
+    return tuple(Reference(value, words) for value, words in scaled if math.isfinite(value))
 
 
 def before_training(job: Job, series: str) -> float | None:

@@ -73,7 +73,8 @@ class Best(BaseModel):
     step: Step
 
 
-Seconds = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(strict=True, ge=1e-9, le=1e6)]
+"""Of one pass: what no clock tells, and what no job waits for, would be infinitely many times another."""
 
 
 class ForwardPass(BaseModel):

@@ -5,7 +5,6 @@ What a worker reports is a claim, not a fact: shapes and sizes are checked here,
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from django.conf import settings
@@ -23,6 +22,8 @@ from webapp.jobs.reported import BadReport, ForwardPass, TooMuch, check_events
 MAX_EVENTS = 1000
 MAX_BATCH_BYTES = 1024 * 1024
 LARGEST = 2**62
+BEYOND = 2.0**127
+"""No chart holds such a number, and sums of a few overflow: taken for infinite."""
 
 
 def renew(attempt: Attempt) -> None:
@@ -155,7 +156,7 @@ def _phase(job: Job, event: dict[str, Any]) -> None:
 
 def _metrics(job: Job, event: dict[str, Any]) -> None:
     values = as_numbers(event["values"])
-    sound = {name: value for name, value in values.items() if math.isfinite(value)}
+    sound = _bounded(values)
     if "loss" in values:
         job.step, job.epoch = event["step"], float(event.get("epoch") or 0)
         job.last_loss = sound.get("loss")
@@ -167,6 +168,10 @@ def _metrics(job: Job, event: dict[str, Any]) -> None:
         job.peak_memory_bytes = max(job.peak_memory_bytes or 0, int(memory))
 
 
+def _bounded(values: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in values.items() if abs(value) < BEYOND}
+
+
 def _spend(job: Job, values: dict[str, float]) -> None:
     if 0 <= (tokens := values.get("tokens_seen", -1.0)) < LARGEST:
         job.tokens_seen = int(tokens)
@@ -176,9 +181,9 @@ def _spend(job: Job, values: dict[str, float]) -> None:
 
 
 def _result(job: Job, event: dict[str, Any]) -> None:
-    numbers = as_numbers(event.get("final_metrics") or {})
-    job.final_metrics = {name: value for name, value in numbers.items() if math.isfinite(value)}
-    job.best_metric = event.get("best_metric")
+    job.final_metrics = _bounded(as_numbers(event.get("final_metrics") or {}))
+    best = event.get("best_metric")
+    job.best_metric = best if best and abs(best["value"]) < BEYOND else None
     job.notes = list(event.get("notes") or [])
     told = event.get("forward_pass") or {}
     job.forward_pass = {name: told[name] for name in FORWARD_PASS if told.get(name) is not None}

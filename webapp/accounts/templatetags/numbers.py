@@ -140,13 +140,13 @@ def signed(value: Any) -> str:
     """A difference with its sign: +0.031, −0.4."""
     if not _known(value):
         return NOTHING
-    return f"{'−' if value < 0 else '+'}{significant(abs(value), 2)}"
+    return _odd(value) or f"{'−' if value < 0 else '+'}{significant(abs(value), 2)}"
 
 
 @register.filter
 def times(value: Any) -> str:
     """A multiple: 1.12 ×."""
-    return f"{value:.2f} ×" if _known(value) else NOTHING
+    return f"{_odd(value) or f'{value:.2f}'} ×" if _known(value) else NOTHING
 
 
 @register.filter

@@ -211,7 +211,9 @@ def move(request: HttpRequest, job_id: int) -> HttpResponse:
     try:
         if side:
             named = request.POST[side]
-            other = get_object_or_404(seen, pk=int(named) if named.isascii() and named.isdigit() else 0)
+            other = get_object_or_404(
+                seen, pk=int(named) if named.isascii() and named.isdigit() and len(named) < 16 else 0
+            )
             BESIDE[side](job, other, user)
             if side == "before":
                 _explain(request, job, other)
