@@ -10,11 +10,12 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from webapp.accounts.context import signed_in
-from webapp.jobs import comparing, doctor, figures, said
+from webapp.jobs import doctor, figures, said
 from webapp.jobs.accuracy import judge
 from webapp.jobs.baseline import AGAINST, pinned_id
 from webapp.jobs.config_text import as_command, as_yaml
 from webapp.jobs.device_figures import pace_charts, system_charts
+from webapp.jobs.grouping import config_difference
 from webapp.jobs.models import Event, Job, JobState, delta_of
 from webapp.jobs.own_front import own_front
 from webapp.jobs.reference_lines import held_against
@@ -132,7 +133,7 @@ def _config(request: HttpRequest, job: Job) -> dict[str, Any]:
         },
         "others": others,
         "other": other,
-        "settings": comparing.config_difference([job, other]) if other else [],
+        "settings": config_difference([job, other]) if other else [],
         "page_data": _page(job),
     }
 
