@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import Cast, make_job
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
-from webapp.jobs import comparing, efficiency
+from webapp.jobs import comparing, efficiency, grouping
 from webapp.jobs.claims import claims
 from webapp.jobs.models import Job
 from webapp.jobs.point_names import Spot, places
@@ -52,6 +52,34 @@ def test_repeats_with_other_seeds_are_one_group_and_its_slot_stays(made: Any) ->
     assert groups[0].title == "LoRA 4"
     assert groups[0].scores
     assert groups[0].scores.mean == pytest.approx(0.85)
+
+
+def test_jobs_are_put_together_by_method_by_seed_or_by_any_setting_in_which_they_differ(made: Any) -> None:
+    jobs = [made("lora", 0.8), made("lora", 0.9, seed=18), made("bitfit", 0.7, training={"learning_rate": 0.1})]
+
+    def told(key: str) -> list[tuple[str, int]]:
+        return [(group.title, len(group.jobs)) for group in grouping.grouped(jobs, key)]
+
+    assert "training.learning_rate" in grouping.choices(jobs)
+    assert told("") == [("LoRA 4", 2), ("BitFit", 1)]
+    assert told("method") == [("LoRA", 2), ("BitFit", 1)]
+    assert told("training.seed") == [("Seed 17", 2), ("Seed 18", 1)]
+    assert told("options.rank") == [("Rank 4", 2), ("Without rank", 1)]
+
+
+def test_jobs_on_another_base_model_are_never_put_together(made: Any, base_model: BaseModel) -> None:
+    other = BaseModel.objects.create(name="other", source="starter", state="ready", files=[], parameters=1)
+    jobs = [made("lora", 0.8), made("lora", 0.9)]
+    jobs[1].base_model = other
+    titles = [group.title.split(",")[:2] for group in grouping.grouped(jobs, "training.seed")]
+    assert titles == [["Seed 17", f" {base_model.name}"], ["Seed 17", " other"]]
+
+
+def test_hidden_jobs_leave_their_setting_and_slots_stay(made: Any) -> None:
+    jobs = [made("lora", 0.8), made("lora", 0.9, seed=18), made("bitfit", 0.7, seed=18)]
+    shown = grouping.grouped(jobs, "training.seed")[1:]
+    told = [(group.title, len(group.jobs), group.slot) for group in grouping.by_setting(jobs, shown)]
+    assert told == [("LoRA 4", 1, 1), ("BitFit", 1, 2)]
 
 
 def test_the_front_keeps_what_beats_everything_cheaper(made: Any) -> None:
@@ -162,7 +190,7 @@ def test_equal_jobs_differ_in_nothing(made: Any) -> None:
 
 
 def test_differing_settings_come_first(made: Any) -> None:
-    rows = comparing.config_difference([made("lora", 0.9), made("bitfit", 0.8, seed=18)])
+    rows = grouping.config_difference([made("lora", 0.9), made("bitfit", 0.8, seed=18)])
     assert [key for key, _, differs in rows if differs] == [key for key, _, _ in rows[:3]]
     assert ("training.seed", [17, 18], True) in rows
 

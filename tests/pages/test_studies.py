@@ -126,10 +126,41 @@ def test_the_address_holds_what_is_hidden_the_baseline_the_order_and_the_tasks(c
 
 @pytest.mark.parametrize(
     "odd",
-    [{"hide": "x,-1,99"}, {"hide": "9" * 5000}, {"tasks": "1e9"}, {"tasks": "0"}, {"baseline": "y"}, {"sort": "-"}],
+    [
+        {"hide": "x,-1,99"},
+        {"hide": "9" * 5000},
+        {"tasks": "1e9"},
+        {"tasks": "0"},
+        {"baseline": "y"},
+        {"sort": "-"},
+        {"group": "x"},
+    ],
 )
 def test_an_odd_address_breaks_nothing(cast: Cast, ended: Study, odd: dict[str, str]) -> None:
     assert view(cast, ended, tab="efficiency", **odd).status_code == 200
+
+
+def test_the_table_has_the_loss_of_every_job_as_a_small_line_on_its_groups_scale(cast: Cast, ended: Study) -> None:
+    for place, job in enumerate(ended.jobs.order_by("id")[:5]):  # LoRA 2 has two jobs that have told anything
+        points = [{"kind": "metrics", "step": n, "time": 1.0, "values": {"loss": 9.0 - n + place}} for n in (1, 2, 3)]
+        recording.record(job.pk, job.attempts.get(), points[: 1 if place == 1 else 3])
+    answer = view(cast, ended)
+    lines = [row.lines for row in answer.context["rows"]]
+    # of 6 to 12: 8, 7, 6 lies in the lower half, 12, 11, 10 in the upper one
+    assert lines[0] == ["M0.0 13.0L40.0 16.0L80.0 19.0", "M0.0 1.0L40.0 4.0L80.0 7.0"]
+    assert lines[1] == []  # one point is no line
+    assert [len(each) for each in lines] == [2, 0, 1, 1]
+    assert answer.content.decode().count('class="spark"') == 3
+
+
+def test_the_address_says_by_what_jobs_are_grouped(cast: Cast, ended: Study) -> None:
+    answer = view(cast, ended, group="training.seed")
+    assert [row.group.title for row in answer.context["rows"]] == ["Seed 1", "Seed 2"]
+    assert "group=training.seed&amp;tab=scores" in answer.content.decode()
+    scores = view(cast, ended, group="method", tab="scores").context["figures"][0]["drawn"]
+    assert sorted(trace["y"][0] for trace in scores["data"]) == ["BitFit", "Full fine-tuning", "LoRA"]
+    costs = view(cast, ended, group="training.seed", tab="efficiency", hide="1").context["trade_offs"]
+    assert [(row.group.title, len(row.group.jobs)) for row in costs][:2] == [("LoRA 2", 1), ("LoRA 4", 1)]
 
 
 def test_the_share_of_the_full_gain_is_on_the_axis_once_the_base_models_score_is_known(

@@ -130,9 +130,13 @@ class Group:
     jobs: tuple[Job, ...]
     slot: int
     """Of the trace palette, from 1; stays while others come and go."""
+    label: str = ""
+    """What the jobs have in common, where they are put together by something else (see grouping.py)."""
 
     @property
     def title(self) -> str:
+        if self.label:
+            return self.label
         method = METHODS.get(self.method)
         return f"{method.title if method else self.method}{f' {self.size}' if self.size is not None else ''}"
 
@@ -281,23 +285,3 @@ def facets(groups: Sequence[Group], purpose: Purpose) -> list[list[Group]]:
         if group.finished:
             held.setdefault(key_of(group.finished[0], purpose), []).append(group)
     return sorted(held.values(), key=len, reverse=True)
-
-
-def config_difference(jobs: Sequence[Job]) -> list[tuple[str, list[Any], bool]]:
-    """Every setting with its value in each job, differing ones first; nested keys are flattened with dots."""
-    flat = [
-        _flat({"method": job.method, **{part: job.spec.get(part, {}) for part in ("options", "training")}})
-        for job in jobs
-    ]
-    keys = sorted({key for each in flat for key in each})
-    rows = [(key, [each.get(key) for each in flat]) for key in keys]
-    told = [(key, values, len({repr(value) for value in values}) > 1) for key, values in rows]
-    return sorted(told, key=lambda row: (not row[2], row[0]))
-
-
-def _flat(nested: dict[str, Any], before: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in nested.items():
-        name = f"{before}.{key}" if before else key
-        flat |= _flat(value, name) if isinstance(value, dict) else {name: value}
-    return flat

@@ -10,6 +10,7 @@ from webapp.jobs import comparing, efficiency, said
 from webapp.jobs.claims import claims
 from webapp.jobs.comparing import Group, metric_name
 from webapp.jobs.fronts import COSTS, front, merit_of
+from webapp.jobs.grouping import config_difference
 from webapp.jobs.literature import beside
 from webapp.jobs.models import Job
 from webapp.jobs.reference_lines import before_training
@@ -243,7 +244,7 @@ def _samples(look: Look, jobs: Sequence[Job]) -> dict[str, Any]:
 
 
 def _config(look: Look, jobs: Sequence[Job]) -> dict[str, Any]:
-    return {"settings": comparing.config_difference(jobs)}
+    return {"settings": config_difference(jobs)}
 
 
 TABS: dict[str, tuple[str, Callable[[Look, Sequence[Job]], dict[str, Any]]]] = {

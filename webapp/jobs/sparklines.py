@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from webapp.jobs.columns import Columns
 from webapp.jobs.metrics import bucket_edges
@@ -12,6 +12,8 @@ from webapp.jobs.models import Job, MetricChunk
 POINTS = 40
 WIDTH, HEIGHT = 80, 20
 CHUNKS_AT_MOST = 40
+CHUNKS_OF_ONE = 10
+"""Of each of many jobs: a shape needs no more, however long the history is."""
 
 
 def newest_columns(job: Job) -> Columns:
@@ -26,16 +28,44 @@ def sparklines(columns: Columns, names: Sequence[str]) -> dict[str, str]:
     return {name: line for name, values in held.items() if (line := path(values))}
 
 
+def courses(jobs: Sequence[Job], name: str) -> dict[int, list[float]]:
+    """The finite values of one series by job, over the whole history, from two queries for all jobs."""
+    rows = MetricChunk.objects.filter(job__in=jobs).order_by("job", "first_event").values_list("job_id", "pk")
+    chunks: dict[int, list[int]] = {}
+    for job, chunk in rows:
+        chunks.setdefault(job, []).append(chunk)
+    picked = [each for held in chunks.values() for each in _spread(held)]
+    found: dict[int, list[float]] = {}
+    for chunk in MetricChunk.objects.filter(pk__in=picked).order_by("job", "first_event"):
+        if held := chunk.columns.series.get(name):
+            found.setdefault(chunk.job_id, []).extend(filter(math.isfinite, held.values.tolist()))
+    return found
+
+
+def _spread(chunks: list[int]) -> list[int]:
+    """The last of each of ten stretches, and the first."""
+    return sorted({chunks[0], *(chunks[edge - 1] for edge in bucket_edges(len(chunks), CHUNKS_OF_ONE)[1:].tolist())})
+
+
+def together(lines: Iterable[Sequence[float]]) -> list[str]:
+    """Lines of one picture: one scale for all of them."""
+    picked = [each for line in lines if len(each := _picked(line)) >= 2]
+    low, high = min((min(each) for each in picked), default=0), max((max(each) for each in picked), default=0)
+    return [_drawn(each, low, high) for each in picked]
+
+
 def path(values: Sequence[float]) -> str:
     """At most 40 points, each the last of its bucket; empty for fewer than two numbers."""
+    return "".join(together([values]))
+
+
+def _picked(values: Sequence[float]) -> list[float]:
     known = [value for value in values if math.isfinite(value)]
-    if len(known) < 2:
-        return ""
-    picked = [known[edge - 1] for edge in bucket_edges(len(known), POINTS)[1:].tolist()]
-    if len(picked) < 2:
-        return ""
-    low, high = min(picked), max(picked)
-    span = high - low or 1.0
+    return [known[edge - 1] for edge in bucket_edges(len(known), POINTS)[1:].tolist()] if known else []
+
+
+def _drawn(picked: Sequence[float], low: float, high: float) -> str:
     step = WIDTH / (len(picked) - 1)
+    span = high - low or 1.0
     places = [(i * step, 1 + (HEIGHT - 2) * (1 - (value - low) / span)) for i, value in enumerate(picked)]
     return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)

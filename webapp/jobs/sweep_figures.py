@@ -7,10 +7,11 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from webapp.jobs.comparing import Group, config_difference, less_is_better, metric_name
+from webapp.jobs.comparing import Group, less_is_better, metric_name
 from webapp.jobs.costs import parts_of
 from webapp.jobs.efficiency import SHARE, Bracket, full_of, swept
 from webapp.jobs.figures import GIB
+from webapp.jobs.grouping import config_difference
 from webapp.jobs.models import Job
 from webapp.jobs.study_figures import look_of, plain
 from workers.methods import METHODS

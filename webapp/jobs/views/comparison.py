@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,14 +15,16 @@ from webapp.accounts.context import signed_in
 from webapp.jobs import comparing
 from webapp.jobs.comparing import Group
 from webapp.jobs.fronts import COSTS
+from webapp.jobs.grouping import by_setting, choices, grouped
 from webapp.jobs.models import Job
 from webapp.jobs.panels import TABS, Look, filled
+from webapp.jobs.sparklines import courses, together
 from webapp.jobs.study_figures import look_of
 from webapp.jobs.trade_offs import SORTS
 
 JOBS_AT_MOST = 32
 DIGITS = 16
-KEPT = ("jobs", "hide", "baseline", "tasks", "y", "sort", "papers")
+KEPT = ("jobs", "group", "hide", "baseline", "tasks", "y", "sort", "papers")
 """What the address says of the view, from tab to tab: a copied link shows the same to a colleague."""
 
 
@@ -49,12 +51,18 @@ def comparison(request: HttpRequest, jobs: Sequence[Job]) -> dict[str, Any]:
     tab = request.GET.get("tab", "table")
     if tab not in tabs:
         raise Http404
-    groups = comparing.groups_of(jobs)
+    by, asked = choices(jobs), request.GET.get("group", "")
+    key = asked if asked in by else ""
+    groups = grouped(jobs, key)
     look = look_at(request.GET, groups)
+    lines = courses(jobs, "loss") if tab == "table" else {}
     shared: dict[str, Any] = {
         "tab": tab,
         "tabs": tabs,
-        "rows": [_row(request.GET, group, look) for group in groups],
+        "rows": [_row(request.GET, group, look, lines) for group in groups],
+        "group_choices": by,
+        "group_by": key,
+        "group_word": by[key],
         "baseline": look.baseline,
         "differences": comparing.differences(jobs),
         "jobs": jobs,
@@ -65,7 +73,12 @@ def comparison(request: HttpRequest, jobs: Sequence[Job]) -> dict[str, Any]:
         "heads": [_head(request.GET, key, label, look.sort) for key, (label, _) in SORTS.items()],
         "kept": [(name, request.GET[name]) for name in KEPT if request.GET.get(name)],
     }
-    return shared | (filled(tab, look, jobs) if jobs else {})
+    own = replace(look, groups=by_setting(jobs, look.groups)) if tab in BY_SETTING else look
+    return shared | (filled(tab, own, jobs) if jobs else {})
+
+
+BY_SETTING = ("efficiency", "samples")
+"""Tabs that speak of one setting each, whatever the jobs are grouped by elsewhere."""
 
 
 def tabs_of(jobs: Sequence[Job]) -> dict[str, str]:
@@ -105,16 +118,19 @@ class Row:
     """Its mean score less the baseline's."""
     ratios: dict[str, float]
     """Of its costs to the baseline's, where both are known and may be compared."""
+    lines: list[str]
+    """Paths of a small picture: the train loss of each job, on one scale."""
 
 
-def _row(asked: QueryDict, group: Group, look: Look) -> Row:
+def _row(asked: QueryDict, group: Group, look: Look, losses: dict[int, list[float]]) -> Row:
     hidden = group not in look.groups
     slots = {text for text in asked.get("hide", "").split(",") if text} ^ {str(group.slot)}
     toggle = _query(asked, hide=",".join(sorted(slots))) + f"tab={asked.get('tab', 'table')}"
     base, own = look.baseline.scores if look.baseline else None, group.scores
     same = look.baseline is not None and group != look.baseline and group.metric == look.baseline.metric
     against = own.mean - base.mean if base and own and same else None
-    return Row(group, look_of(group.slot), hidden, toggle, against, _ratios(group, look.baseline))
+    lines = together(losses.get(job.pk, ()) for job in group.jobs)
+    return Row(group, look_of(group.slot), hidden, toggle, against, _ratios(group, look.baseline), lines)
 
 
 def _ratios(group: Group, baseline: Group | None) -> dict[str, float]:

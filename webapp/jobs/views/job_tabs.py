@@ -10,12 +10,13 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from webapp.accounts.context import signed_in
-from webapp.jobs import comparing, doctor, said
+from webapp.jobs import doctor, said
 from webapp.jobs.accuracy import judge
 from webapp.jobs.baseline import AGAINST, pinned_id
 from webapp.jobs.config_text import as_command, as_yaml
 from webapp.jobs.device_figures import pace_charts, system_charts
 from webapp.jobs.figures import SMOOTHING
+from webapp.jobs.grouping import config_difference
 from webapp.jobs.learning_figures import charts_for
 from webapp.jobs.models import Event, Job, JobState, delta_of
 from webapp.jobs.own_front import own_front
@@ -134,7 +135,7 @@ def _config(request: HttpRequest, job: Job) -> dict[str, Any]:
         },
         "others": others,
         "other": other,
-        "settings": comparing.config_difference([job, other]) if other else [],
+        "settings": config_difference([job, other]) if other else [],
         "page_data": _page(job),
     }
 
