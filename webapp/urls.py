@@ -7,6 +7,7 @@ from django.urls import include, path
 
 from webapp.api import api
 from webapp.jobs.worker_api import worker_api
+from webapp.offline import offline_page, offline_worker
 
 urlpatterns = [
     path("", include("webapp.jobs.urls")),
@@ -14,6 +15,8 @@ urlpatterns = [
     path("datasets/", include("webapp.datasets.urls")),
     path("models/", include("webapp.basemodels.urls")),
     path("notices/", include("webapp.notices.urls")),
+    path("offline/", offline_page),
+    path("offline.js", offline_worker),
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),
     path("api/worker/", worker_api.urls),

@@ -1,4 +1,4 @@
-// Every page: the tick that keeps fragments fresh, the live dot's words, copying, asking before.
+// Every page: the tick that keeps fragments fresh, the live dot's words, copying, asking before, the worker for a lost site.
 
 const TICK_MS = 2000;
 const dot = document.getElementById("live");
@@ -93,6 +93,7 @@ const widths = new ResizeObserver((all) => all.forEach(({ target: box }) => (box
 const watchWidths = () => document.querySelectorAll(".table-scroll").forEach((box) => widths.observe(box));
 document.body.addEventListener("htmx:afterSettle", watchWidths);
 
+navigator.serviceWorker?.register("/offline.js").catch(() => {}); // without one the browser has its own page
 document.querySelector("[data-focus]")?.focus();
 watchWidths();
 ticks();

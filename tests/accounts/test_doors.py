@@ -13,6 +13,8 @@ OPEN = {
     "/sign-in/",
     "/sign-in/link/x/",
     "/promises/",
+    "/offline/",
+    "/offline.js",
     "/api/v1/healthz",
     "/api/worker/ping",
     "/api/v1/openapi.json",

@@ -26,6 +26,24 @@ def test_everybody_reads_the_promises_and_the_tests_behind_them(cast: Cast) -> N
         assert proofs(PROMISES[1])[0] in page
 
 
+def test_the_page_for_a_lost_site_is_nobodys_and_needs_no_script(cast: Cast) -> None:
+    answers = [client.get("/offline/") for client in (Client(), browser_of(cast.alice))]
+    assert answers[0].content == answers[1].content
+    assert not answers[1].cookies
+    page = answers[0].content.decode()
+    assert "Try again" in page
+    assert "<script" not in page
+
+
+def test_the_worker_that_keeps_it_comes_from_the_top_and_changes_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = Client().get("/offline.js")
+    assert (answer.status_code, answer["Content-Type"]) == (200, "text/javascript")
+    assert "connect-src 'self'" in answer["Content-Security-Policy"]
+    assert answer.content == Client().get("/offline.js").content
+    monkeypatch.setattr("webapp.offline.render_to_string", lambda name: "another page")
+    assert answer.content != Client().get("/offline.js").content
+
+
 def test_health_is_for_the_sites_admin(cast: Cast) -> None:
     assert browser_of(cast.alice).get("/health/").status_code == 403
     page = browser_of(cast.root).get("/health/").content.decode()

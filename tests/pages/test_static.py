@@ -83,6 +83,7 @@ def test_no_page_loads_more_script_than_its_budget_leaving_plotly_aside() -> Non
         paths = [htmx, *(STATIC / "js" / module for module in modules)]
         assert sum(len(gzip.compress(path.read_bytes())) for path in paths) <= 45_000, template
         used |= modules | loaded_later(modules)
+    used |= set(re.findall(r'serviceWorker\?\.register\("/([^"]+)"\)', (STATIC / "js/page.js").read_text()))
     assert used >= {path.name for path in (STATIC / "js").glob("*.js")}, "a module that no page loads"
 
 

@@ -370,3 +370,27 @@ def test_a_silent_training_and_a_lost_connection_are_said(browser: Browser, curv
     expect(plain.locator("#chart-news")).not_to_contain_text("connection lost")
     plain.close()
     browser.complain()
+
+
+def test_a_page_asked_for_while_the_site_is_lost_is_answered_with_our_own(browser: Browser, curves: Stack) -> None:
+    with ChaosProxy(int(curves.url.rsplit(":", 1)[1])) as line, browser.elsewhere(line.url) as visitor:
+        page = visitor.page
+        page.context.add_cookies(browser.page.context.cookies())  # type: ignore[arg-type]  # the same cookies
+        page.goto(line.url)
+        page.evaluate("navigator.serviceWorker.ready.then(() => null)")
+        open_job(visitor, curves, "running")
+        expect(page.locator("#live")).to_have_attribute("data-state", "live")
+        address = page.url
+        line.add(Rule(reset=True))
+        line.reset_all()
+        page.reload()
+        expect(page.get_by_role("heading", name="The site cannot be reached")).to_be_visible()
+        assert page.evaluate("document.fonts.check('14px Inter') && getComputedStyle(document.body).fontSize") == "14px"
+        visitor.look("offline")
+        kept = page.evaluate("caches.open('offline').then(c => c.keys()).then(all => all.map(each => each.url))")
+        assert all(re.search(r"/offline/$|\.css$|\.woff2$", each) for each in kept)
+        assert visitor.faults == []  # axe's word
+        line.heal()
+        page.get_by_role("link", name="Try again").click()
+        drawn(page)
+        assert page.url == address
