@@ -15,8 +15,8 @@ from launcher.requirements import SITE, TEST, WORKER
 CHECKS = (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy", "."))
 FAST = ["-m", "not slow and not browser"]
 THREE_AT_A_TIME = ["-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"]
-"""One more than these machines have cores: a fifth of the time goes by waiting for real processes. The tests of one file
-share what they start."""
+"""One more than CI has cores: a fifth of the time goes by waiting for real processes. The tests of one file share what
+they start."""
 SECOND_TRY = ["--reruns", "1", "--max-suite-reruns", "3", "--rerun-show-tracebacks"]
 """Of real processes against the clock, some miss it on a machine that other work slows down. What failed once is shown
 with its traceback all the same, and more than a few are no accident."""

@@ -18,7 +18,7 @@ from tests.story.stack import Stack, running_stack
 from tests.story.test_api_story import download
 
 pytestmark = pytest.mark.slow
-TRAINING = {"epochs": 10, "batch_size": 8, "save_every": 50, "eval_every": 100, "learning_rate": 0.005}
+TRAINING = {"epochs": 5, "batch_size": 8, "save_every": 50, "eval_every": 100, "learning_rate": 0.005}
 
 
 @pytest.fixture(scope="module")

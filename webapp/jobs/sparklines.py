@@ -36,9 +36,9 @@ def courses(jobs: Sequence[Job], name: str) -> dict[int, list[float]]:
         chunks.setdefault(job, []).append(chunk)
     picked = [each for held in chunks.values() for each in _spread(held)]
     found: dict[int, list[float]] = {}
-    for chunk in MetricChunk.objects.filter(pk__in=picked).order_by("job", "first_event"):
-        if held := chunk.columns.series.get(name):
-            found.setdefault(chunk.job_id, []).extend(filter(math.isfinite, held.values.tolist()))
+    for whole in MetricChunk.objects.filter(pk__in=picked).order_by("job", "first_event"):
+        if held := whole.columns.series.get(name):
+            found.setdefault(whole.job_id, []).extend(filter(math.isfinite, held.values.tolist()))
     return found
 
 
