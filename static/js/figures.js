@@ -1,6 +1,8 @@
 // Figures that come complete with their points: coloured for the theme, drawn when near view, one a task.
 
 import { library } from "./charts.js";
+import { dim, follow, rows } from "./highlight.js";
+import { legend } from "./legend.js";
 import { inLight } from "./light.js";
 import { coloured } from "./painting.js";
 import { css } from "./theme.js";
@@ -17,7 +19,12 @@ async function draw(card) {
   const plot = card.querySelector(".plot");
   const plotly = await library(root.dataset.plotly);
   const { data, layout } = coloured(figure, { width: plot.clientWidth, height: plot.clientHeight }, css);
+  const first = !plot.data;
   await plotly.react(plot, data, layout, figure.config);
+  dim(plot);
+  if (!first) return;
+  follow(root, plot);
+  legend(card, plot);
 }
 
 async function pump() {
@@ -56,5 +63,6 @@ if (root) {
     resized.observe(card);
     for (const button of card.querySelectorAll("[data-save]")) button.addEventListener("click", () => save(card, button.dataset.save));
   }
+  rows(root);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => cards.filter(drawn).forEach(mark));
 }

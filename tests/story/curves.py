@@ -6,7 +6,7 @@ import hashlib
 import math
 import random
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -194,28 +194,42 @@ COUNTS = {("lora", 4): 4e4, ("lora", 16): 3e5, ("bitfit", None): 1e4, ("houlsby"
 
 
 def plant_study() -> None:
-    """A study of five settings and two seeds; all have succeeded but the last, which runs."""
-    admin, team = User.objects.get(username="admin"), Team.objects.get(slug="first-team")
-    facts = {"source": Source.STARTER, "state": BaseModelState.READY, "files": [], "parameters": 125_000_000}
-    shape = {"shape": TOY_SHAPE.as_json(), "tasks": ["text-classification"], "bytes": 500_000_000}
-    model = BaseModel.objects.create(name="toy-shaped", **facts, **shape)
-    version = _shelf(eval_rows=120)[1]
+    """A study of five settings and two seeds; all have succeeded but the last, which runs. Then one of two writers."""
     arms = (Arm("lora", (4, 16)), Arm("bitfit"), Arm("houlsby", (8,)), Arm("full"))
-    study = studying.start(admin, StudyWish(team, model, version, arms, (1, 2), {"max_steps": 300}, "All methods"))
-    left = study.jobs.count()
-    Job.objects.filter(state="queued").exclude(study=study).update(not_before=timezone.now() + timedelta(days=1))
+    left = _study("All methods", "text-classification", arms, seeds=(1, 2))
     while left:
         attempt = _claim()
         setting = (attempt.job.method, studying.size_of(attempt.job))
         left -= 1
         _train(attempt, SCORES[setting], int(COUNTS[setting]), ends=left > 0)
+    writers = _study("Writers", "causal-lm", (Arm("lora"), Arm("bitfit")), seeds=(1,))
+    for step in range(100, 100 * writers + 1, 100):
+        attempt = _claim()
+        reporting.accept(attempt, 1, [_plan(300), *_says(0), *_curve(1, step), *_says(step)])
+        _keep(attempt)
+
+
+def _study(name: str, task: Task, arms: tuple[Arm, ...], seeds: tuple[int, ...]) -> int:
+    """Queues its jobs before all others; returns how many."""
+    admin, team = User.objects.get(username="admin"), Team.objects.get(slug="first-team")
+    facts = {"source": Source.STARTER, "state": BaseModelState.READY, "files": [], "parameters": 125_000_000}
+    shape = {"shape": TOY_SHAPE.as_json(), "tasks": [task], "bytes": 500_000_000}
+    model = BaseModel.objects.create(name=f"toy for {name}", **facts, **shape)
+    version = _shelf(eval_rows=120 + len(arms))[1]
+    DatasetVersion.objects.filter(pk=version.pk).update(task=task)
+    version.refresh_from_db()
+    study = studying.start(admin, StudyWish(team, model, version, arms, seeds, {"max_steps": 300}, name))
+    Job.objects.filter(state="queued").exclude(study=study).update(not_before=timezone.now() + timedelta(days=1))
+    return study.jobs.count()
 
 
 def _train(attempt: Attempt, score: float, count: int, ends: bool) -> None:
     score += 0.004 if attempt.job.spec["training"]["seed"] == 1 else -0.004
     plan = _plan(300) | {"trainable_parameters": count}
-    untouched = {"kind": "metrics", "step": 0, "time": time.time(), "values": {"eval_accuracy": 0.5, "eval_loss": 2.5}}
-    reporting.accept(attempt, 1, [plan, untouched, *_curve(1, 300 if ends else 150)])
+    untouched = {"kind": "metrics", "step": 0, "time": 0.0, "values": {"eval_accuracy": 0.5, "eval_loss": 2.5}}
+    curve = _curve(1, 300 if ends else 150)
+    reporting.accept(attempt, 1, [plan, untouched | {"time": curve[0]["time"]}, *curve])
+    Job.objects.filter(pk=attempt.job_id).update(started_at=datetime.fromtimestamp(curve[0]["time"], UTC))
     if not ends:
         return _keep(attempt)
     attempt.refresh_from_db()

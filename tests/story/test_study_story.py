@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,7 +22,7 @@ pytestmark = [
         find_chromium() is None and "CI" not in os.environ, reason="no Chromium here; apt install chromium"
     ),
 ]
-TABS = ("table", "curves", "scores", "efficiency", "config")
+TABS = ("1/?tab=table", "1/?tab=curves", "1/?tab=scores", "1/?tab=efficiency", "1/?tab=config", "2/?tab=samples")
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +43,56 @@ def browser(planted: Stack) -> Iterator[Browser]:
 
 @pytest.mark.parametrize("tab", TABS)
 def test_every_tab_is_drawn_and_quiet(browser: Browser, tab: str) -> None:
-    browser.page.goto(f"{browser.url}/studies/1/?tab={tab}")
+    browser.page.goto(f"{browser.url}/studies/{tab}")
     figures = browser.page.locator('[data-figure]:has(script[type="application/json"])')
     for place in range(figures.count()):
         figures.nth(place).scroll_into_view_if_needed()
         expect(figures.nth(place).locator(".main-svg").first).to_be_visible()
-    browser.look(f"study-{tab}")
+    browser.glance(f"study-{tab.partition('=')[2]}")
     browser.complain()
+
+
+def test_a_job_is_lit_on_all_figures_from_its_row_and_from_its_line(browser: Browser) -> None:
+    page = browser.page
+    page.goto(f"{browser.url}/studies/1/?tab=curves")
+    expect(page.locator('[data-figure="eval-eval_accuracy"] .trace')).to_have_count(10)
+    page.locator('tr[data-job="3"] a').focus()
+    only_is_lit(browser, "3")
+    page.locator('tr[data-job="3"] a').blur()
+    expect(page.locator('[data-figure="loss"] .trace').first).to_have_css("opacity", "1")
+    page.mouse.move(*place_on(browser, "loss-job-1"), steps=3)
+    expect(page.locator("tr.lit")).to_have_count(1)
+    only_is_lit(browser, page.locator("tr.lit").get_attribute("data-job") or "")
+    expect(page.locator("[data-head]")).to_contain_text("At step")
+    values = [float(text) for text in page.locator("[data-legend] tbody td.number").all_inner_texts()]
+    assert values == sorted(values)
+    page.mouse.move(0, 0)
+    expect(page.locator("[data-head]")).to_have_text("Last")
+    expect(page.locator("tr.lit")).to_have_count(0)
+    browser.complain()
+
+
+def only_is_lit(browser: Browser, job: str) -> None:
+    for name in ("loss", "eval-eval_accuracy"):
+        lines = browser.page.locator(f'[data-figure="{name}"] .trace')
+        for place in range(lines.count()):
+            own = re.search(rf"-job-{job}$", lines.nth(place).get_attribute("class") or "")
+            expect(lines.nth(place)).to_have_css("opacity", "1" if own else "0.25")
+
+
+def place_on(browser: Browser, uid: str) -> tuple[float, float]:
+    """On the screen: the first point of a line in the figure of losses."""
+    found: list[float] = browser.page.evaluate(
+        """uid => {
+            const plot = document.querySelector('[data-figure="loss"] .plot');
+            const { left, top } = plot.getBoundingClientRect();
+            const { xaxis, yaxis } = plot._fullLayout;
+            const { x, y } = plot.data.find(trace => trace.uid === uid);
+            return [left + xaxis._offset + xaxis.l2p(x[0]), top + yaxis._offset + yaxis.l2p(y[0])];
+        }""",
+        uid,
+    )
+    return found[0], found[1]
 
 
 def test_the_points_of_the_front_are_the_apis_numbers(browser: Browser, planted: Stack) -> None:
@@ -116,5 +160,5 @@ def test_a_figure_is_taken_away_as_a_picture(browser: Browser) -> None:
 @pytest.mark.parametrize("path", ["studies/", "studies/new/?suggested=1", "compare/", "compare/?jobs=1,2,3&tab=curves"])
 def test_the_pages_around_it_are_quiet(browser: Browser, path: str) -> None:
     browser.page.goto(f"{browser.url}/{path}")
-    browser.look("page-" + path.strip("/").replace("/", "-").replace("?", "-").replace("=", "-").replace("&", "-"))
+    browser.glance("page-" + path.strip("/").replace("/", "-").replace("?", "-").replace("=", "-").replace("&", "-"))
     browser.complain()

@@ -14,7 +14,7 @@ from webapp.jobs.grouping import config_difference
 from webapp.jobs.literature import beside
 from webapp.jobs.models import Job
 from webapp.jobs.reference_lines import before_training
-from webapp.jobs.study_curves import Course, bands, best_so_far, courses_of, overlay
+from webapp.jobs.study_curves import Course, bands, best_so_far, courses_of, legend, overlay
 from webapp.jobs.study_figures import scores, sizes
 from webapp.jobs.sweep_figures import by_size, memory_parts, reaching, settings_against_score
 from webapp.jobs.trade_offs import ordered, trade_offs
@@ -76,7 +76,8 @@ def _curves(look: Look, jobs: Sequence[Job]) -> dict[str, Any]:
             figure("best-time", "Best so far over time", best_so_far(courses, series, "time"), first, few),
             figure("best-tokens", "Best so far over tokens", best_so_far(courses, series, "tokens"), first, few),
             figure("best-kwh", "Best so far over energy", best_so_far(courses, series, "kwh"), first, NO_POWER),
-        ]
+        ],
+        "legend": legend(courses, "loss"),
     }
 
 

@@ -32,8 +32,8 @@ def courses(jobs: Sequence[Job], name: str) -> dict[int, list[float]]:
     """The finite values of one series by job, over the whole history, from two queries for all jobs."""
     rows = MetricChunk.objects.filter(job__in=jobs).order_by("job", "first_event").values_list("job_id", "pk")
     chunks: dict[int, list[int]] = {}
-    for job, chunk in rows:
-        chunks.setdefault(job, []).append(chunk)
+    for job, each in rows:
+        chunks.setdefault(job, []).append(each)
     picked = [each for held in chunks.values() for each in _spread(held)]
     found: dict[int, list[float]] = {}
     for whole in MetricChunk.objects.filter(pk__in=picked).order_by("job", "first_event"):

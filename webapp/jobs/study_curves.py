@@ -1,4 +1,7 @@
-"""Curves of many jobs side by side: overlays, the best so far over time and tokens, bands over seeds."""
+"""Curves of many jobs side by side: overlays, the best so far over time and tokens, bands over seeds.
+
+`meta.jobs` of a trace names the jobs that it shows, by which the page lights one of them on all figures.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,14 @@ import plotly.graph_objects as go
 
 from webapp.jobs import metrics
 from webapp.jobs.comparing import Group, less_is_better, spread
+from webapp.jobs.models import Job
 from webapp.jobs.study_figures import look_of, plain
 
 CURVE_POINTS = 250
 SPENT = {"time": "Minutes since the start", "tokens": "Tokens", "kwh": "kWh since the start"}
 LABELLED_AT_MOST = 4
 """Lines that have their name at their end; more would cover one another."""
+CAP = 10
 LINE_SHARE = 0.07
 """Of the axis that a line of text takes."""
 
@@ -26,10 +31,10 @@ class Course:
     """A job's history for a comparison, reduced to a few hundred points."""
 
     group: Group
-    job: int
-    name: str
+    job: Job
     history: dict[str, Any]
     started_at: float
+    """Of its clock and ours the earlier word: a worker's may be behind, and nothing comes before the start."""
 
     def xy(self, series: str, part: str, axis: str) -> tuple[list[float], list[float]]:
         """Places and values of one series; what is missing is left out."""
@@ -60,12 +65,13 @@ class Course:
 
 def courses_of(groups: Sequence[Group]) -> list[Course]:
     """Every job that has begun, with its history."""
-    return [
-        Course(group, job.pk, job.name, metrics.history(job, None, CURVE_POINTS, 0.6), job.started_at.timestamp())
-        for group in groups
-        for job in group.jobs
-        if job.started_at
-    ]
+    return [_course(group, job) for group in groups for job in group.jobs if job.started_at]
+
+
+def _course(group: Group, job: Job) -> Course:
+    history = metrics.history(job, None, CURVE_POINTS, 0.6)
+    told = [time for time in history["time"][:1] if time is not None]
+    return Course(group, job, history, min([job.started_at.timestamp() if job.started_at else 0.0, *told]))
 
 
 def overlay(courses: Sequence[Course], series: str, title: str, smooth: bool) -> dict[str, Any] | None:
@@ -78,17 +84,17 @@ def overlay(courses: Sequence[Course], series: str, title: str, smooth: bool) ->
             continue
         look = look_of(course.group.slot)
         figure.add_scatter(
-            uid=f"{series}-job-{course.job}",
+            uid=f"{series}-job-{course.job.pk}",
             name=course.group.title,
             legendgroup=str(course.group.slot),
             showlegend=course.group.slot not in shown,
             x=x,
             y=y,
-            mode="lines" if smooth else "lines+markers",
+            mode="lines" if smooth and course.job.ended else "lines+markers",
             line={"width": 2, "dash": look["dash"]},
-            marker={"size": 5},
-            hovertemplate=f"{course.name}: %{{y:.4~g}} at %{{x:,}}<extra></extra>",
-            meta={"colour": look["colour"]},
+            marker=_marks(course.job, len(x), 0 if smooth else 5),
+            hovertemplate=f"{course.job.name}: %{{y:.4~g}} at %{{x:,}}<extra></extra>",
+            meta={"colour": look["colour"], "jobs": [course.job.pk]},
         )
         shown.add(course.group.slot)
     if not shown:
@@ -96,6 +102,15 @@ def overlay(courses: Sequence[Course], series: str, title: str, smooth: bool) ->
     figure.update_xaxes(title={"text": "Step", "font": {"size": 12}})
     figure.update_yaxes(title={"text": title, "font": {"size": 12}})
     return _named_at_ends(figure) if len(shown) <= LABELLED_AT_MOST else plain(figure)
+
+
+def _marks(job: Job, points: int, size: int) -> dict[str, Any]:
+    """Of one size; the line of a job that goes on ends in an open cap."""
+    if job.ended:
+        return {"size": size}
+    before = points - 1
+    symbols = ["circle"] * before + ["circle-open"]
+    return {"size": [size] * before + [CAP], "symbol": symbols, "opacity": [min(1, size)] * before + [1]}
 
 
 def _named_at_ends(figure: go.Figure) -> dict[str, Any]:
@@ -112,6 +127,23 @@ def _named_at_ends(figure: go.Figure) -> dict[str, Any]:
     return drawn
 
 
+@dataclass(frozen=True)
+class Line:
+    """A job in the legend beside the overlay of losses."""
+
+    job: Job
+    group: Group
+    look: dict[str, Any]
+    last: float | None
+
+
+def legend(courses: Sequence[Course], series: str) -> list[Line]:
+    """A row for each job, the lowest last value of the smoothed series first; the page's script sorts as one points."""
+    ends = [(course, course.xy(series, "smooth", "step")[1][-1:]) for course in courses]
+    lines = [Line(each.job, each.group, look_of(each.group.slot), next(iter(end), None)) for each, end in ends]
+    return sorted(lines, key=lambda line: (line.last is None, line.last or 0.0))
+
+
 def best_so_far(courses: Sequence[Course], series: str, axis: str) -> dict[str, Any] | None:
     """Which got there first: the best score so far over minutes or tokens."""
     less = less_is_better(series)
@@ -124,7 +156,7 @@ def best_so_far(courses: Sequence[Course], series: str, axis: str) -> dict[str, 
         best = np.minimum.accumulate(y) if less else np.maximum.accumulate(y)
         look = look_of(course.group.slot)
         figure.add_scatter(
-            uid=f"best-{axis}-job-{course.job}",
+            uid=f"best-{axis}-job-{course.job.pk}",
             name=course.group.title,
             legendgroup=str(course.group.slot),
             showlegend=course.group.slot not in shown,
@@ -133,8 +165,8 @@ def best_so_far(courses: Sequence[Course], series: str, axis: str) -> dict[str, 
             mode="lines+markers",
             line={"width": 2, "shape": "hv", "dash": look["dash"]},
             marker={"size": 5},
-            hovertemplate=f"{course.name}: %{{y:.4~g}} at %{{x:.4~g}}<extra></extra>",
-            meta={"colour": look["colour"]},
+            hovertemplate=f"{course.job.name}: %{{y:.4~g}} at %{{x:.4~g}}<extra></extra>",
+            meta={"colour": look["colour"], "jobs": [course.job.pk]},
         )
         shown.add(course.group.slot)
     if not shown:
@@ -150,11 +182,11 @@ def bands(courses: Sequence[Course], series: str) -> dict[str, Any] | None:
     by_slot: dict[int, list[Course]] = {}
     for course in courses:
         by_slot.setdefault(course.group.slot, []).append(course)
-    for slot, repeats in by_slot.items():
+    for repeats in by_slot.values():
         lines = [dict(zip(*course.xy(series, "series", "step"), strict=True)) for course in repeats]
         steps = sorted(set.intersection(*(set(line) for line in lines)))
         if len(lines) >= 2 and len(steps) >= 2:
-            _band(figure, repeats[0].group, slot, steps, np.array([[line[step] for step in steps] for line in lines]))
+            _band(figure, repeats, steps, np.array([[line[step] for step in steps] for line in lines]))
     if not figure.data:
         return None
     figure.update_xaxes(title={"text": "Step", "font": {"size": 12}})
@@ -162,8 +194,9 @@ def bands(courses: Sequence[Course], series: str) -> dict[str, Any] | None:
     return plain(figure)
 
 
-def _band(figure: go.Figure, group: Group, slot: int, steps: list[float], values: Any) -> None:
-    colour = look_of(slot)["colour"]
+def _band(figure: go.Figure, repeats: Sequence[Course], steps: list[float], values: Any) -> None:
+    group, jobs = repeats[0].group, [course.job.pk for course in repeats]
+    slot, colour = group.slot, look_of(group.slot)["colour"]
     spreads = [spread(column) for column in values.T.tolist()]
     high, low = [each.high for each in spreads if each], [each.low for each in spreads if each]
     around = {"x": [*steps, *reversed(steps)], "y": [*high, *low[::-1]]}
@@ -175,7 +208,7 @@ def _band(figure: go.Figure, group: Group, slot: int, steps: list[float], values
         showlegend=False,
         opacity=0.2,
         mode="lines",
-        meta={"colour": colour, "fill": True},
+        meta={"colour": colour, "fill": True, "jobs": jobs},
         **around,
     )
     figure.add_scatter(
@@ -186,5 +219,5 @@ def _band(figure: go.Figure, group: Group, slot: int, steps: list[float], values
         mode="lines+markers",
         line={"width": 2},
         marker={"size": 5},
-        meta={"colour": colour},
+        meta={"colour": colour, "jobs": jobs},
     )
