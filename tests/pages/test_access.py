@@ -77,3 +77,9 @@ def test_a_missing_page_is_explained(cast: Cast) -> None:
     answer = browser_of(cast.bob).get("/jobs/999999/")
     assert answer.status_code == 404
     assert b"Traceback" not in answer.content
+
+
+@pytest.mark.parametrize("part", ["", "tokens/", "check/", "rows/", "problems.csv"])
+def test_an_id_beyond_all_numbers_is_no_page(cast: Cast, version: DatasetVersion, part: str) -> None:
+    for dataset, number in (("9" * 30, 1), (version.dataset_id, "9" * 30)):
+        assert browser_of(cast.bob).get(f"/datasets/{dataset}/v{number}/{part}").status_code == 404

@@ -46,7 +46,7 @@ def _step(name: str) -> Callable[[Page], Callable[[HttpRequest, int, int], HttpR
         @wraps(page)
         def view(request: HttpRequest, dataset_id: int, number: int) -> HttpResponse:
             versions = DatasetVersion.objects.visible_to(signed_in(request)).select_related("dataset__team")
-            found = get_object_or_404(versions, dataset_id=dataset_id, number=number)
+            found = get_object_or_404(versions, dataset__id=dataset_id, number=number)
             if request.method == "POST":
                 return page(request, found)
             if not found.step or not may(signed_in(request), found.dataset.team_id, Role.MEMBER):
@@ -165,7 +165,7 @@ def _saved(request: HttpRequest, version: DatasetVersion) -> DatasetVersion:
 def discard(request: HttpRequest, dataset_id: int, number: int) -> HttpResponse:
     """Forget the file; back to where another one is chosen."""
     versions = DatasetVersion.objects.visible_to(signed_in(request)).select_related("dataset__team")
-    found = get_object_or_404(versions, dataset_id=dataset_id, number=number)
+    found = get_object_or_404(versions, dataset__id=dataset_id, number=number)
     try:
         drafting.discard(signed_in(request), found)
     except UploadRefused:

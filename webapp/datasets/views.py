@@ -120,7 +120,7 @@ def version(request: HttpRequest, dataset_id: int, number: int) -> HttpResponse:
 
 def _version(request: HttpRequest, dataset_id: int, number: int) -> DatasetVersion:
     versions = DatasetVersion.objects.visible_to(signed_in(request)).select_related("dataset__team", "created_by")
-    return get_object_or_404(versions, dataset_id=dataset_id, number=number)
+    return get_object_or_404(versions, dataset__id=dataset_id, number=number)
 
 
 def _version_page(request: HttpRequest, found: DatasetVersion, refused: UploadRefused | None = None) -> HttpResponse:

@@ -23,7 +23,7 @@ from webapp.jobs.token_reports import ask_for, asked, newest
 def tokens(request: HttpRequest, dataset_id: int, number: int) -> HttpResponse:
     """GET: the report, or how far it is, for polling. POST: ask a worker for it."""
     versions = DatasetVersion.objects.visible_to(signed_in(request)).select_related("dataset__team")
-    version = get_object_or_404(versions, dataset_id=dataset_id, number=number, dataset__archived_at=None)
+    version = get_object_or_404(versions, dataset__id=dataset_id, number=number, dataset__archived_at=None)
     if not version.rows_sha256:
         raise Http404
     given = request.POST if request.method == "POST" else request.GET
