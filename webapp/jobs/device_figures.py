@@ -21,7 +21,7 @@ def system_charts(job: Job) -> list[Chart]:
 
 def pace_charts(job: Job) -> list[Chart]:
     """How fast it goes and what it takes, for the overview: of a GPU's sensors, or of the machine of a CPU job."""
-    beside = _sensors(job) if job.memory_kind in ("", "VRAM") else [_host(), _disk()]
+    beside = _sensors(job) if job.memory_kind == "VRAM" else [_host(), _disk()]
     charts = [throughput(job), memory(job), utilisation(job), *beside, step_time(job)]
     return ended_without(charts) if job.ended else charts
 

@@ -28,7 +28,7 @@ def lengths_figure(report: TokenReport) -> dict[str, Any]:
             width=width * 0.92,
             customdata=words,
             hovertemplate="%{customdata} tokens: %{y:,} rows<extra></extra>",
-            marker={},
+            marker={"line": {"width": 0}},  # an empty one does not travel, and what has none is not coloured
             meta={"colour": "--trace-1"},
         )
     )
