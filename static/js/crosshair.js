@@ -3,12 +3,14 @@
 import { lastAt, places, placesOf } from "./axes.js";
 import { inUnit, shownIn, whole } from "./numbers.js";
 
+const REST_MS = 150; // so long it stands still before cards out of sight follow
+
 export class Crosshair {
   constructor(charts) {
     Object.assign(this, { charts, x: null });
   }
 
-  /** To a place of the axis, on what is seen of the page; null puts it away and the newest values stand in the heads again. */
+  /** To a place of the axis, first on what is seen of the page; null puts it away and the newest values stand in the heads again. */
   to(x, from = null) {
     if (x === this.x) return;
     this.x = x;
@@ -16,7 +18,10 @@ export class Crosshair {
     if (this.due) return;
     this.due = requestAnimationFrame(() => {
       this.due = null;
-      for (const chart of this.charts.all) if (chart.seen || this.x === null) this.show(chart);
+      const unseen = this.charts.all.filter((chart) => !chart.seen);
+      for (const chart of this.charts.all) if (chart.seen) this.show(chart);
+      clearTimeout(this.resting);
+      this.resting = setTimeout(() => unseen.forEach((chart) => this.show(chart)), REST_MS);
     });
   }
 
