@@ -23,7 +23,7 @@ from webapp.datasets.models import DatasetVersion, VersionState
 from webapp.datasets.problems import Problems
 from webapp.datasets.proving import fits
 from webapp.datasets.reading import Report
-from webapp.datasets.sharing import forget_unneeded, twin_of
+from webapp.datasets.sharing import forget_unneeded, locked_twin_of, twin_of
 from webapp.datasets.signals import rows_stored
 from webapp.outages import AWAY
 from webapp.storing import Stored, forget_all, on_disk, sha256_of, store_file, take_in
@@ -127,6 +127,7 @@ def _finish(version: DatasetVersion, report: dict[str, Any], rows: Path) -> None
     facts["sample"] = _stored_sample(f"{team}/versions", report["sample"], rows)
     facts["token_stats"] = None  # of other rows, or of these before they were saved
     own: Stored | None = None
+    damaged: set[str] = set()
     ready = report["state"] == VersionState.READY
     with ExitStack() as undone:
         undone.callback(
@@ -134,10 +135,11 @@ def _finish(version: DatasetVersion, report: dict[str, Any], rows: Path) -> None
         )
         if ready:
             size, sha256 = rows.stat().st_size, sha256_of(rows)
-            own = None if twin_of(version, sha256, size) else take_in(f"{team}/versions", rows)
+            own = None if twin_of(version, sha256, size, damaged) else take_in(f"{team}/versions", rows)
         with transaction.atomic():
             if ready:
-                stored = twin_of(version, sha256, size, lock=True) or own or take_in(f"{team}/versions", rows)
+                twin = locked_twin_of(version, sha256, size, damaged)
+                stored = twin or own or take_in(f"{team}/versions", rows)
                 facts |= {"file_key": stored.key, "bytes": stored.bytes, "sha256": stored.sha256}
             mine = DatasetVersion.objects.filter(pk=version.pk, state=VersionState.CHECKING)
             taken = mine.update(**facts, check_lease_until=None, progress={})
