@@ -11,6 +11,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
 from tests.conftest import Api
+from webapp.datasets import vetting
 from webapp.datasets.models import DatasetVersion
 from webapp.datasets.vetting import free_interrupted_checks, run_check
 
@@ -101,3 +102,21 @@ def test_an_interrupted_check_is_taken_up_when_housekeeping_starts(bob_api: Api)
     free_interrupted_checks()
     run_check(version_id)
     assert DatasetVersion.objects.get().state == "ready"
+
+
+def test_a_check_that_comes_too_late_takes_nothing_away(bob_api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process, which took it up as well, has its answer in already, and the file waits for a choice."""
+    version_id = uploaded(bob_api, "a.csv", GOOD + b"too,many,values\n").json()["version"]["id"]
+
+    def late(*_: Any, **__: Any) -> Any:
+        monkeypatch.undo()
+        free_interrupted_checks()
+        run_check(version_id)
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(vetting, "check", late)
+    run_check(version_id)
+    version = DatasetVersion.objects.get()
+    assert version.state == "needs_choice"
+    assert version.upload_kept
+    assert default_storage.exists(version.upload_key)

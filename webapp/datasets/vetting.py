@@ -149,7 +149,7 @@ def _finish(version: DatasetVersion, report: dict[str, Any], rows: Path) -> None
     if own and (not taken or facts["file_key"] != own.key):
         outdated.add(own.key)
     forget_all(outdated - {""})
-    if not _keeps_upload(report, facts["step"]):
+    if taken and not _keeps_upload(report, facts["step"]):
         forget_upload(version)
     if taken and ready:
         rows_stored.send(DatasetVersion, version_id=version.pk)
