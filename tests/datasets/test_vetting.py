@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +15,7 @@ from django.utils import timezone
 from tests.conftest import Api
 from webapp.datasets import vetting
 from webapp.datasets.models import DatasetVersion
-from webapp.datasets.vetting import free_interrupted_checks, run_check
+from webapp.datasets.vetting import clear_scratch, free_interrupted_checks, run_check
 
 GOOD = b"text,label\n" + b"".join(b"row %d,%s\n" % (n, b"pos" if n % 2 else b"neg") for n in range(40))
 BAD = {
@@ -120,3 +122,14 @@ def test_a_check_that_comes_too_late_takes_nothing_away(bob_api: Api, monkeypatc
     assert version.state == "needs_choice"
     assert version.upload_kept
     assert default_storage.exists(version.upload_key)
+
+
+def test_what_a_killed_check_left_on_the_disk_goes_after_a_day(settings: Any) -> None:
+    left, young = (settings.VAR / "checks" / name for name in ("killed", "at work"))
+    for folder in (left, young):
+        folder.mkdir(parents=True)
+        (folder / "rows.jsonl").write_text("{}")
+    os.utime(left, (0, 0))
+    clear_scratch()
+    assert (left.exists(), young.exists()) == (False, True)
+    shutil.rmtree(young)

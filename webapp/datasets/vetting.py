@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import tempfile
-from contextlib import ExitStack
+import time
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
@@ -32,6 +34,7 @@ CHECK_LEASE_MINUTES = 30
 CHOSEN = tuple(Choices.__dataclass_fields__)
 UPLOAD_KEPT_DAYS = 7
 """How long an upload that leaves something to choose can be read again."""
+SCRATCH_KEPT_SECONDS = 24 * 3600
 FACTS = (
     "state", "columns", "labels", "rows", "problems", "problems_total", "preview", "offers", "file_columns",
     "row_index", "reasons",
@@ -188,6 +191,14 @@ def forget_upload(version: DatasetVersion) -> None:
     now = DatasetVersion.objects.filter(pk=version.pk).first() or version  # discarded, meanwhile
     DatasetVersion.objects.filter(pk=version.pk).update(upload_key="", second_key="", sample={})
     forget_unneeded(now.upload_keys | ({now.sample_key} - {""}))
+
+
+def clear_scratch() -> None:
+    """Folders of checks whose process was killed: no check takes a day."""
+    for folder in (settings.VAR / "checks").glob("*"):
+        with suppress(FileNotFoundError):  # its check has just ended
+            if folder.stat().st_mtime < time.time() - SCRATCH_KEPT_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def forget_old_uploads() -> None:
