@@ -14,6 +14,8 @@ from django.http import HttpRequest
 from ninja.errors import HttpError
 from ninja.parser import Parser
 
+from webapp.plain_text import clean_name
+
 DEPTH = 64
 LARGEST = 2**63
 UNSTORABLE = re.compile("[\ud800-\udfff]")
@@ -30,6 +32,16 @@ class StrictParser(Parser):
             said = str(error) if isinstance(error, Unstorable) else "The request is not valid JSON."
             raise HttpError(400, said) from error
         return value
+
+    def parse_querydict(self, data: Any, list_fields: list[str], request: HttpRequest) -> Any:
+        """The fields of a form, which has no other door than this."""
+        fields = super().parse_querydict(data, list_fields, request)
+        for name, value in fields.items():
+            try:
+                require_storable({name: value})
+            except Unstorable as error:
+                raise HttpError(400, f"`{clean_name(name)[:60]}`: {error}") from error
+        return fields
 
 
 class Unstorable(ValueError):

@@ -117,3 +117,10 @@ def test_81_a_name_with_nul_is_refused_at_the_door(bob_api: Api) -> None:
     answer = send(bob_api, "chunks", "a\0b.csv", ROWS)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "malformed")
     assert Upload.objects.count() == 0
+
+
+@pytest.mark.parametrize("field", ["name", "licence", "task", "entry"])
+def test_a_text_that_no_database_takes_is_refused_by_its_name(bob_api: Api, field: str) -> None:
+    answer = uploaded(bob_api, "a.csv", ROWS, **{field: "a\0b"})
+    assert answer.status_code == 400
+    assert f"`{field}`: A text holds a NUL character" in answer.json()["error"]["message"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from django.core.files.storage import default_storage
@@ -58,3 +59,15 @@ def test_rows_whose_file_is_gone_are_no_twin(bob_api: Api) -> None:
     second = checked(bob_api, "b.csv", FILE)
     assert key_of(second) != key_of(first)
     assert readable(bob_api, second)
+
+
+def test_rows_that_are_not_what_was_stored_are_no_twin(bob_api: Api) -> None:
+    """Whoever uploads a file again because its rows are damaged gets sound ones."""
+    first = checked(bob_api, "a.csv", FILE)
+    path = Path(default_storage.path(key_of(first)))
+    path.write_bytes(b"x" * path.stat().st_size)
+    second = checked(bob_api, "b.csv", FILE)
+    third = checked(bob_api, "c.csv", FILE)
+    assert key_of(second) != key_of(first)
+    assert key_of(third) == key_of(second)
+    assert readable(bob_api, third)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from datetime import timedelta
 from typing import Any
 
@@ -11,8 +13,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
 from tests.conftest import Api
+from webapp.datasets import vetting
 from webapp.datasets.models import DatasetVersion
-from webapp.datasets.vetting import free_interrupted_checks, run_check
+from webapp.datasets.vetting import clear_scratch, free_interrupted_checks, run_check
 
 GOOD = b"text,label\n" + b"".join(b"row %d,%s\n" % (n, b"pos" if n % 2 else b"neg") for n in range(40))
 BAD = {
@@ -101,3 +104,32 @@ def test_an_interrupted_check_is_taken_up_when_housekeeping_starts(bob_api: Api)
     free_interrupted_checks()
     run_check(version_id)
     assert DatasetVersion.objects.get().state == "ready"
+
+
+def test_a_check_that_comes_too_late_takes_nothing_away(bob_api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process, which took it up as well, has its answer in already, and the file waits for a choice."""
+    version_id = uploaded(bob_api, "a.csv", GOOD + b"too,many,values\n").json()["version"]["id"]
+
+    def late(*_: Any, **__: Any) -> Any:
+        monkeypatch.undo()
+        free_interrupted_checks()
+        run_check(version_id)
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(vetting, "check", late)
+    run_check(version_id)
+    version = DatasetVersion.objects.get()
+    assert version.state == "needs_choice"
+    assert version.upload_kept
+    assert default_storage.exists(version.upload_key)
+
+
+def test_what_a_killed_check_left_on_the_disk_goes_after_a_day(settings: Any) -> None:
+    left, young = (settings.VAR / "checks" / name for name in ("killed", "at work"))
+    for folder in (left, young):
+        folder.mkdir(parents=True)
+        (folder / "rows.jsonl").write_text("{}")
+    os.utime(left, (0, 0))
+    clear_scratch()
+    assert (left.exists(), young.exists()) == (False, True)
+    shutil.rmtree(young)

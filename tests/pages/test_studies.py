@@ -309,3 +309,10 @@ def test_the_csv_has_a_line_for_each_method_and_size_with_the_apis_numbers(cast:
     assert [line["title"] for line in lines] == [group["title"] for group in groups]
     assert [float(line["score"]) for line in lines] == [group["score"]["mean"] for group in groups]
     assert [float(line["artifact_bytes"]) for line in lines] == [4000, 8000, 12000, 16000]
+
+
+def test_a_metric_that_a_worker_named_is_no_formula_in_the_csv(cast: Cast, ended: Study) -> None:
+    Job.objects.update(best_metric={"name": "=HYPERLINK(1)", "value": -0.5, "step": 9})
+    text = browser_of(cast.bob).get(f"/api/v1/studies/{ended.pk}?format=csv").content.decode()
+    lines = list(csv.DictReader(text.splitlines()))
+    assert {(line["metric"], line["score"]) for line in lines} == {("'=HYPERLINK(1)", "-0.5")}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import tempfile
-from contextlib import ExitStack
+import time
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
@@ -23,7 +25,7 @@ from webapp.datasets.models import DatasetVersion, VersionState
 from webapp.datasets.problems import Problems
 from webapp.datasets.proving import fits
 from webapp.datasets.reading import Report
-from webapp.datasets.sharing import forget_unneeded, twin_of
+from webapp.datasets.sharing import forget_unneeded, locked_twin_of, twin_of
 from webapp.datasets.signals import rows_stored
 from webapp.outages import AWAY
 from webapp.storing import Stored, forget_all, on_disk, sha256_of, store_file, take_in
@@ -32,6 +34,7 @@ CHECK_LEASE_MINUTES = 30
 CHOSEN = tuple(Choices.__dataclass_fields__)
 UPLOAD_KEPT_DAYS = 7
 """How long an upload that leaves something to choose can be read again."""
+SCRATCH_KEPT_SECONDS = 24 * 3600
 FACTS = (
     "state", "columns", "labels", "rows", "problems", "problems_total", "preview", "offers", "file_columns",
     "row_index", "reasons",
@@ -127,6 +130,7 @@ def _finish(version: DatasetVersion, report: dict[str, Any], rows: Path) -> None
     facts["sample"] = _stored_sample(f"{team}/versions", report["sample"], rows)
     facts["token_stats"] = None  # of other rows, or of these before they were saved
     own: Stored | None = None
+    damaged: set[str] = set()
     ready = report["state"] == VersionState.READY
     with ExitStack() as undone:
         undone.callback(
@@ -134,10 +138,11 @@ def _finish(version: DatasetVersion, report: dict[str, Any], rows: Path) -> None
         )
         if ready:
             size, sha256 = rows.stat().st_size, sha256_of(rows)
-            own = None if twin_of(version, sha256, size) else take_in(f"{team}/versions", rows)
+            own = None if twin_of(version, sha256, size, damaged) else take_in(f"{team}/versions", rows)
         with transaction.atomic():
             if ready:
-                stored = twin_of(version, sha256, size, lock=True) or own or take_in(f"{team}/versions", rows)
+                twin = locked_twin_of(version, sha256, size, damaged)
+                stored = twin or own or take_in(f"{team}/versions", rows)
                 facts |= {"file_key": stored.key, "bytes": stored.bytes, "sha256": stored.sha256}
             mine = DatasetVersion.objects.filter(pk=version.pk, state=VersionState.CHECKING)
             taken = mine.update(**facts, check_lease_until=None, progress={})
@@ -147,7 +152,7 @@ def _finish(version: DatasetVersion, report: dict[str, Any], rows: Path) -> None
     if own and (not taken or facts["file_key"] != own.key):
         outdated.add(own.key)
     forget_all(outdated - {""})
-    if not _keeps_upload(report, facts["step"]):
+    if taken and not _keeps_upload(report, facts["step"]):
         forget_upload(version)
     if taken and ready:
         rows_stored.send(DatasetVersion, version_id=version.pk)
@@ -186,6 +191,14 @@ def forget_upload(version: DatasetVersion) -> None:
     now = DatasetVersion.objects.filter(pk=version.pk).first() or version  # discarded, meanwhile
     DatasetVersion.objects.filter(pk=version.pk).update(upload_key="", second_key="", sample={})
     forget_unneeded(now.upload_keys | ({now.sample_key} - {""}))
+
+
+def clear_scratch() -> None:
+    """Folders of checks whose process was killed: no check takes a day."""
+    for folder in (settings.VAR / "checks").glob("*"):
+        with suppress(FileNotFoundError):  # its check has just ended
+            if folder.stat().st_mtime < time.time() - SCRATCH_KEPT_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def forget_old_uploads() -> None:

@@ -234,7 +234,7 @@ def get_metrics(
     job = _job(request, job_id)
     names = [name for name in series.split(",") if name] or None
     if format == "csv":
-        response = StreamingHttpResponse(metrics.as_csv(job, names, smooth), content_type="text/csv")
+        response = StreamingHttpResponse(metrics.as_csv(job, names, smooth), content_type="text/csv; charset=utf-8")
         response["Content-Disposition"] = f'attachment; filename="job-{job.pk}-metrics.csv"'
         return response
     within = (first, last) if last else None

@@ -20,7 +20,7 @@ from webapp import clock
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.announcing import expire_uploads
 from webapp.datasets.models import DatasetVersion, Upload
-from webapp.datasets.vetting import forget_old_uploads
+from webapp.datasets.vetting import clear_scratch, forget_old_uploads
 from webapp.jobs.models import Artifact, Attempt, Checkpoint, Inspection, StoredPart
 from webapp.storing import StorageAway, forget
 
@@ -46,6 +46,7 @@ class Clearing:
         """Clear for a moment."""
         drop_parts()
         forget_old_uploads()
+        clear_scratch()
         expire_uploads()
         until = time.monotonic() + self.share_seconds
         while time.monotonic() < until and time.monotonic() >= self.rest_until:

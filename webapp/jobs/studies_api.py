@@ -14,6 +14,7 @@ from webapp.accounts.auth import Caller
 from webapp.accounts.permissions import teams_to_work_in
 from webapp.basemodels.models import BaseModel
 from webapp.datasets.models import DatasetVersion
+from webapp.datasets.problem_list import harmless
 from webapp.jobs import comparing, efficiency, studying
 from webapp.jobs.models import Study
 from webapp.jobs.refusing import FieldProblem, LaunchRefused
@@ -92,7 +93,7 @@ def get_study(request: Any, study_id: int, format: str = "json") -> Any:
     study = _study(request, study_id)
     if format != "csv":
         return _in_full(study)
-    response = HttpResponse(_as_csv(study), content_type="text/csv")
+    response = HttpResponse(_as_csv(study), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="study-{study.pk}.csv"'
     return response
 
@@ -118,7 +119,8 @@ def _as_csv(study: Study) -> str:
         told = group_answer(group)
         score = told["score"] or {}
         numbers = [score.get(name) for name in ("mean", "low", "high", "n")]
-        writer.writerow([*(told[name] for name in COLUMNS), *numbers, *(told[name] for name in COSTS)])
+        cells = [*(told[name] for name in COLUMNS), *numbers, *(told[name] for name in COSTS)]
+        writer.writerow([harmless(cell) for cell in cells])
     return buffer.getvalue()
 
 

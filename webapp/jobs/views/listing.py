@@ -39,7 +39,7 @@ def job_list(request: HttpRequest) -> HttpResponseBase:
     page = Paginator(jobs, PAGE_SIZE).get_page(request.GET.get("page"))
     if request.GET.get("format") == "csv":
         rows = page.object_list if "page" in request.GET else jobs[:CSV_AT_MOST]
-        response = StreamingHttpResponse(as_csv(list(rows), columns), content_type="text/csv")
+        response = StreamingHttpResponse(as_csv(list(rows), columns), content_type="text/csv; charset=utf-8")
         response["Content-Disposition"] = 'attachment; filename="jobs.csv"'
         return response
     edited = request.GET.get("edit", "")
