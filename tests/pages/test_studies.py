@@ -153,6 +153,37 @@ def test_the_table_has_the_loss_of_every_job_as_a_small_line_on_its_groups_scale
     assert answer.content.decode().count('class="spark"') == 3
 
 
+def curves_of(cast: Cast, study: Study) -> tuple[dict[str, Any], Any]:
+    context = view(cast, study, tab="curves").context
+    return {each["name"]: each["drawn"] for each in context["figures"]}, context["legend"]
+
+
+def test_a_line_names_its_job_a_band_all_of_its_jobs_and_what_goes_on_ends_in_an_open_cap(
+    cast: Cast, ended: Study
+) -> None:
+    one, other = ended.jobs.order_by("id")[0], ended.jobs.order_by("id")[4]
+    for job, loss in ((one, 2.0), (other, 1.0)):  # two seeds of LoRA 2
+        values = {"loss": loss, "eval_accuracy": 0.5}
+        points = [{"kind": "metrics", "step": n, "time": 60.0 * n, "values": values} for n in (1, 2)]
+        recording.record(job.pk, job.attempts.get(), points)
+    Job.objects.filter(pk=other.pk).update(state="running")
+    drawn, legend = curves_of(cast, ended)
+    lines = {trace["meta"]["jobs"][0]: trace for trace in drawn["loss"]["data"]}
+    assert lines[one.pk]["mode"] == "lines"
+    assert lines[other.pk]["marker"]["symbol"] == ["circle", "circle-open"]
+    assert all(trace["meta"]["jobs"] == [one.pk, other.pk] for trace in drawn["seeds"]["data"])
+    told = [(line.job, line.last) for line in legend if line.last is not None]
+    assert told == [(other, 1.0), (one, 2.0)]  # the lowest first, then those without a loss
+
+
+def test_a_workers_clock_that_is_behind_makes_no_minute_negative(cast: Cast, ended: Study) -> None:
+    job = ended.jobs.order_by("id")[0]  # began by our clock long after what it tells
+    points = [{"kind": "metrics", "step": n, "time": 60.0 * n, "values": {"eval_accuracy": 0.5}} for n in (1, 2, 4)]
+    recording.record(job.pk, job.attempts.get(), points)
+    (line,) = curves_of(cast, ended)[0]["best-time"]["data"]
+    assert line["x"] == [0.0, 1.0, 3.0]
+
+
 def test_the_address_says_by_what_jobs_are_grouped(cast: Cast, ended: Study) -> None:
     answer = view(cast, ended, group="training.seed")
     assert [row.group.title for row in answer.context["rows"]] == ["Seed 1", "Seed 2"]

@@ -67,7 +67,7 @@ def test_a_job_is_lit_on_all_figures_from_its_row_and_from_its_line(browser: Bro
     values = [float(text) for text in page.locator("[data-legend] tbody td.number").all_inner_texts()]
     assert values == sorted(values)
     page.mouse.move(0, 0)
-    expect(page.locator("[data-head]")).to_have_text("Last")
+    expect(page.locator("[data-head]")).to_have_text("Last loss")
     expect(page.locator("tr.lit")).to_have_count(0)
     browser.complain()
 
