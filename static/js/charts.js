@@ -242,9 +242,9 @@ export class Charts {
     return [most.step.at(Math.max(0, before)), most.step.at(behind)];
   }
 
-  /** The view is another one: all is drawn anew, and the address and the controls say it once the next frame is there. */
-  changed() {
-    this.markAll();
+  /** The view is another one: all that it touches is drawn anew, and the address and the controls say it once the next frame is there. */
+  changed(touched = this.all) {
+    for (const chart of touched) this.mark(chart);
     if (this.telling) return;
     this.telling = true;
     this.later(() => {
