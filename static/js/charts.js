@@ -12,6 +12,7 @@ import { showState } from "./states.js";
 const REDRAW_MS = 500;
 const REST = 4; // times as long as drawing new points took, nothing is drawn for newer ones
 const QUIET_MS = 250;
+const FRAMES_MS = 50;
 const LOOK_MS = 150;
 const QUIET_AT_MOST_MS = 2000;
 const LEAST_PX = 0.5; // a curve that grew by less is drawn anew only once it is old
@@ -128,12 +129,20 @@ export class Charts {
       this.pumping = false;
       return;
     }
-    if (changed || this.quiet(chart)) {
+    if (this.givesWay()) this.later(() => this.pump());
+    else if (changed || this.quiet(chart)) {
       this.dirty.delete(chart);
       this.grown.delete(chart);
       await this.draw(chart);
       this.later(() => this.pump());
     } else this.rest();
+  }
+
+  /** Whether somebody has done something just now: the frame that answers it comes before the next chart, once for each. */
+  givesWay() {
+    const pressed = performance.now() - this.usedAt < FRAMES_MS || navigator.scheduling?.isInputPending?.();
+    this.gaveWay = Boolean(pressed) && !this.gaveWay;
+    return this.gaveWay;
   }
 
   /** For as long as the page may be in use; what somebody does meanwhile is drawn at once. */
@@ -237,9 +246,9 @@ export class Charts {
     return [most.step.at(Math.max(0, before)), most.step.at(behind)];
   }
 
-  /** The view is another one: all is drawn anew, and the address and the controls say it once the next frame is there. */
-  changed() {
-    this.markAll();
+  /** The view is another one: all that it touches is drawn anew, and the address and the controls say it once the next frame is there. */
+  changed(touched = this.all) {
+    for (const chart of touched) this.mark(chart);
     if (this.telling) return;
     this.telling = true;
     this.later(() => {

@@ -13,7 +13,7 @@ export function toolbar(charts, reload) {
   function preview() {
     previewing = false;
     store.preview();
-    charts.changed();
+    charts.changed(charts.all.filter(({ figure }) => figure.data.some(({ meta }) => meta.part === "smooth")));
   }
 
   function weigh(value) {
