@@ -12,8 +12,9 @@ from webapp.jobs.models import Job, MetricChunk
 POINTS = 40
 WIDTH, HEIGHT = 80, 20
 CHUNKS_AT_MOST = 40
-CHUNKS_OF_ONE = 10
-"""Of each of many jobs: a shape needs no more, however long the history is."""
+CHUNKS_OF_ONE = (3, 10)
+CHUNKS_OF_ALL = 160
+"""Of many jobs each has from three to ten, by how many they are: a shape needs no more, however long its history."""
 
 
 def newest_columns(job: Job) -> Columns:
@@ -34,7 +35,9 @@ def courses(jobs: Sequence[Job], name: str) -> dict[int, list[float]]:
     chunks: dict[int, list[int]] = {}
     for job, each in rows:
         chunks.setdefault(job, []).append(each)
-    picked = [each for held in chunks.values() for each in _spread(held)]
+    least, most = CHUNKS_OF_ONE
+    each_has = max(least, min(most, CHUNKS_OF_ALL // max(1, len(chunks))))
+    picked = [each for held in chunks.values() for each in _spread(held, each_has)]
     found: dict[int, list[float]] = {}
     for whole in MetricChunk.objects.filter(pk__in=picked).order_by("job", "first_event"):
         if held := whole.columns.series.get(name):
@@ -42,9 +45,9 @@ def courses(jobs: Sequence[Job], name: str) -> dict[int, list[float]]:
     return found
 
 
-def _spread(chunks: list[int]) -> list[int]:
-    """The last of each of ten stretches, and the first."""
-    return sorted({chunks[0], *(chunks[edge - 1] for edge in bucket_edges(len(chunks), CHUNKS_OF_ONE)[1:].tolist())})
+def _spread(chunks: list[int], most: int) -> list[int]:
+    """The last of each of so many stretches, and the first."""
+    return [chunks[0], *(chunks[edge - 1] for edge in bucket_edges(len(chunks), most)[1:].tolist())]
 
 
 def together(lines: Iterable[Sequence[float]]) -> list[str]:
