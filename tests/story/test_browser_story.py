@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from launcher.testing import find_chromium
+from tests.faults.chaos_proxy import ChaosProxy, Rule
 from tests.story import toys
 from tests.story.browser import Browser, browsing
+from tests.story.charts import drawn, drawn_places
 from tests.story.conftest import launch
 from tests.story.stack import Stack, running_stack
 
@@ -119,11 +121,16 @@ def test_a_job_is_launched_watched_reloaded_and_taken_away(browser: Browser, fre
     page.get_by_role("button", name="Start").click()
     page.wait_for_url(re.compile(r"/jobs/\d+/"))
     job_id = int(page.url.rstrip("/").rsplit("/", 1)[1])
-    expect(page.locator("[data-badge]")).to_contain_text("Running", timeout=60_000)
-    before = _curve_length(browser)
-    page.wait_for_function(
-        "n => document.querySelector('#charts .scatterlayer .js-line').getAttribute('d').length > n", arg=before
-    )
+    with ChaosProxy(int(browser.url.rsplit(":", 1)[1])) as line:
+        tab = page.context.new_page()
+        tab.goto(f"{line.url}/jobs/{job_id}/")
+        expect(page.locator("[data-badge]")).to_contain_text("Running", timeout=60_000)
+        before = _curve_length(browser)
+        page.wait_for_function(
+            "n => document.querySelector('#charts .scatterlayer .js-line').getAttribute('d').length > n", arg=before
+        )
+        _cut_off_and_mended(tab, line, fresh, job_id)
+        tab.close()
     browser.look("job-running")
     page.reload()
     assert _curve_length(browser) > 0
@@ -152,6 +159,20 @@ def _close_and_come_back(browser: Browser, job_id: int) -> None:
     browser.page.goto("about:blank")
     browser.page.wait_for_timeout(1500)
     browser.page.goto(f"{browser.url}/jobs/{job_id}/")
+
+
+def _cut_off_and_mended(tab: Page, line: ChaosProxy, stack: Stack, job_id: int) -> None:
+    """The line breaks while the training goes on: without a reload the page catches up, and no step is missing."""
+    drawn(tab)
+    line.add(Rule(path="/events", reset=True))
+    line.reset_all()
+    expect(tab.locator("#live")).to_have_attribute("data-state", "offline", timeout=30_000)
+    had = drawn_places(tab)[-1]
+    stack.wait_for("a step that the page cannot hear of", lambda: stack.job(job_id)["progress"]["step"] > had, 30)
+    line.heal()
+    stack.wait_for("the page to catch up", lambda: drawn(tab) and drawn_places(tab)[-1] > had, 45)
+    places = drawn_places(tab)
+    assert places == list(range(1, len(places) + 1))
 
 
 def _drawn_equals_stored(browser: Browser, stack: Stack, job_id: int) -> None:
