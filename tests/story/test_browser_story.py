@@ -58,6 +58,16 @@ def test_the_sign_in_link_works_once(fresh: Stack, browser: Browser) -> None:
     browser.complain()
 
 
+EMPTY = ["jobs/", "studies/", "compare/", "datasets/", "models/", "artifacts/", "estimates/", "notices/", "jobs/new/"]
+
+
+def test_pages_with_nothing_on_them_yet_are_quiet(browser: Browser) -> None:
+    for path in EMPTY:
+        browser.page.goto(f"{browser.url}/{path}")
+        browser.glance("empty-" + path.strip("/").replace("/", "-"))
+        browser.complain()
+
+
 def test_a_bad_file_is_refused_with_line_reason_and_fix(browser: Browser, tmp_path: Path) -> None:
     page = browser.page
     ragged = tmp_path / "ragged.csv"

@@ -245,6 +245,7 @@ def test_the_gallery_has_every_state_and_axe_finds_nothing(browser: Browser, cur
     drawn(page, "gallery-by-axis")
     assert "NaN at step 31" in drawn(page, "gallery-odd")["texts"]
     assert "failed" in drawn(page, "gallery-failed")["texts"]
+    assert page.locator(".modebar").count() == page.get_by_text("Share chart").count() == 0
     browser.look("gallery")
     browser.complain()
 
