@@ -14,9 +14,8 @@ from launcher.requirements import SITE, TEST, WORKER
 
 CHECKS = (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy", "."))
 FAST = ["-m", "not slow and not browser"]
-THREE_AT_A_TIME = ["-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"]
-"""One more than CI has cores: a fifth of the time goes by waiting for real processes. The tests of one file share what
-they start."""
+TWO_AT_A_TIME = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
+"""Much of the time goes by waiting for real processes. The tests of one file share what they start."""
 SECOND_TRY = ["--reruns", "1", "--max-suite-reruns", "3", "--rerun-show-tracebacks"]
 """Of real processes against the clock, some miss it on a machine that other work slows down. What failed once is shown
 with its traceback all the same, and more than a few are no accident."""
@@ -53,7 +52,7 @@ def run_tests(line: list[str]) -> int:
     if any(codes):
         failed = [" ".join(check[:-1]) for check, code in zip(CHECKS, codes, strict=True) if code]
         print(f"\nFailed so far: {', '.join(failed)}. The tests run all the same.", flush=True)
-    everything = [*THREE_AT_A_TIME, *SECOND_TRY] if not wanted else []
+    everything = [*TWO_AT_A_TIME, *SECOND_TRY] if not wanted else []
     codes.append(_show("pytest", *(FAST if fast else []), *everything, *wanted))
     if not fast and not wanted:
         codes.append(_show("launcher.postgres", sys.executable, "-m", "pytest", *everything, *ON_POSTGRES))

@@ -290,14 +290,19 @@ def test_points_that_come_while_the_history_is_fetched_anew_are_kept(browser: Br
     step = newest_step(curves)
     held: list[tuple[Route, APIResponse]] = []
     page.route(HISTORY, lambda route: held.append((route, route.fetch())))
-    with page.expect_request(HISTORY):
+    try:
         page.locator("#smoothing").press("ArrowRight")
-    continue_running(curves, step + 1, step + 10)
-    shows_step(page, step + 10)
-    [(route, answer)] = held
-    with page.expect_response(HISTORY):
-        route.fulfill(response=answer)
-    page.unroute(HISTORY)
+        for _ in range(600):
+            if held:
+                break
+            page.wait_for_timeout(50)
+        continue_running(curves, step + 1, step + 10)
+        shows_step(page, step + 10)
+        [(route, answer)] = held
+        with page.expect_response(HISTORY):
+            route.fulfill(response=answer)
+    finally:
+        page.unroute(HISTORY)
     continue_running(curves, step + 11, step + 20)
     shows_step(page, step + 20)
     assert drawn_places(page) == list(range(1, step + 21))

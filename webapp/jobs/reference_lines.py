@@ -22,7 +22,7 @@ def held_against(job: Job, charts: list[Chart]) -> list[Chart]:
 def references_for(job: Job, series: str, scale: float) -> tuple[Reference, ...]:
     """Those that are known, in the chart's unit."""
     known = ((before_training(job, series), "base model"), (full_fine_tuning(job, series), "full fine-tuning"))
-    scaled = ((value * scale, words) for value, words in known if value is not None)
+    scaled = ((float(value) * scale, words) for value, words in known if value is not None)
     return tuple(Reference(value, words) for value, words in scaled if math.isfinite(value))
 
 
